@@ -1,0 +1,413 @@
+/* freshet.h: the only installed header of freshet.
+ *
+ * Part 1 is the database: open a directory, submit writes, search, read the log back.
+ * Part 2 is fr_index alone: a vector index in memory without a log.
+ *
+ * Ownership: spans are borrowed bytes. What a function returns inside its result is borrowed until the call that the
+ * function's comment names. Handles are opaque; every fr_*_close / fr_*_free accepts NULL.
+ * Threads: fr_db and fr_index are shared by all threads; fr_searcher belongs to one thread at a time.
+ * Errors: every fallible function returns fr_code; detail goes to a caller-owned fr_err, which may be NULL.
+ */
+#ifndef FRESHET_H
+#define FRESHET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FR_API __attribute__((visibility("default")))
+#define FR_MUST_CHECK __attribute__((warn_unused_result))
+
+#define FR_VERSION "0.1.0"
+
+/* ---- limits: each has a name, and an error that states it -------------------------------------------------------- */
+#define FR_DIMENSION_MAX 32768u
+#define FR_K_MAX 16384u /* also the largest offset + k */
+#define FR_EF_MAX 32768u
+#define FR_QUERIES_MAX 1024u       /* vectors of one search */
+#define FR_RECORDS_MAX 10000u      /* records of one write */
+#define FR_REQUEST_BYTES_MAX (64u << 20)
+#define FR_METADATA_BYTES_MAX (64u << 10)
+#define FR_FILTER_BYTES_MAX (64u << 10)
+#define FR_FILTER_DEPTH_MAX 64u
+#define FR_FIELDS_MAX 64u
+#define FR_KEY_BYTES_MAX 512u
+#define FR_NAME_BYTES_MAX 249u
+#define FR_EVENT_ID_BYTES_MAX 256u
+#define FR_MODEL_VERSION_BYTES_MAX 256u
+#define FR_PARTITIONS_MAX 64u
+#define FR_COLLECTIONS_MAX 65536u
+#define FR_EVENT_IDS_KEPT 1048576u          /* idempotency window per partition: the last so many ids ... */
+#define FR_EVENT_ID_MS_KEPT (24 * 3600 * 1000LL) /* ... or this long, the shorter */
+
+/* ---- codes -------------------------------------------------------------------------------------------------------- */
+typedef enum fr_code {
+    FR_OK = 0,
+    FR_ERR_INVALID = 1,    /* the caller's input; err.field names it, err.text states the limit */
+    FR_ERR_NOT_FOUND = 2,
+    FR_ERR_EXISTS = 3,
+    FR_ERR_TOO_LARGE = 4,
+    FR_ERR_BUSY = 5,       /* retriable: a queue is full */
+    FR_ERR_BEHIND = 6,     /* retriable: min_offset is not applied yet */
+    FR_ERR_DISK_FULL = 7,  /* retriable: resumes by itself when space returns */
+    FR_ERR_READ_ONLY = 8,  /* a failed sync or a corrupt partition: not retriable until an operator acts */
+    FR_ERR_CORRUPT = 9,    /* bytes on disk are wrong; the text says where */
+    FR_ERR_IO = 10,
+    FR_ERR_NO_MEMORY = 11, /* retriable */
+    FR_ERR_CLOSED = 12,    /* shutting down */
+    FR_ERR_LOCKED = 13,    /* another process holds the directory */
+    FR_ERR_VERSION = 14,   /* a file of a newer format */
+    FR_ERR_TIMEOUT = 15,
+    FR_ERR_UNSUPPORTED = 16,
+    FR_ERR_INTERNAL = 17,
+    FR_CODE_COUNT
+} fr_code;
+
+typedef struct fr_err {
+    fr_code code;
+    char field[64];  /* the offending input field, e.g. "records[3].vector"; empty when none */
+    char text[252];
+} fr_err;
+
+FR_API const char *fr_strcode(fr_code code); /* "invalid_argument", "not_found", ... : stable, lower case */
+FR_API bool fr_code_retriable(fr_code code);
+
+typedef int64_t fr_offset; /* record position in one partition; -1 = none */
+typedef uint64_t fr_id;    /* collection (= topic) id, never reused; 0 = none */
+
+typedef struct fr_span {
+    const void *data;
+    size_t size;
+} fr_span;
+
+/* ---- schema ------------------------------------------------------------------------------------------------------- */
+/* Numbers are those of Milvus' schema.DataType, so that doors need no second table. */
+typedef enum fr_type {
+    FR_TYPE_NONE = 0,
+    FR_TYPE_BOOL = 1,
+    FR_TYPE_INT8 = 2,
+    FR_TYPE_INT16 = 3,
+    FR_TYPE_INT32 = 4,
+    FR_TYPE_INT64 = 5,
+    FR_TYPE_FLOAT = 10,
+    FR_TYPE_DOUBLE = 11,
+    FR_TYPE_VARCHAR = 21,
+    FR_TYPE_ARRAY = 22,
+    FR_TYPE_JSON = 23, /* bytes are a binary document: api/doc.h */
+    FR_TYPE_VECTOR_BINARY = 100,
+    FR_TYPE_VECTOR_F32 = 101,
+    FR_TYPE_VECTOR_F16 = 102,
+    FR_TYPE_VECTOR_BF16 = 103,
+    FR_TYPE_VECTOR_SPARSE = 104,
+    FR_TYPE_VECTOR_I8 = 105
+} fr_type;
+
+typedef enum fr_metric { FR_METRIC_L2 = 0, FR_METRIC_IP = 1, FR_METRIC_COSINE = 2 } fr_metric;
+typedef enum fr_codes { FR_CODES_SQ8 = 0, FR_CODES_NONE = 1 } fr_codes; /* what the walk reads: 8-bit codes, or originals */
+typedef enum fr_id_type { FR_ID_ANY = 0, FR_ID_INT64 = 1, FR_ID_STRING = 2 } fr_id_type;
+
+/* Field ids: 1..65279 are the schema's and never reused. The rest are the record's own. */
+#define FR_FIELD_KEY 1u          /* the simple collection: id */
+#define FR_FIELD_VECTOR 2u       /* the simple collection: vector */
+#define FR_FIELD_DYNAMIC 0xFF00u /* metadata: one JSON document */
+#define FR_FIELD_EVENT_ID 0xFF01u
+#define FR_FIELD_SOURCE_TIME 0xFF02u
+#define FR_FIELD_MODEL_VERSION 0xFF03u
+#define FR_FIELD_KEY_IS_INT 0xFF04u
+
+typedef struct fr_field_def {
+    uint16_t id; /* 0 = assigned at creation */
+    char name[64];
+    fr_type type;
+    uint32_t dimension;  /* vectors */
+    uint32_t max_length; /* VARCHAR */
+    bool primary, nullable;
+    fr_metric metric; /* vectors */
+    fr_codes codes;
+    uint32_t m, ef_construction;
+} fr_field_def;
+
+typedef struct fr_collection_def {
+    char database[FR_NAME_BYTES_MAX + 1]; /* "" = default */
+    char name[FR_NAME_BYTES_MAX + 1];
+    fr_id_type id_type;
+    uint32_t partitions; /* 0 = 1 */
+    bool drop_stale;     /* the stale rule: an older source time does nothing */
+    char embedder[16];   /* "" or "hash": how text becomes the vector */
+    uint32_t field_count; /* 0 = the simple form below is expanded to {id, vector, dynamic} */
+    fr_field_def fields[FR_FIELDS_MAX];
+    /* the simple form */
+    uint32_t dimension;
+    fr_metric metric;
+    fr_codes codes;
+    uint32_t m, ef_construction; /* 0 = 16, 100 */
+} fr_collection_def;
+
+/* ---- the database ------------------------------------------------------------------------------------------------- */
+typedef struct fr_db fr_db;
+typedef struct fr_searcher fr_searcher;
+
+typedef struct fr_options {
+    uint32_t linkers;            /* 0 = half the cores, at least 1 */
+    uint64_t snapshot_bytes;     /* snapshot after so many log bytes; 0 = 256 MiB */
+    int64_t snapshot_ms;         /* ... or after this long with changes; 0 = 300,000 */
+    uint64_t memory_limit;       /* 0 = 80 % of RAM or cgroup */
+    bool no_snapshot_on_close;
+    bool no_threads;             /* simulation: the caller drives fr_engine_step() */
+    void *io;                    /* simulation: a fr_io of log/io.h; NULL = the real one */
+    /* long start-up: called from fr_open's thread */
+    void (*progress)(void *user, const char *phase, uint64_t done, uint64_t total);
+    void *progress_user;
+} fr_options;
+
+/* Open a data directory: newest good snapshot + log tail, then ready. Creates it when missing.
+ *   errors  LOCKED (another process), CORRUPT (the catalog), VERSION, IO, NO_MEMORY.
+ *   A corrupt data partition does not fail the open: that collection alone answers READ_ONLY / CORRUPT.       */
+FR_API fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_err *err) FR_MUST_CHECK;
+FR_API void fr_close(fr_db *db); /* drains, snapshots, stops; every pending done() is called first */
+
+/* -- names -- */
+typedef struct fr_collection_info {
+    fr_id id;
+    fr_collection_def def; /* expanded: fields are filled */
+    uint64_t count;        /* live entities */
+    uint64_t unlinked, deleted_unreclaimed;
+    uint64_t index_bytes, log_bytes, snapshot_bytes;
+    int64_t created_ms;
+    double freshness_p50_ms, freshness_p99_ms; /* submit to searchable, recent window */
+    fr_code state; /* OK, or why writes are refused */
+    uint32_t partition_count;
+    struct fr_partition_info {
+        fr_offset start, end, durable, applied, snapshot; /* durable, applied, snapshot: last offset included, -1 = none */
+    } partitions[FR_PARTITIONS_MAX];
+} fr_collection_info;
+
+FR_API fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out); /* a collection's name or an alias */
+FR_API fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info_out);
+FR_API uint32_t fr_collection_list(fr_db *db, fr_id *ids, uint32_t max); /* by name; returns how many there are */
+FR_API fr_code fr_alias_get(fr_db *db, const char *alias, char *name_out, size_t size);
+FR_API uint32_t fr_alias_list(fr_db *db, void (*each)(void *user, const char *alias, const char *collection), void *user);
+
+/* -- events: what a write holds -- */
+typedef struct fr_value {
+    uint16_t field;
+    uint8_t type; /* fr_type */
+    fr_span bytes; /* little endian; vectors: dimension x element; JSON: api/doc.h */
+} fr_value;
+
+#define FR_TIME_NONE INT64_MIN
+typedef struct fr_event {
+    fr_span key; /* 1..512 bytes UTF-8; integers in canonical decimal */
+    bool key_is_int;
+    bool remove;              /* tombstone: values are ignored */
+    fr_span event_id;         /* size 0 = none */
+    int64_t source_time_ms;   /* FR_TIME_NONE = none */
+    fr_span model_version;    /* size 0 = none */
+    const fr_value *values;
+    uint32_t value_count;
+} fr_event;
+
+/* A growing list of events, owned by the caller. Zero-initialise; fr_batch_free when done; fr_batch_reset to reuse. */
+typedef struct fr_batch {
+    uint8_t *data;
+    size_t size, capacity;
+    uint32_t count;
+} fr_batch;
+/* Errors: TOO_LARGE over FR_REQUEST_BYTES_MAX or FR_RECORDS_MAX, INVALID key size, NO_MEMORY; the batch is then unchanged. */
+FR_API fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err) FR_MUST_CHECK;
+FR_API void fr_batch_reset(fr_batch *batch);
+FR_API void fr_batch_free(fr_batch *batch);
+
+/* -- the only write -- */
+typedef enum fr_write_kind {
+    FR_WRITE_EVENTS = 0,        /* batch; all or nothing */
+    FR_WRITE_DELETE_MATCHING,   /* filter; resolved behind a barrier of the collection; chunks of 10,000 ids */
+    FR_WRITE_COLLECTION_CREATE, /* def; out: id */
+    FR_WRITE_COLLECTION_DROP,   /* id */
+    FR_WRITE_ALIAS_PUT,         /* name -> target collection name */
+    FR_WRITE_ALIAS_DROP         /* name */
+} fr_write_kind;
+typedef enum fr_ack { FR_ACK_APPLIED = 0, FR_ACK_DURABLE = 1 } fr_ack;
+
+typedef struct fr_written {
+    int32_t partition;
+    fr_offset first, last;
+} fr_written;
+
+/* Pinned, owned by the caller from fr_submit until done(). One fr_write is in flight once. */
+typedef struct fr_write {
+    fr_write_kind kind;
+    fr_ack ack;
+    fr_id id;                     /* collection; out for CREATE */
+    const fr_batch *batch;        /* EVENTS; routed to partitions by key */
+    const fr_collection_def *def; /* CREATE */
+    const char *name, *target;    /* aliases */
+    const char *filter;           /* DELETE_MATCHING */
+    void (*done)(struct fr_write *write); /* called once, on an engine thread; must not block */
+    void *user;
+    /* out, valid in done() */
+    fr_code code;
+    fr_err err;
+    uint32_t records;    /* events in the request that took effect in the log (duplicates not counted) */
+    uint32_t duplicates; /* events answered by an earlier event_id */
+    uint32_t existed;    /* removes whose key was live (ack APPLIED) */
+    uint32_t written_count;
+    fr_written written[FR_PARTITIONS_MAX];
+    uint64_t opaque[24]; /* the engine's */
+} fr_write;
+
+/* Validate and queue. Returns non-OK when refused at once: then done() is not called. */
+FR_API fr_code fr_submit(fr_db *db, fr_write *write, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_submit_wait(fr_db *db, fr_write *write, fr_err *err) FR_MUST_CHECK; /* done is ours; blocks */
+
+/* -- waiting for an offset -- */
+typedef struct fr_waiter {
+    fr_id id;
+    int32_t partition;
+    fr_offset offset;     /* inclusive */
+    bool durable_only;    /* else applied */
+    void (*done)(struct fr_waiter *waiter); /* once, on an engine thread */
+    void *user;
+    fr_code code;
+    uint64_t opaque[8];
+} fr_waiter;
+FR_API fr_code fr_when(fr_db *db, fr_waiter *waiter) FR_MUST_CHECK; /* done() may be called before this returns */
+FR_API bool fr_when_cancel(fr_db *db, fr_waiter *waiter); /* true: done() will not be called */
+
+/* -- searching -- */
+FR_API fr_code fr_searcher_create(fr_db *db, fr_searcher **out) FR_MUST_CHECK; /* scratch of one searching thread */
+FR_API void fr_searcher_free(fr_searcher *searcher);
+
+typedef struct fr_query {
+    fr_id id;
+    const float *vectors; /* query_count x dimension, host order; need not be normalised for COSINE */
+    uint32_t query_count, dimension;
+    uint32_t k, offset; /* the first `offset` hits are skipped; offset + k <= FR_K_MAX */
+    uint32_t ef;        /* 0 = the collection's default */
+    const char *filter; /* NULL or "" = none; the Milvus expression language: index/README.md */
+    bool has_radius, has_range_filter;
+    float radius, range_filter; /* L2: range_filter <= d < radius; IP, COSINE on score: radius < s <= range_filter */
+    const char *group_by;       /* metadata path; NULL = none: at most group_size hits with an equal value */
+    uint32_t group_size;        /* 0 = 1 */
+    bool exact;                 /* the oracle: scan everything */
+    bool with_metadata, with_vector;
+    uint32_t min_offset_count; /* read your writes: BEHIND when one is not applied */
+    struct fr_min_offset {
+        int32_t partition;
+        fr_offset offset;
+    } min_offsets[FR_PARTITIONS_MAX];
+} fr_query;
+
+typedef struct fr_hit {
+    fr_span key;
+    bool key_is_int;
+    float distance; /* squared L2 | -dot | 1 - cos; smaller is nearer */
+    float score;    /* -distance | dot | cos */
+    int32_t partition;
+    fr_offset offset;
+    int64_t source_time_ms;
+    fr_span model_version;
+    fr_span metadata;    /* binary document (api/doc.h); size 0 = none or not asked */
+    const float *vector; /* dimension floats; NULL unless asked */
+} fr_hit;
+
+typedef struct fr_explain {
+    const char *plan; /* "graph", "scan", "filtered scan", "graph, then scan": static string */
+    uint64_t rows, fresh, visited, distances, reranked, filter_checked, filter_passed;
+} fr_explain;
+
+/* Find the k nearest entities of one collection, for each query vector.
+ *   hits        room for query_count x k, caller-owned; query i's hits start at hits[i * k]; spans borrowed until the
+ *               searcher's next call
+ *   hit_counts  out, query_count values: 0..k, nearest first, ties by key
+ *   explain     may be NULL
+ *   threads     one thread per searcher; never waits for writers
+ *   errors      INVALID (dimension, k, ef, filter ...), NOT_FOUND, BEHIND (retriable)                              */
+FR_API fr_code fr_search(fr_searcher *searcher, const fr_query *query, fr_hit *hits, uint32_t *hit_counts, fr_explain *explain,
+                         fr_err *err) FR_MUST_CHECK;
+
+/* Entities by key, in the order asked; missing ones are left out. hits: room for key_count. */
+FR_API fr_code fr_get(fr_searcher *searcher, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+                      uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const char *filter, uint64_t *count_out, fr_err *err) FR_MUST_CHECK;
+/* Entities in key order (bytes), keys > after (size 0 = from the start): each that stays exactly once. */
+FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const char *filter, fr_span after, uint32_t limit, bool with_vector,
+                         fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+
+/* -- text -- */
+/* Text to the collection's vector by its embedder; out: dimension floats. UNSUPPORTED when it has none. */
+FR_API fr_code fr_embed(fr_db *db, fr_id id, fr_span text, float *out, fr_err *err) FR_MUST_CHECK;
+
+/* -- the log -- */
+typedef struct fr_view {
+    const uint8_t *data; /* whole record batches (Kafka v2), checked */
+    size_t size;
+    fr_offset first, next; /* offsets covered; next = where to read on */
+    void *owner;
+} fr_view;
+/* Durable batches from the one that holds `from`; at least one batch when there is one. INVALID when out of range. */
+FR_API fr_code fr_read(fr_db *db, fr_id id, int32_t partition, fr_offset from, uint32_t bytes_max, fr_view *view_out,
+                       fr_err *err) FR_MUST_CHECK;
+FR_API void fr_view_release(fr_view *view);
+/* The first offset whose record timestamp is >= timestamp_ms; the end offset when none. */
+FR_API fr_code fr_seek(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, fr_offset *offset_out, fr_err *err) FR_MUST_CHECK;
+
+/* One record decoded. Values of compressed batches are borrowed from the iterator. */
+typedef struct fr_record {
+    fr_offset offset;
+    int64_t timestamp_ms; /* append time or the producer's */
+    fr_event event;       /* value fields decoded; event.remove for a null value */
+    fr_value values[FR_FIELDS_MAX];
+} fr_record;
+typedef struct fr_record_iter fr_record_iter;
+FR_API fr_code fr_records_begin(const fr_view *view, fr_record_iter **out) FR_MUST_CHECK;
+FR_API bool fr_records_next(fr_record_iter *iter, fr_record *record_out); /* false = end */
+FR_API void fr_records_end(fr_record_iter *iter);
+
+/* -- care -- */
+FR_API fr_code fr_snapshot(fr_db *db, fr_err *err) FR_MUST_CHECK;                 /* now; blocks until it is on disk */
+FR_API fr_code fr_compact(fr_db *db, fr_id id, fr_err *err) FR_MUST_CHECK;         /* now; blocks; 0 = all */
+/* Check every checksum of a closed directory; each finding is one line. CORRUPT when something is wrong. */
+FR_API fr_code fr_verify(const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err) FR_MUST_CHECK;
+
+typedef struct fr_stats {
+    uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances;
+    uint64_t queue_depth, queue_max, snapshots, snapshot_failures, compactions, duplicates;
+    uint64_t memory_allocated, memory_by_tag[16];
+    double sync_p50_ms, sync_p99_ms, recovery_ms, last_snapshot_ms;
+    int64_t last_snapshot_time_ms;
+    fr_code state; /* OK, DISK_FULL, READ_ONLY */
+    char state_text[128];
+} fr_stats;
+FR_API void fr_stats_get(fr_db *db, fr_stats *stats_out);
+
+/* ---- part 2: an index alone, in memory, without a log -------------------------------------------------------------- */
+typedef struct fr_index fr_index;
+typedef struct fr_index_options {
+    uint32_t dimension;
+    fr_metric metric;
+    fr_codes codes;
+    uint32_t m, ef_construction; /* 0 = 16, 100 */
+} fr_index_options;
+FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
+FR_API void fr_index_free(fr_index *index);
+/* Add or replace many: ids[count], vectors[count x dimension]. Returns when all are searchable and linked. One caller at a time. */
+FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads,
+                            fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;
+/* ids_out, distances_out: query_count x k; missing hits: id -1, distance +inf. Any thread, also during add and remove. */
+FR_API fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef,
+                                    uint32_t threads, int64_t *ids_out, float *distances_out, fr_err *err) FR_MUST_CHECK;
+FR_API uint64_t fr_index_size(const fr_index *index);
+FR_API uint64_t fr_index_memory(const fr_index *index); /* bytes held */
+FR_API fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

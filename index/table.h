@@ -1,0 +1,159 @@
+/* table.h: the row table of one shard: rows (key, birth, death, columns) shared by its vector indexes. One dense f32 field now.
+ *
+ * Threads
+ *   applier   one thread at a time: put, remove, commit, maintain, save, load, free
+ *   linker    any number: link_step (graph insertion and repair)
+ *   searcher  any number, each with its own fr_scratch: search, get, count, scroll. No lock, no allocation, no system call.
+ * Time: `commit` is the collection's commit number, given by the engine; rows carry birth and death as commit numbers, and the
+ *   offsets of the records that made and ended them. A search takes `visible` once and sees exactly the rows with
+ *   birth <= visible < death.
+ * The table never touches files, clocks, sockets or the log.
+ */
+#ifndef FR_TABLE_H
+#define FR_TABLE_H
+
+#include "index/filter.h"
+
+typedef struct fr_table fr_table;
+typedef struct fr_scratch fr_scratch;
+
+#define FR_ROW_NONE UINT32_MAX
+#define FR_VISIBLE_ALL (UINT64_MAX - 1)
+
+typedef struct fr_table_options {
+    uint32_t dimension;
+    fr_metric metric;
+    fr_codes codes;
+    uint32_t m;               /* 0 = 16: level 0 has 2m lanes (m <= 32) */
+    uint32_t ef_construction; /* 0 = 100 */
+    uint64_t seed;
+    fr_id_type id_type;
+    bool drop_stale;
+} fr_table_options;
+
+fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err);
+void fr_table_free(fr_table *table); /* no other thread inside */
+const fr_table_options *fr_table_settings(const fr_table *table);
+
+/* What apply hands over. Already validated: vector has `dimension` finite floats (COSINE: not zero), metadata passed fr_doc_check. */
+typedef struct fr_row_data {
+    fr_span key;
+    bool key_is_int;
+    const float *vector;
+    fr_span metadata;      /* binary document or empty */
+    int64_t source_time_ms;
+    fr_span model_version;
+    fr_offset offset;      /* of its record */
+} fr_row_data;
+
+typedef enum fr_put_result { FR_PUT_NEW, FR_PUT_REPLACED, FR_PUT_STALE /* dropped: older offset, or older source time under the rule */ } fr_put_result;
+
+/* commit: all puts of one request carry the same number, greater than any published `visible`. NO_MEMORY leaves the table as it was.
+ * Not visible to searches until the engine publishes visible >= commit. */
+fr_code fr_table_put(fr_table *table, const fr_row_data *row, uint64_t commit, fr_put_result *result_out, fr_err *err);
+fr_code fr_table_remove(fr_table *table, fr_span key, fr_offset offset, uint64_t commit, bool *existed_out);
+/* The newest version's log offset, -1 when the key is not live (the compaction's keep; the writer's look-ups). Any thread. */
+fr_offset fr_table_offset_of(const fr_table *table, fr_span key);
+
+/* Background work. link_step does at most about one row's work (link one fresh row, or repair around one dead row, or sweep a
+ * stretch) and says whether there may be more. budget_us is a hint. Linker threads, or the applier to help. */
+bool fr_table_link_step(fr_table *table);
+/* Applier: frees slots and memory that no reader can see any more; retrains codes when due. oldest_visible = the smallest
+ * `visible` that a running or later search may use. Cheap when there is nothing to do. */
+void fr_table_maintain(fr_table *table, uint64_t oldest_visible);
+
+typedef struct fr_table_stats {
+    uint64_t live, unlinked, dead, free_slots, rows; /* rows = slots ever handed out */
+    uint64_t bytes; /* all memory */
+    uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap;
+    uint32_t max_level;
+    const char *code_kind; /* "none", "sq8", "u8", "i8" */
+    const char *vector_kind; /* of the newest chunk: "u8", "i8", "f16", "bf16", "f32" */
+} fr_table_stats;
+void fr_table_stats_get(const fr_table *table, fr_table_stats *stats_out);
+
+/* ---- searching ---- */
+fr_code fr_scratch_create(fr_scratch **scratch_out); /* grows on demand outside the walk; one thread at a time; any table */
+void fr_scratch_free(fr_scratch *scratch);
+
+typedef struct fr_table_query {
+    const float *vector;
+    uint32_t k; /* >= 1; the caller adds offset */
+    uint32_t ef; /* 0 = default */
+    const fr_filter *filter;
+    uint64_t visible;
+    bool exact;
+    bool has_low, has_high; /* on distance: low <= d < high (engine translates radius/range_filter); bounds: */
+    float low, high;
+    bool low_open, high_closed; /* IP/COSINE: low < d, d <= high */
+} fr_table_query;
+
+typedef struct fr_row_hit {
+    uint32_t row;
+    float distance; /* squared L2 | -dot | 1 - cos, exact (on originals) */
+} fr_row_hit;
+
+typedef struct fr_search_info {
+    const char *plan;
+    uint64_t fresh, visited, distances, reranked, filter_checked, filter_passed;
+} fr_search_info;
+
+/* Between enter and leave the rows that were seen stay readable. Enter before reading `visible` from the engine. Keep it short
+ * (under 10 ms): slots and memory are not reclaimed meanwhile. May not nest. */
+void fr_table_enter(const fr_table *table, fr_scratch *scratch);
+void fr_table_leave(const fr_table *table, fr_scratch *scratch);
+
+/* hits: room for k; nearest first, ties by key bytes. Only between enter and leave. Always k hits when k rows match. */
+fr_code fr_table_search(const fr_table *table, fr_scratch *scratch, const fr_table_query *query, fr_row_hit *hits, uint32_t *count_out,
+                        fr_search_info *info, fr_err *err);
+/* Key look-up at `visible`: FR_ROW_NONE when absent. */
+uint32_t fr_table_find(const fr_table *table, fr_span key, uint64_t visible);
+
+typedef struct fr_row_view {
+    fr_span key;
+    bool key_is_int;
+    fr_span metadata;
+    int64_t source_time_ms;
+    fr_span model_version;
+    fr_offset offset;
+} fr_row_view;
+void fr_table_row(const fr_table *table, uint32_t row, fr_row_view *view_out); /* spans valid until leave */
+void fr_table_vector(const fr_table *table, uint32_t row, float *out);        /* the vector as it was given (COSINE: also) */
+/* Calls each() for every row visible in slot order from *row_io on; returns false when each() did or the end was not reached,
+ * with *row_io set to continue (enter/leave between stretches). at most max_rows slots are looked at. */
+bool fr_table_scan(const fr_table *table, uint32_t *row_io, uint32_t max_rows, uint64_t visible,
+                   bool (*each)(void *user, uint32_t row, const fr_row_view *view), void *user);
+
+/* ---- persistence: chunk images ---- */
+/* A table is saved as numbered chunks (kind << 32 | index). Chunks not changed since the last successful save are only named. */
+typedef struct fr_sink {
+    fr_code (*chunk)(struct fr_sink *sink, uint64_t id, const void *data, size_t size, fr_err *err); /* changed: write */
+    fr_code (*keep)(struct fr_sink *sink, uint64_t id, fr_err *err); /* as in the last successful save */
+    void *user;
+} fr_sink;
+/* save may run on the keeper's thread beside applier, linkers and searchers.
+ *   save_begin  applier: fixes the moment; from now on nothing alive is reused or freed until save_end. S = the offset given.
+ *   save        any one thread: writes the chunks, a state exactly "at S" once opened with load
+ *   save_end    applier: ok = the manifest is on disk (dirty marks are dropped), else they are kept.
+ * full: write all chunks. */
+fr_code fr_table_save_begin(fr_table *table, fr_offset at, bool full, fr_err *err);
+fr_code fr_table_save(fr_table *table, fr_sink *sink, fr_err *err);
+void fr_table_save_end(fr_table *table, bool ok);
+
+typedef struct fr_source {
+    /* A private, writable image of chunk id, 64-byte aligned, whose bytes the engine has checked; stays valid until release is
+     * called on table free. NOT_FOUND when there is none. */
+    fr_code (*chunk)(struct fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err);
+    void *user;
+} fr_source;
+/* at = the offset the save was fixed at: rows made after it are dropped, rows ended after it live again. CORRUPT when chunks
+ * disagree (everything read is bounds-checked). Memory of chunks is copied or kept: *keeps_source_out tells that the source's
+ * memory must outlive the table. */
+fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_offset at, fr_table **table_out, bool *keeps_source_out, fr_err *err);
+
+/* Graph and row invariants (index/README.md, numbered). Quiescent table: no other thread. */
+fr_code fr_table_check(const fr_table *table, fr_err *err);
+/* Level-0 rows not reachable from the entry point; quiescent. */
+uint64_t fr_table_unreachable(const fr_table *table);
+
+#endif

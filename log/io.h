@@ -1,0 +1,51 @@
+/* io.h: the seam. Every file, clock, wait and random number of log and engine goes through an fr_io, so that tests/sim
+ * can run the real engine over a simulated disk with power cuts. log/io_posix.c is the real one, tests/sim/io_sim.c the other.
+ *
+ * Paths are relative to nothing: the caller joins them. All functions may fail with IO, DISK_FULL (ENOSPC, EDQUOT) or
+ * NOT_FOUND; a failed sync is final for that file: its caller never retries it.
+ * Durability model (what a power cut may do): written bytes are safe only after sync(file); a created, renamed or removed
+ * name is safe only after sync_dir(parent); file size changes are safe after sync(file).
+ */
+#ifndef FR_IO_H
+#define FR_IO_H
+
+#include "api/base.h"
+
+typedef struct fr_io fr_io;
+typedef struct fr_file fr_file;
+
+enum { FR_OPEN_READ = 1, FR_OPEN_WRITE = 2, FR_OPEN_CREATE = 4 /* with WRITE; fails with EXISTS when there */ };
+
+typedef struct fr_io_map {
+    void *data; /* private, writable copy-on-write image */
+    size_t size;
+    void *owner[2];
+} fr_io_map;
+
+struct fr_io {
+    fr_code (*open)(fr_io *io, const char *path, int flags, fr_file **file_out, fr_err *err);
+    void (*close)(fr_io *io, fr_file *file); /* accepts NULL */
+    fr_code (*size)(fr_io *io, fr_file *file, uint64_t *size_out, fr_err *err);
+    fr_code (*read)(fr_io *io, fr_file *file, uint64_t at, void *data, size_t size, size_t *got_out, fr_err *err); /* short only at EOF */
+    fr_code (*write)(fr_io *io, fr_file *file, uint64_t at, const void *data, size_t size, fr_err *err); /* all or error */
+    fr_code (*sync)(fr_io *io, fr_file *file, fr_err *err);                     /* fdatasync */
+    fr_code (*allocate)(fr_io *io, fr_file *file, uint64_t size, fr_err *err);  /* extend to size, zeroed */
+    fr_code (*truncate)(fr_io *io, fr_file *file, uint64_t size, fr_err *err);
+    fr_code (*map)(fr_io *io, fr_file *file, uint64_t at, size_t size, fr_io_map *map_out, fr_err *err); /* page-aligned at */
+    void (*unmap)(fr_io *io, fr_io_map *map);
+    fr_code (*make_dir)(fr_io *io, const char *path, fr_err *err);              /* an existing one is fine */
+    fr_code (*sync_dir)(fr_io *io, const char *path, fr_err *err);
+    fr_code (*rename)(fr_io *io, const char *from, const char *to, fr_err *err); /* replaces */
+    fr_code (*remove)(fr_io *io, const char *path, fr_err *err);                /* file or empty directory */
+    fr_code (*list)(fr_io *io, const char *path, void (*each)(void *user, const char *name), void *user, fr_err *err);
+    fr_code (*free_bytes)(fr_io *io, const char *path, uint64_t *bytes_out, fr_err *err);
+    fr_code (*lock)(fr_io *io, const char *path, fr_file **file_out, fr_err *err); /* LOCKED when another process holds it */
+    int64_t (*now_ms)(fr_io *io);   /* wall clock */
+    int64_t (*mono_us)(fr_io *io);  /* monotonic */
+    uint64_t (*random)(fr_io *io);
+    void (*sleep_ms)(fr_io *io, int64_t ms);
+};
+
+fr_io *fr_io_posix(void); /* shared, never freed */
+
+#endif

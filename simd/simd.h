@@ -1,0 +1,71 @@
+/* simd.h: numbers in, numbers out. No malloc, no files, no threads, no state but one table filled once.
+ *
+ * Tiers: scalar (the reference) < avx2 (AVX2+FMA+F16C, written through SIMDe: the same source is NEON on aarch64)
+ *        < avx512 (F+BW+DQ+VL) < avx512vnni (+ VNNI, VPOPCNTDQ; BF16 when there).
+ * The CPU is probed once, at the first call; FRESHET_ISA=scalar|avx2|avx512|avx512vnni forces a lower tier.
+ * Contract: integer kernels equal the scalar reference exactly. Float kernels stay within the bound stated in
+ * simd/README.md. Rows need no alignment; nothing is read past row + dimension elements.
+ */
+#ifndef FR_SIMD_H
+#define FR_SIMD_H
+
+#include "api/base.h"
+
+typedef enum fr_scalar {
+    FR_SCALAR_F32 = 0, FR_SCALAR_F16 = 1, FR_SCALAR_BF16 = 2, FR_SCALAR_I8 = 3, FR_SCALAR_U8 = 4, FR_SCALAR_BIT = 5,
+    FR_SCALAR_COUNT
+} fr_scalar;
+/* What a kernel returns. COSINE: 1 - cos; a zero vector gives 1. DOT: -dot. HAMMING: differing bits (dimension = bits). */
+typedef enum fr_simd_metric { FR_SIMD_L2 = 0, FR_SIMD_DOT = 1, FR_SIMD_COSINE = 2, FR_SIMD_HAMMING = 3, FR_SIMD_METRIC_COUNT } fr_simd_metric;
+
+static inline size_t fr_scalar_size(fr_scalar s, uint32_t dimension) { /* bytes of a row */
+    return s == FR_SCALAR_F32 ? 4u * (size_t)dimension
+         : s == FR_SCALAR_F16 || s == FR_SCALAR_BF16 ? 2u * (size_t)dimension
+         : s == FR_SCALAR_BIT ? ((size_t)dimension + 7) / 8 : dimension;
+}
+
+typedef float (*fr_dist_one)(const void *query, const void *row, uint32_t dimension);
+/* rows are `stride` bytes apart */
+typedef void (*fr_dist_many)(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t dimension, float *out);
+typedef void (*fr_dist_gather)(const void *query, const void *const *rows, uint32_t count, uint32_t dimension, float *out);
+
+typedef struct fr_kernel {
+    fr_dist_one one;
+    fr_dist_many many;
+    fr_dist_gather gather;
+    const char *isa;
+} fr_kernel;
+/* Query and rows of one scalar type. NULL for a pair that has no meaning (HAMMING is BIT only, BIT is HAMMING only). */
+const fr_kernel *fr_simd_kernel(fr_simd_metric metric, fr_scalar scalar);
+/* Query f32, rows of the scalar type (F32, F16, BF16, I8, U8; L2, DOT, COSINE). */
+const fr_kernel *fr_simd_mixed(fr_simd_metric metric, fr_scalar row_scalar);
+
+/* The walk's kernel: exact 32-bit dot products of u8 codes with an i8 query.
+ *   out[i] = sum_j rows[i][j] * query[j];   |out| <= 255 * 128 * 32768 fits.
+ *   _padded forms: dimension is a multiple of 64, rows and query are 64-byte aligned: no tail, the fastest form. */
+typedef void (*fr_dot_u8i8_gather)(const int8_t *query, const uint8_t *const *rows, uint32_t count, uint32_t dimension, int32_t *out);
+typedef void (*fr_dot_u8i8_many)(const int8_t *query, const uint8_t *rows, size_t stride, uint32_t count, uint32_t dimension, int32_t *out);
+typedef struct fr_dot_kernel {
+    fr_dot_u8i8_gather gather_padded, gather;
+    fr_dot_u8i8_many many_padded, many;
+    const char *isa;
+} fr_dot_kernel;
+const fr_dot_kernel *fr_simd_dot_u8i8(void);
+
+/* Conversions, count elements. f32 -> f16/bf16 round to nearest even; to_f32 is exact. */
+void fr_simd_to_f32(fr_scalar from, const void *source, uint32_t count, float *target);
+void fr_simd_from_f32(fr_scalar to, const float *source, uint32_t count, void *target); /* I8/U8: rounded, clamped */
+/* The narrowest scalar type (of U8, I8, F16, BF16, F32, in this order) that holds every value exactly; -0.0 counts as not
+ * exact for integers. */
+fr_scalar fr_simd_narrowest(const float *source, uint32_t count);
+bool fr_simd_all_finite(const float *source, uint32_t count);
+double fr_simd_norm_squared(const float *source, uint32_t count);
+
+uint32_t fr_simd_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0; chainable */
+
+/* "scalar", "avx2", ...: the tier in use; all tiers this CPU can run, for tests that loop over them. */
+const char *fr_simd_isa(void);
+uint32_t fr_simd_tiers(const char **names, uint32_t max);
+bool fr_simd_force(const char *isa); /* tests only, before other threads run; false when the CPU lacks it */
+
+#endif
