@@ -44,6 +44,7 @@ typedef struct fr_doc_iter {
 fr_doc_iter fr_doc_begin(fr_doc container);
 bool fr_doc_next(fr_doc_iter *iter, fr_span *key_out, fr_doc *value_out); /* key_out may be NULL */
 bool fr_doc_equal(fr_doc a, fr_doc b);      /* numbers by value, objects regardless of key order */
+int fr_doc_compare_mixed(int64_t a, double b); /* -1, 0, 1: exact over the whole range; b is not NaN */
 
 /* Builder: writes into a growing buffer. Begin/end nest. Any failure is sticky and reported by fr_doc_finish. */
 typedef struct fr_doc_builder {
@@ -52,6 +53,7 @@ typedef struct fr_doc_builder {
     uint32_t depth;
     struct { size_t at; uint32_t count; } open[FR_DOC_DEPTH_MAX];
     fr_code code;
+    bool key_open; /* a key waits for its value */
 } fr_doc_builder; /* zero-initialise; fr_doc_free when done; fr_doc_reset to reuse */
 void fr_doc_put_null(fr_doc_builder *b);
 void fr_doc_put_bool(fr_doc_builder *b, bool v);
