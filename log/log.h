@@ -36,6 +36,11 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
 fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err);
 fr_code fr_log_sync(fr_log *log, fr_offset end, fr_err *err); /* fdatasync; then publishes durable = end */
 
+/* Forget every record from `from` on, from >= durable offsets that anybody was told of; `from` must be the base offset of a batch
+ * (or the end: nothing happens). Writer thread, no sync in flight; durable when it returns. The engine uses it to undo the parts of
+ * a request that could not be appended whole (disk full), and in recovery for a request that a power cut tore between partitions. */
+fr_code fr_log_cut(fr_log *log, fr_offset from, fr_err *err);
+
 fr_offset fr_log_start(const fr_log *log);   /* first offset kept */
 fr_offset fr_log_end(const fr_log *log);     /* next to be assigned */
 fr_offset fr_log_durable(const fr_log *log); /* next after the last durable one */
