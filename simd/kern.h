@@ -1,0 +1,79 @@
+/* kern.h: what the files of this room share: the table one tier fills, and the helpers every kernel file uses.
+ *
+ * A tier may leave an entry NULL: the tier below it answers then (fr_simd_avx512vnni only overrides what VNNI and
+ * VPOPCNTDQ change). The scalar tier fills every entry that has a meaning, so the search always ends.
+ * Nothing here may emit AVX code by itself: only static inline functions, compiled into each file with its own flags.
+ */
+#ifndef FR_KERN_H
+#define FR_KERN_H
+
+#include "simd/simd.h"
+
+#define FR_INLINE static inline __attribute__((always_inline))
+
+typedef struct fr_simd_tier {
+    const char *isa;
+    const struct fr_simd_tier *below;
+    fr_kernel same[FR_SIMD_METRIC_COUNT][FR_SCALAR_COUNT];
+    fr_kernel mixed[FR_SIMD_METRIC_COUNT][FR_SCALAR_COUNT];
+    fr_dot_kernel dot_u8i8;
+    void (*to_f32)(fr_scalar from, const void *source, uint32_t count, float *target);
+    void (*from_f32)(fr_scalar to, const float *source, uint32_t count, void *target);
+    fr_scalar (*narrowest)(const float *source, uint32_t count);
+    bool (*all_finite)(const float *source, uint32_t count);
+    double (*norm_squared)(const float *source, uint32_t count);
+} fr_simd_tier;
+
+extern const fr_simd_tier fr_simd_scalar, fr_simd_avx2;
+#if defined(__x86_64__)
+extern const fr_simd_tier fr_simd_avx512, fr_simd_avx512vnni;
+#endif
+
+const fr_simd_tier *fr_simd_active(void); /* the tier in use; probes the CPU at the first call */
+bool fr_simd_has_crc32c(void);            /* the CPU has SSE4.2 and PCLMULQDQ, or Arm's CRC32 */
+
+/* convert.c: the scalar reference of the conversions */
+void fr_simd_scalar_to_f32(fr_scalar from, const void *source, uint32_t count, float *target);
+void fr_simd_scalar_from_f32(fr_scalar to, const float *source, uint32_t count, void *target);
+fr_scalar fr_simd_scalar_narrowest(const float *source, uint32_t count);
+bool fr_simd_scalar_all_finite(const float *source, uint32_t count);
+double fr_simd_scalar_norm_squared(const float *source, uint32_t count);
+
+/* crc32c.c, crc32c_sse42.c: the register value, neither inverted before nor after */
+uint32_t fr_simd_crc32c_table(uint32_t crc, const uint8_t *data, size_t size);
+uint32_t fr_simd_crc32c_hardware(uint32_t crc, const uint8_t *data, size_t size);
+
+/* Which types still hold every value seen so far; the narrowest is the lowest bit. */
+enum { FR_FITS_U8 = 1, FR_FITS_I8 = 2, FR_FITS_F16 = 4, FR_FITS_BF16 = 8, FR_FITS_ALL = 15 };
+
+FR_INLINE fr_scalar fr_simd_fits_scalar(unsigned fits)
+{
+    return fits & FR_FITS_U8    ? FR_SCALAR_U8
+           : fits & FR_FITS_I8  ? FR_SCALAR_I8
+           : fits & FR_FITS_F16 ? FR_SCALAR_F16
+           : fits & FR_FITS_BF16 ? FR_SCALAR_BF16
+                                : FR_SCALAR_F32;
+}
+
+/* Every tier keeps 16 sums of squares (element i goes to sum i % 16) and adds them in this order: the same bits
+ * everywhere. A product of two floats is exact in double, so a fused and a separate addition agree too. */
+FR_INLINE double fr_simd_add16(const double sum[16])
+{
+    double half[8], quarter[4];
+    for (int i = 0; i < 8; i++) half[i] = sum[i] + sum[i + 8];
+    for (int i = 0; i < 4; i++) quarter[i] = half[i] + half[i + 4];
+    return (quarter[0] + quarter[2]) + (quarter[1] + quarter[3]);
+}
+
+/* 1 - cos from the three sums, all finite and not negative where they are squares. */
+FR_INLINE float fr_simd_cosine(double dot, double query_norm, double row_norm)
+{
+    if (!(query_norm > 0) || !(row_norm > 0)) return 1.0f;
+    double cosine = dot / __builtin_sqrt(query_norm * row_norm);
+    return (float)(1.0 - (cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine));
+}
+
+/* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits writes it. */
+FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
+
+#endif

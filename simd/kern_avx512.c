@@ -1,0 +1,190 @@
+/* kern_avx512.c: the AVX-512 (F, BW, DQ, VL) tier, in native intrinsics; x86-64 only.
+ *
+ * Only the operations are here; the kernels are in kern_template.h. Tails are masked loads, which do not fault on
+ * what the mask leaves out.
+ */
+#if defined(__x86_64__)
+#include "simd/kern.h"
+
+#include <immintrin.h>
+
+#define VF_LANES 16u
+#define VI_BYTES 64u
+#define FLOAT_ROWS 4
+#define COSINE_ROWS 4
+#define TIER fr_simd_avx512
+#define TIER_BELOW (&fr_simd_avx2)
+#define TIER_ISA "avx512"
+
+typedef __m512 vf;
+typedef __m512d vd;
+typedef __m512i vi;
+
+/* ==== floats ==== */
+
+FR_INLINE vf vf_zero(void) { return _mm512_setzero_ps(); }
+FR_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+FR_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+
+FR_INLINE vf bf16_to_f32(__m256i half)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+FR_INLINE vf vf_load(int kind, const void *array, uint32_t i)
+{
+    const char *from = array;
+    switch (kind) {
+    case FR_SCALAR_F16: return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(from + 2 * (size_t)i)));
+    case FR_SCALAR_BF16: return bf16_to_f32(_mm256_loadu_si256((const void *)(from + 2 * (size_t)i)));
+    case FR_SCALAR_I8:
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(from + i))));
+    case FR_SCALAR_U8:
+        return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(from + i))));
+    default: return _mm512_loadu_ps((const void *)(from + 4 * (size_t)i));
+    }
+}
+
+FR_INLINE vf load_masked(int kind, const void *array, uint32_t i, __mmask16 mask)
+{
+    const char *from = array;
+    switch (kind) {
+    case FR_SCALAR_F16: return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, (const void *)(from + 2 * (size_t)i)));
+    case FR_SCALAR_BF16: return bf16_to_f32(_mm256_maskz_loadu_epi16(mask, (const void *)(from + 2 * (size_t)i)));
+    case FR_SCALAR_I8:
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, (const void *)(from + i))));
+    case FR_SCALAR_U8:
+        return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, (const void *)(from + i))));
+    default: return _mm512_maskz_loadu_ps(mask, (const void *)(from + 4 * (size_t)i));
+    }
+}
+
+/* Elements i .. i + left - 1 (left is 1 to 31), then zeros. */
+FR_INLINE void vf_load_tail(int kind, const void *array, uint32_t i, uint32_t left, vf out[2])
+{
+    uint32_t mask = (1u << left) - 1;
+    out[0] = load_masked(kind, array, i, (__mmask16)(mask & 0xffffu));
+    out[1] = left > 16 ? load_masked(kind, array, i + 16, (__mmask16)(mask >> 16)) : _mm512_setzero_ps();
+}
+
+FR_INLINE __m512i narrow_i32(vf x, float low, float high)
+{
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high)));
+}
+
+FR_INLINE __m256i f32_to_bf16(vf x)
+{
+    __m512i bits = _mm512_castps_si512(x), upper = _mm512_srli_epi32(bits, 16);
+    __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    __m512i half = _mm512_add_epi32(_mm512_set1_epi32(0x7fff), _mm512_and_si512(upper, _mm512_set1_epi32(1)));
+    __m512i rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, half), 16);
+    return _mm512_cvtepi32_epi16(_mm512_mask_or_epi32(rounded, nan, upper, _mm512_set1_epi32(0x40)));
+}
+
+FR_INLINE void vf_store_as(int kind, vf x, void *array, uint32_t i)
+{
+    char *to = array;
+    switch (kind) {
+    case FR_SCALAR_F16:
+        _mm256_storeu_si256((void *)(to + 2 * (size_t)i), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+        break;
+    case FR_SCALAR_BF16: _mm256_storeu_si256((void *)(to + 2 * (size_t)i), f32_to_bf16(x)); break;
+    case FR_SCALAR_I8:
+        _mm_storeu_si128((void *)(to + i), _mm512_cvtepi32_epi8(narrow_i32(x, -128, 127)));
+        break;
+    case FR_SCALAR_U8: _mm_storeu_si128((void *)(to + i), _mm512_cvtepi32_epi8(narrow_i32(x, 0, 255))); break;
+    default: _mm512_storeu_ps((void *)(to + 4 * (size_t)i), x);
+    }
+}
+
+/* Lanes 16 apart, then 8, 4, 2 and 1. */
+FR_INLINE float vf_sum32(const vf x[2])
+{
+    vf all = _mm512_add_ps(x[0], x[1]);
+    __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
+}
+
+FR_INLINE bool vf_finite(vf x)
+{
+    __m512i exponent = _mm512_set1_epi32(0x7f800000);
+    return _mm512_cmpeq_epi32_mask(_mm512_and_si512(_mm512_castps_si512(x), exponent), exponent) == 0;
+}
+
+FR_INLINE unsigned vf_fits(vf x)
+{
+    __m512i bits = _mm512_castps_si512(x), n = _mm512_cvtps_epi32(x), high = _mm512_set1_epi32(~255);
+    __m512i back = _mm512_castps_si512(_mm512_cvtepi32_ps(n));
+    __m512i f16 = _mm512_castps_si512(_mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)));
+    bool whole = _mm512_cmpneq_epi32_mask(back, bits) == 0;
+    unsigned fits = 0;
+    if (whole && _mm512_test_epi32_mask(n, high) == 0) fits |= FR_FITS_U8;
+    if (whole && _mm512_test_epi32_mask(_mm512_add_epi32(n, _mm512_set1_epi32(128)), high) == 0) fits |= FR_FITS_I8;
+    if (_mm512_cmpneq_epi32_mask(f16, bits) == 0) fits |= FR_FITS_F16;
+    if (_mm512_test_epi32_mask(bits, _mm512_set1_epi32(0xffff)) == 0) fits |= FR_FITS_BF16;
+    return fits;
+}
+
+/* ==== doubles ==== */
+
+FR_INLINE vd vd_zero(void) { return _mm512_setzero_pd(); }
+FR_INLINE vd vd_low(vf x) { return _mm512_cvtps_pd(_mm512_castps512_ps256(x)); }
+FR_INLINE vd vd_high(vf x) { return _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1)); }
+FR_INLINE vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+FR_INLINE void vd_store(double *to, vd x) { _mm512_storeu_pd(to, x); }
+
+/* ==== integers ==== */
+
+FR_INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
+FR_INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+FR_INLINE vi vi_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
+FR_INLINE vi vi_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+FR_INLINE vi vi_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }
+FR_INLINE vi vi_load(const void *array, uint32_t i) { return _mm512_loadu_si512((const char *)array + i); }
+
+FR_INLINE vi vi_load_tail(const void *array, uint32_t i, uint32_t left)
+{
+    return _mm512_maskz_loadu_epi8(~0ull >> (64 - left), (const char *)array + i);
+}
+
+FR_INLINE vi vi_even(int kind, vi x)
+{
+    return kind == FR_SCALAR_U8 ? _mm512_and_si512(x, _mm512_set1_epi16(0xff))
+                                : _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8);
+}
+
+FR_INLINE vi vi_odd(int kind, vi x)
+{
+    return kind == FR_SCALAR_U8 ? _mm512_srli_epi16(x, 8) : _mm512_srai_epi16(x, 8);
+}
+
+FR_INLINE int32_t vi_sum(vi x) { return _mm512_reduce_add_epi32(x); }
+
+/* Four sums share one reduction: two rounds of pairing columns, then the halves. */
+FR_INLINE void vi_sum4(const vi x[4], int32_t *out)
+{
+    vi ab = _mm512_add_epi32(_mm512_unpacklo_epi32(x[0], x[1]), _mm512_unpackhi_epi32(x[0], x[1]));
+    vi cd = _mm512_add_epi32(_mm512_unpacklo_epi32(x[2], x[3]), _mm512_unpackhi_epi32(x[2], x[3]));
+    vi all = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
+    _mm_storeu_si128((void *)out, _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1)));
+}
+
+/* Bits set per nibble by a table of sixteen, summed into eight 64-bit counts (Mula, Kurz, Lemire 2018). */
+FR_INLINE vi vi_count(vi counts, vi x)
+{
+    const vi table = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    const vi nibble = _mm512_set1_epi8(15);
+    vi low = _mm512_shuffle_epi8(table, _mm512_and_si512(x, nibble));
+    vi high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble));
+    return _mm512_add_epi64(counts, _mm512_sad_epu8(_mm512_add_epi8(low, high), vi_zero()));
+}
+
+FR_INLINE uint64_t vi_sum_counts(vi counts) { return (uint64_t)_mm512_reduce_add_epi64(counts); }
+
+#include "simd/kern_template.h"
+#else
+typedef int fr_no_avx512_here; /* ISO C wants a declaration */
+#endif

@@ -1,0 +1,147 @@
+/* kern_scalar.c: the reference: one row, one element at a time, sums in double (floats) or integers.
+ *
+ * Compiled without vectorisation and contraction, for the plain baseline. The vector tiers fall back to these
+ * kernels where single precision would overflow or underflow.
+ */
+#include "simd/half.h"
+#include "simd/kern.h"
+
+FR_INLINE double value_at(int kind, const void *array, uint32_t i)
+{
+    float value;
+    switch (kind) {
+    case FR_SCALAR_F16: return fr_simd_f16_to_f32(fr_load_le16((const char *)array + 2 * (size_t)i));
+    case FR_SCALAR_BF16: return fr_simd_bf16_to_f32(fr_load_le16((const char *)array + 2 * (size_t)i));
+    case FR_SCALAR_I8: return ((const int8_t *)array)[i];
+    case FR_SCALAR_U8: return ((const uint8_t *)array)[i];
+    default: memcpy(&value, (const char *)array + 4 * (size_t)i, sizeof value); return value;
+    }
+}
+
+FR_INLINE float float_one(int metric, int query_kind, int row_kind, const void *query, const void *row, uint32_t n)
+{
+    double sum = 0, query_norm = 0, row_norm = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double a = value_at(query_kind, query, i), b = value_at(row_kind, row, i);
+        double left = metric == FR_SIMD_L2 ? a - b : a, right = metric == FR_SIMD_L2 ? a - b : b;
+        sum += left * right;
+        if (metric == FR_SIMD_COSINE) query_norm += a * a, row_norm += b * b;
+    }
+    if (metric == FR_SIMD_COSINE) return fr_simd_cosine(sum, query_norm, row_norm);
+    return (float)(metric == FR_SIMD_L2 ? sum : 0.0 - sum);
+}
+
+FR_INLINE int integer_at(int kind, const void *array, uint32_t i)
+{
+    return kind == FR_SCALAR_I8 ? ((const int8_t *)array)[i] : ((const uint8_t *)array)[i];
+}
+
+FR_INLINE float integer_one(int metric, int kind, const void *query, const void *row, uint32_t n)
+{
+    int64_t sum = 0, query_norm = 0, row_norm = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        int a = integer_at(kind, query, i), b = integer_at(kind, row, i);
+        sum += metric == FR_SIMD_L2 ? (a - b) * (a - b) : a * b;
+        if (metric == FR_SIMD_COSINE) query_norm += a * a, row_norm += b * b;
+    }
+    if (metric == FR_SIMD_COSINE) return fr_simd_cosine((double)sum, (double)query_norm, (double)row_norm);
+    return (float)(metric == FR_SIMD_L2 ? sum : -sum);
+}
+
+static float hamming_one(const void *query, const void *row, uint32_t dimension)
+{
+    const uint8_t *a = query, *b = row;
+    size_t whole = dimension / 8, i = 0;
+    uint64_t sum = 0;
+    for (; i + 8 <= whole; i += 8) sum += (uint64_t)__builtin_popcountll(fr_load_le64(a + i) ^ fr_load_le64(b + i));
+    for (; i < whole; i++) sum += (uint64_t)__builtin_popcount((unsigned)(a[i] ^ b[i]));
+    if (dimension & 7u) sum += (uint64_t)__builtin_popcount((unsigned)((a[i] ^ b[i]) & fr_simd_last_bits(dimension)));
+    return (float)sum;
+}
+
+static int32_t dot_one(const int8_t *query, const uint8_t *row, uint32_t n)
+{
+    int32_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += row[i] * query[i];
+    return sum;
+}
+
+static void dot_gather(const int8_t *query, const uint8_t *const *rows, uint32_t count, uint32_t n, int32_t *out)
+{
+    for (uint32_t i = 0; i < count; i++) out[i] = dot_one(query, rows[i], n);
+}
+
+static void dot_many(const int8_t *query, const uint8_t *rows, size_t stride, uint32_t count, uint32_t n, int32_t *out)
+{
+    for (uint32_t i = 0; i < count; i++) out[i] = dot_one(query, rows + i * stride, n);
+}
+
+/* many and gather of a kernel that has `name`_one */
+#define FORMS(name)                                                                                                    \
+    static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n,            \
+                            float *out)                                                                                \
+    {                                                                                                                  \
+        for (uint32_t i = 0; i < count; i++) out[i] = name##_one(query, (const char *)rows + i * stride, n);           \
+    }                                                                                                                  \
+    static void name##_gather(const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)      \
+    {                                                                                                                  \
+        for (uint32_t i = 0; i < count; i++) out[i] = name##_one(query, rows[i], n);                                   \
+    }
+#define FLOAT_KERNEL(name, metric, query_kind, row_kind)                                                               \
+    static float name##_one(const void *query, const void *row, uint32_t n)                                            \
+    {                                                                                                                  \
+        return float_one(metric, query_kind, row_kind, query, row, n);                                                 \
+    }                                                                                                                  \
+    FORMS(name)
+#define FLOAT_KERNELS(name, query_kind, row_kind)                                                                      \
+    FLOAT_KERNEL(name##_l2, FR_SIMD_L2, query_kind, row_kind)                                                          \
+    FLOAT_KERNEL(name##_dot, FR_SIMD_DOT, query_kind, row_kind)                                                        \
+    FLOAT_KERNEL(name##_cosine, FR_SIMD_COSINE, query_kind, row_kind)
+#define INTEGER_KERNEL(name, metric, kind)                                                                             \
+    static float name##_one(const void *query, const void *row, uint32_t n)                                            \
+    {                                                                                                                  \
+        return integer_one(metric, kind, query, row, n);                                                               \
+    }                                                                                                                  \
+    FORMS(name)
+#define INTEGER_KERNELS(name, kind)                                                                                    \
+    INTEGER_KERNEL(name##_l2, FR_SIMD_L2, kind)                                                                        \
+    INTEGER_KERNEL(name##_dot, FR_SIMD_DOT, kind)                                                                      \
+    INTEGER_KERNEL(name##_cosine, FR_SIMD_COSINE, kind)
+
+FLOAT_KERNELS(f32, FR_SCALAR_F32, FR_SCALAR_F32)
+FLOAT_KERNELS(f16, FR_SCALAR_F16, FR_SCALAR_F16)
+FLOAT_KERNELS(bf16, FR_SCALAR_BF16, FR_SCALAR_BF16)
+FLOAT_KERNELS(f32_f16, FR_SCALAR_F32, FR_SCALAR_F16)
+FLOAT_KERNELS(f32_bf16, FR_SCALAR_F32, FR_SCALAR_BF16)
+FLOAT_KERNELS(f32_i8, FR_SCALAR_F32, FR_SCALAR_I8)
+FLOAT_KERNELS(f32_u8, FR_SCALAR_F32, FR_SCALAR_U8)
+INTEGER_KERNELS(i8, FR_SCALAR_I8)
+INTEGER_KERNELS(u8, FR_SCALAR_U8)
+FORMS(hamming)
+
+#define ENTRY(name) {name##_one, name##_many, name##_gather, "scalar"}
+#define SAME(metric)                                                                                                   \
+    {                                                                                                                  \
+        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f16_##metric),                                  \
+        [FR_SCALAR_BF16] = ENTRY(bf16_##metric), [FR_SCALAR_I8] = ENTRY(i8_##metric),                                  \
+        [FR_SCALAR_U8] = ENTRY(u8_##metric)                                                                            \
+    }
+#define MIXED(metric)                                                                                                  \
+    {                                                                                                                  \
+        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f32_f16_##metric),                              \
+        [FR_SCALAR_BF16] = ENTRY(f32_bf16_##metric), [FR_SCALAR_I8] = ENTRY(f32_i8_##metric),                          \
+        [FR_SCALAR_U8] = ENTRY(f32_u8_##metric)                                                                        \
+    }
+
+const fr_simd_tier fr_simd_scalar = {
+    .isa = "scalar",
+    .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
+             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}},
+    .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
+    .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
+    .to_f32 = fr_simd_scalar_to_f32,
+    .from_f32 = fr_simd_scalar_from_f32,
+    .narrowest = fr_simd_scalar_narrowest,
+    .all_finite = fr_simd_scalar_all_finite,
+    .norm_squared = fr_simd_scalar_norm_squared,
+};
