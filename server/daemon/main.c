@@ -1,0 +1,57 @@
+/* main.c: the binary's verbs. One table; everything else lives behind the verb's own file. */
+#include "server/daemon/cli.h"
+#include "server/daemon/serve.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+
+static const struct verb {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"serve", "open a data directory and answer requests until SIGTERM", fr_serve_main},
+    {"import", "load a file (jsonl, npy, fvecs, bvecs, u8bin, fbin, csv, wordnet) into a collection",
+     fr_cli_import_main},
+    {"export", "write a collection as JSON lines", fr_cli_export_main},
+    {"search", "find the nearest records of a text or a vector", fr_cli_search_main},
+    {"collection", "list, create, show, drop collections; set aliases", fr_cli_collection_main},
+    {"log", "print the records of a collection's log", fr_cli_log_main},
+    {"snapshot", "write a snapshot now", fr_cli_snapshot_main},
+    {"verify", "check every checksum of a data directory that no server has open", fr_cli_verify_main},
+    {"bench", "load a running server over HTTP and print what it reached", fr_cli_bench_main},
+};
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: freshet VERB [OPTION...]\n\n");
+    for (size_t index = 0; index < FR_COUNT_OF(verbs); index++)
+        fprintf(out, "  %-11s %s\n", verbs[index].name, verbs[index].summary);
+    fprintf(out, "\n  freshet VERB --help    options of a verb\n  freshet --version\n\n"
+                 "Verbs other than serve and verify talk to --url, else FRESHET_URL, else http://127.0.0.1:19530.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("freshet %s\n", FR_VERSION);
+        return 0;
+    }
+    for (size_t index = 0; index < FR_COUNT_OF(verbs); index++) {
+        if (strcmp(argv[1], verbs[index].name) != 0) continue;
+        curl_global_init(CURL_GLOBAL_DEFAULT); /* not safe once there are threads, so here */
+        int status = verbs[index].run(argc - 1, argv + 1);
+        curl_global_cleanup();
+        if (fflush(stdout) != 0 && status == 0) status = 1;
+        return status;
+    }
+    fprintf(stderr, "freshet: no verb named %s; freshet --help lists them\n", argv[1]);
+    return 2;
+}
