@@ -1,0 +1,99 @@
+/* http_private.h: shared by the files of this room. */
+#ifndef FR_HTTP_PRIVATE_H
+#define FR_HTTP_PRIVATE_H
+
+#include "api/http/http.h"
+
+/* ---- fields of bodies and queries: one table per route, for checking and for /openapi.json ---- */
+typedef enum fr_in_kind {
+    FR_IN_INT = 1, FR_IN_NUMBER = 2, FR_IN_STRING = 4, FR_IN_BOOL = 8, FR_IN_ARRAY = 16, FR_IN_OBJECT = 32,
+    FR_IN_VECTOR = 64, FR_IN_VECTORS = 128, FR_IN_RECORDS = 256 /* taken out of the document before it is checked */
+} fr_in_kind;
+
+typedef struct fr_in_field {
+    const char *name;
+    unsigned kinds;
+    bool required;
+    int64_t min, max;    /* INT */
+    const char *choices; /* STRING: "l2|ip|cosine"; NULL = any */
+    const char *about;
+} fr_in_field;
+
+struct fr_http_route {
+    const char *method, *path, *op, *about;
+    fr_http_next (*handler)(fr_http *door, fr_http_call *call, fr_http_worker *worker);
+    const fr_in_field *body; /* NULL: no body is read */
+    size_t body_count;
+    const fr_in_field *query;
+    size_t query_count;
+    const char *answer; /* an example of the answer, for /openapi.json */
+    bool without_db;    /* answers before recovery has ended */
+};
+extern const fr_http_route fr_http_routes[];
+
+/* Names, kinds, ranges, required; null counts as absent. */
+fr_code fr_http_fields_check(const fr_in_field *fields, size_t count, fr_doc body, fr_err *err);
+fr_doc fr_http_field(fr_doc body, const char *name); /* absent also when null */
+int64_t fr_http_field_int(fr_doc body, const char *name, int64_t otherwise);
+bool fr_http_field_bool(fr_doc body, const char *name, bool otherwise);
+bool fr_http_field_is(fr_doc body, const char *name, const char *text);
+/* A copy with a NUL at its end; NULL when absent. INVALID when it contains NUL or is longer than max. */
+fr_code fr_http_field_text(fr_http_call *call, fr_doc body, const char *name, size_t max, const char **text_out, fr_err *err);
+/* The query string as a document of strings and integers, checked. */
+fr_code fr_http_query_in(fr_http_call *call, const fr_in_field *fields, size_t count, fr_doc *out, fr_err *err);
+/* %XX decoding; false when broken or over capacity - 1 bytes or with NUL inside. */
+bool fr_http_decode(fr_span text, char *out, size_t capacity, size_t *size_out);
+
+/* ---- replies ---- */
+fr_http_next fr_http_fail(fr_http_call *call, const fr_err *err, fr_code code);
+fr_http_next fr_http_done(fr_http_call *call, int status); /* out is complete; checks its sticky code */
+
+/* ---- parts that handlers share ---- */
+fr_code fr_http_body_in(fr_http_call *call, fr_http_worker *worker); /* body to call->rest, checked against the route */
+fr_code fr_http_collection(fr_http_call *call);                      /* params[0] to call->info */
+uint32_t fr_http_dimension(const fr_collection_info *info);
+const fr_field_def *fr_http_vector_field(const fr_collection_info *info); /* the first */
+fr_code fr_http_ids_in(fr_http_call *call, fr_doc ids, fr_event *events, fr_span *keys); /* either may be NULL */
+fr_http_next fr_http_submit(fr_http_call *call);
+void fr_http_offsets_out(fr_http_call *call);
+void fr_http_collection_out(fr_out *out, const fr_collection_info *info);
+void fr_http_id_out(fr_out *out, fr_span key, bool is_int);
+/* "output" of a body: which metadata keys. */
+typedef struct fr_output {
+    bool all, none;
+    fr_doc names;
+} fr_output;
+fr_code fr_http_output_in(fr_doc body, fr_output *out, fr_err *err);
+void fr_http_metadata_out(fr_out *out, fr_span metadata, const fr_output *output);
+void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *output, bool search);
+fr_code fr_http_embed(void *user, fr_span text, float *out, fr_err *err);
+
+/* ---- handlers ---- */
+#define FR_HTTP_HANDLER(name) fr_http_next fr_http_on_##name(fr_http *door, fr_http_call *call, fr_http_worker *worker)
+FR_HTTP_HANDLER(collection_create);
+FR_HTTP_HANDLER(collection_list);
+FR_HTTP_HANDLER(collection_get);
+FR_HTTP_HANDLER(collection_drop);
+FR_HTTP_HANDLER(upsert);
+FR_HTTP_HANDLER(delete);
+FR_HTTP_HANDLER(search);
+FR_HTTP_HANDLER(get);
+FR_HTTP_HANDLER(count);
+FR_HTTP_HANDLER(scroll);
+FR_HTTP_HANDLER(alias_list);
+FR_HTTP_HANDLER(alias_put);
+FR_HTTP_HANDLER(alias_get);
+FR_HTTP_HANDLER(alias_drop);
+FR_HTTP_HANDLER(log);
+FR_HTTP_HANDLER(snapshot);
+FR_HTTP_HANDLER(livez);
+FR_HTTP_HANDLER(readyz);
+FR_HTTP_HANDLER(metrics);
+FR_HTTP_HANDLER(openapi);
+
+extern const fr_in_field fr_in_create[], fr_in_upsert[], fr_in_record[], fr_in_delete[], fr_in_search[], fr_in_get[],
+    fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[];
+extern const size_t fr_in_create_count, fr_in_upsert_count, fr_in_record_count, fr_in_delete_count, fr_in_search_count,
+    fr_in_get_count, fr_in_count_count, fr_in_scroll_count, fr_in_alias_count, fr_in_log_count;
+
+#endif

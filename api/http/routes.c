@@ -1,0 +1,237 @@
+/* routes.c: the route table and what leads to it: matching, parameters, 404, 405. Everything that must know all routes
+ * (dispatch, metrics labels, /openapi.json, tests) reads this one table. */
+#include "api/http/http_private.h"
+
+#include <stdio.h>
+
+#define NO_FIELDS NULL, 0
+#define FIELDS(name) fr_in_##name, FR_COUNT_OF(fr_in_##name)
+
+const fr_in_field fr_in_create[] = {
+    {"name", FR_IN_STRING, true, 0, 0, NULL, "1 to 249 of A-Z a-z 0-9 . _ -"},
+    {"dimension", FR_IN_INT, false, 1, FR_DIMENSION_MAX, NULL, "numbers of a vector; may come from embedder.dimension"},
+    {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine", "default cosine"},
+    {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
+    {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
+    {"m", FR_IN_INT, false, 2, 64, NULL, "links per row, default 16"},
+    {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
+    {"embedder", FR_IN_OBJECT, false, 0, 0, NULL, "{\"type\":\"hash\",\"dimension\":256}: text becomes the vector"},
+    {"id_type", FR_IN_STRING, false, 0, 0, "any|int64|string", "default any: 1 and \"1\" are one entity"},
+    {"drop_stale", FR_IN_BOOL, false, 0, 0, NULL, "a record whose timestamp is older than the stored one does nothing; default false"},
+};
+const fr_in_field fr_in_record[] = {
+    {"id", FR_IN_INT | FR_IN_STRING, true, 0, 0, NULL, "a string of 1 to 512 bytes or a 64-bit integer"},
+    {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "this or text; finite as 32-bit floats"},
+    {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder; kept as metadata text"},
+    {"metadata", FR_IN_OBJECT, false, 0, 0, NULL, "any JSON object, 65,536 bytes"},
+    {"event_id", FR_IN_STRING, false, 0, 0, NULL, "makes a retry harmless; 1 to 256 bytes"},
+    {"timestamp", FR_IN_INT | FR_IN_STRING, false, 0, 0, NULL, "source time: milliseconds since 1970 or RFC 3339"},
+    {"model_version", FR_IN_STRING, false, 0, 0, NULL, "1 to 256 bytes"},
+};
+const fr_in_field fr_in_upsert[] = {
+    {"records", FR_IN_RECORDS, true, 0, 0, NULL, "1 to 10,000 records; all or nothing"},
+    {"ack", FR_IN_STRING, false, 0, 0, "durable|searchable", "when to answer; default searchable"},
+};
+const fr_in_field fr_in_delete[] = {
+    {"ids", FR_IN_ARRAY, false, 0, 0, NULL, "1 to 10,000 ids; this or filter"},
+    {"filter", FR_IN_STRING, false, 0, 0, NULL, "every entity that matches"},
+};
+const fr_in_field fr_in_search[] = {
+    {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "one of vector, vectors, text"},
+    {"vectors", FR_IN_VECTORS, false, 0, 0, NULL, "1 to 1,024 vectors: hits is then a list of lists"},
+    {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder"},
+    {"k", FR_IN_INT, false, 1, FR_K_MAX, NULL, "hits wanted, default 10"},
+    {"ef", FR_IN_INT, false, 1, FR_EF_MAX, NULL, "breadth of the walk; default: the collection's"},
+    {"filter", FR_IN_STRING, false, 0, 0, NULL, "an expression over id and metadata"},
+    {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys of each hit, or [\"*\"]; default all"},
+    {"min_offset", FR_IN_INT | FR_IN_OBJECT, false, 0, INT64_MAX, NULL, "read your writes: 17 or {\"0\":17}, inclusive"},
+    {"timeout_ms", FR_IN_INT, false, 0, FR_HTTP_WAIT_MS_MAX, NULL, "how long to wait for min_offset, default 5000"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+    {"offset", FR_IN_INT, false, 0, FR_K_MAX, NULL, "hits to skip; offset + k is at most 16,384"},
+    {"radius", FR_IN_NUMBER, false, 0, 0, NULL, "l2: distance below it; ip, cosine: score above it"},
+    {"range_filter", FR_IN_NUMBER, false, 0, 0, NULL, "l2: distance from it on; ip, cosine: score up to it"},
+    {"group_by", FR_IN_STRING, false, 0, 0, NULL, "a metadata path"},
+    {"group_size", FR_IN_INT, false, 1, FR_K_MAX, NULL, "hits per group, default 1"},
+    {"explain", FR_IN_BOOL, false, 0, 0, NULL, "adds how the search was done"},
+    {"exact", FR_IN_BOOL, false, 0, 0, NULL, "scan every row"},
+};
+const fr_in_field fr_in_get[] = {
+    {"ids", FR_IN_ARRAY, true, 0, 0, NULL, "1 to 10,000 ids"},
+    {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+};
+const fr_in_field fr_in_count[] = {{"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"}};
+const fr_in_field fr_in_scroll[] = {
+    {"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"},
+    {"limit", FR_IN_INT, false, 1, FR_RECORDS_MAX, NULL, "default 100"},
+    {"cursor", FR_IN_STRING, false, 0, 0, NULL, "of the answer before; opaque"},
+    {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+};
+const fr_in_field fr_in_alias[] = {{"collection", FR_IN_STRING, true, 0, 0, NULL, "the collection that the name means from now on"}};
+const fr_in_field fr_in_log[] = {
+    {"partition", FR_IN_INT, false, 0, FR_PARTITIONS_MAX - 1, NULL, "default 0"},
+    {"offset", FR_IN_INT, false, 0, INT64_MAX, NULL, "first record; default: the start"},
+    {"timestamp", FR_IN_INT | FR_IN_STRING, false, 0, 0, NULL, "instead of offset: the first record from this time on"},
+    {"limit", FR_IN_INT, false, 1, FR_RECORDS_MAX, NULL, "default 100"},
+};
+const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
+
+#define RECORD_EXAMPLE "{\"id\":\"a\",\"metadata\":{\"color\":\"red\"},\"offset\":17}"
+#define HIT_EXAMPLE "{\"id\":\"a\",\"distance\":0.25,\"score\":-0.25,\"metadata\":{\"color\":\"red\"},\"offset\":17}"
+#define OFFSETS_EXAMPLE "\"offsets\":{\"0\":{\"first\":17,\"last\":17}}"
+#define COLLECTION_EXAMPLE                                                                                             \
+    "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"     \
+    "\"id_type\":\"any\",\"drop_stale\":false,\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
+    "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
+    "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"
+
+const fr_http_route fr_http_routes[] = {
+    {"POST", "/v1/collections", "collection_create", "Create a collection", fr_http_on_collection_create, FIELDS(create), NO_FIELDS,
+     COLLECTION_EXAMPLE, false},
+    {"GET", "/v1/collections", "collection_list", "All collections", fr_http_on_collection_list, NO_FIELDS, NO_FIELDS,
+     "{\"collections\":[" COLLECTION_EXAMPLE "]}", false},
+    {"GET", "/v1/collections/{collection}", "collection_get", "One collection: counts, offsets, bytes, freshness",
+     fr_http_on_collection_get, NO_FIELDS, NO_FIELDS, COLLECTION_EXAMPLE, false},
+    {"DELETE", "/v1/collections/{collection}", "collection_drop", "Drop a collection and its log", fr_http_on_collection_drop,
+     NO_FIELDS, NO_FIELDS, "{\"name\":\"docs\",\"dropped\":true}", false},
+    {"POST", "/v1/collections/{collection}/upsert", "upsert", "Add or replace records, all or nothing", fr_http_on_upsert,
+     FIELDS(upsert), NO_FIELDS, "{\"upserted\":1,\"duplicates\":0," OFFSETS_EXAMPLE "}", false},
+    {"POST", "/v1/collections/{collection}/delete", "delete", "Delete by ids or by filter", fr_http_on_delete, FIELDS(delete),
+     NO_FIELDS, "{\"deleted\":1," OFFSETS_EXAMPLE "}", false},
+    {"POST", "/v1/collections/{collection}/search", "search", "The k nearest entities", fr_http_on_search, FIELDS(search), NO_FIELDS,
+     "{\"hits\":[" HIT_EXAMPLE "]}", false},
+    {"POST", "/v1/collections/{collection}/get", "get", "Entities by id, in the order asked; missing ones are left out",
+     fr_http_on_get, FIELDS(get), NO_FIELDS, "{\"records\":[" RECORD_EXAMPLE "]}", false},
+    {"POST", "/v1/collections/{collection}/count", "count", "How many entities match", fr_http_on_count, FIELDS(count), NO_FIELDS,
+     "{\"count\":1}", false},
+    {"POST", "/v1/collections/{collection}/scroll", "scroll", "All entities in key order, a page at a time", fr_http_on_scroll,
+     FIELDS(scroll), NO_FIELDS, "{\"records\":[" RECORD_EXAMPLE "],\"cursor\":null}", false},
+    {"GET", "/v1/collections/{collection}/log", "log", "The log's records as JSON", fr_http_on_log, NO_FIELDS, FIELDS(log),
+     "{\"partition\":0,\"records\":[{\"offset\":17,\"timestamp\":1700000000000,\"key\":\"a\",\"op\":\"upsert\",\"vector\":[1,2,3],"
+     "\"metadata\":{}}],\"next\":18,\"end\":18}",
+     false},
+    {"GET", "/v1/aliases", "alias_list", "All aliases", fr_http_on_alias_list, NO_FIELDS, NO_FIELDS,
+     "{\"aliases\":[{\"alias\":\"current\",\"collection\":\"docs\"}]}", false},
+    {"PUT", "/v1/aliases/{alias}", "alias_put", "Create or switch an alias, atomically", fr_http_on_alias_put, FIELDS(alias), NO_FIELDS,
+     "{\"alias\":\"current\",\"collection\":\"docs\"}", false},
+    {"GET", "/v1/aliases/{alias}", "alias_get", "What an alias means", fr_http_on_alias_get, NO_FIELDS, NO_FIELDS,
+     "{\"alias\":\"current\",\"collection\":\"docs\"}", false},
+    {"DELETE", "/v1/aliases/{alias}", "alias_drop", "Remove an alias", fr_http_on_alias_drop, NO_FIELDS, NO_FIELDS,
+     "{\"alias\":\"current\",\"dropped\":true}", false},
+    {"POST", "/v1/snapshots", "snapshot", "Write a snapshot now; answers when it is on disk", fr_http_on_snapshot, NO_FIELDS, NO_FIELDS,
+     "{\"snapshot\":\"written\",\"took_ms\":12.5,\"time\":1700000000000}", false},
+    {"GET", "/livez", "livez", "The process answers", fr_http_on_livez, NO_FIELDS, NO_FIELDS, "{\"live\":true}", true},
+    {"GET", "/readyz", "readyz", "Ready to serve; 503 says why not, and the progress of recovery", fr_http_on_readyz, NO_FIELDS,
+     NO_FIELDS, "{\"ready\":true,\"reason\":\"ok\"}", true},
+    {"GET", "/metrics", "metrics", "Prometheus text", fr_http_on_metrics, NO_FIELDS, NO_FIELDS, NULL, true},
+    {"GET", "/openapi.json", "openapi", "This description", fr_http_on_openapi, NO_FIELDS, NO_FIELDS, NULL, true},
+};
+
+size_t fr_http_route_count(void) { return FR_COUNT_OF(fr_http_routes); }
+const char *fr_http_route_op(size_t index) { return index < FR_COUNT_OF(fr_http_routes) ? fr_http_routes[index].op : "other"; }
+size_t fr_http_route_index(const fr_http_route *route)
+{
+    return route ? (size_t)(route - fr_http_routes) : FR_COUNT_OF(fr_http_routes);
+}
+
+/* ---- matching ---- */
+
+/* Does path fit the pattern? Segments in braces match one whole segment each; their text goes to params. */
+static bool path_fits(const char *pattern, fr_span path, fr_span params[FR_HTTP_PARAMS_MAX])
+{
+    const char *at = path.data, *end = at + path.size;
+    size_t found = 0;
+    while (*pattern) {
+        if (*pattern != '{') {
+            if (at == end || *at != *pattern) return false;
+            at++, pattern++;
+            continue;
+        }
+        const char *stop = memchr(at, '/', (size_t)(end - at));
+        if (!stop) stop = end;
+        if (stop == at) return false;
+        params[found++] = fr_span_of(at, (size_t)(stop - at));
+        at = stop;
+        pattern += strcspn(pattern, "}") + 1;
+    }
+    return at == end;
+}
+
+static bool method_is(fr_span method, const char *name)
+{
+    return method.size == strlen(name) && memcmp(method.data, name, method.size) == 0;
+}
+
+/* The Allow header of a path, from the table; a static text per combination that exists. */
+static const char *allowed(fr_span path)
+{
+    static const char *const texts[8] = {"",       "GET, HEAD",       "POST",       "GET, HEAD, POST", "PUT, GET, HEAD, DELETE",
+                                         "GET, HEAD, DELETE", "", ""};
+    bool get = false, post = false, put = false, drop = false;
+    fr_span params[FR_HTTP_PARAMS_MAX];
+    for (size_t i = 0; i < FR_COUNT_OF(fr_http_routes); i++) {
+        if (!path_fits(fr_http_routes[i].path, path, params)) continue;
+        const char *method = fr_http_routes[i].method;
+        get |= *method == 'G', drop |= *method == 'D';
+        post |= method[1] == 'O', put |= method[1] == 'U';
+    }
+    if (put) return texts[4];
+    if (drop) return texts[5];
+    return texts[(get ? 1 : 0) + (post ? 2 : 0)];
+}
+
+static bool route_find(fr_http_call *call, fr_span params[FR_HTTP_PARAMS_MAX])
+{
+    call->head = method_is(call->method, "HEAD");
+    bool path_known = false;
+    for (size_t i = 0; i < FR_COUNT_OF(fr_http_routes); i++) {
+        const fr_http_route *route = &fr_http_routes[i];
+        if (!path_fits(route->path, call->path, params)) continue;
+        path_known = true;
+        if (!method_is(call->method, route->method) && !(call->head && method_is(fr_span_of("GET", 3), route->method))) continue;
+        call->route = route;
+        return true;
+    }
+    if (path_known) {
+        call->allow = allowed(call->path);
+        fr_http_refuse(call, 405, "method_not_allowed", NULL, "this path does not take the method");
+    } else {
+        fr_http_refuse(call, 404, "not_found", "path", "there is no such path; /openapi.json lists them");
+    }
+    return false;
+}
+
+/* Names of the path: decoded and held to the rule of names. */
+static fr_code params_in(fr_http_call *call, const fr_span params[FR_HTTP_PARAMS_MAX])
+{
+    const char *name = strchr(call->route->path, '{');
+    for (size_t i = 0; name; i++, name = strchr(name + 1, '{')) {
+        char field[32];
+        size_t size;
+        snprintf(field, sizeof field, "%.*s", (int)strcspn(name + 1, "}"), name + 1);
+        if (!fr_http_decode(params[i], call->params[i], sizeof call->params[i], &size))
+            return fr_fail(&call->err, FR_ERR_INVALID, field, "must have 1 to %u of A-Z a-z 0-9 . _ -", FR_NAME_BYTES_MAX);
+        FR_TRY(fr_name_check(field, call->params[i], size, &call->err));
+    }
+    return FR_OK;
+}
+
+fr_http_next fr_http_begin(fr_http *door, fr_http_call *call, fr_http_worker *worker)
+{
+    fr_span params[FR_HTTP_PARAMS_MAX] = {{NULL, 0}};
+    if (!route_find(call, params)) return FR_HTTP_REPLY;
+    fr_code code = params_in(call, params);
+    if (code != FR_OK) return fr_http_fail(call, &call->err, code);
+    call->db = atomic_load_explicit(&door->db, memory_order_acquire); /* pairs with the release when fr_open has ended */
+    if (!call->db && !call->route->without_db) {
+        fr_http_refuse(call, 503, "starting", NULL, "the server is recovering; /readyz shows the progress");
+        return FR_HTTP_REPLY;
+    }
+    return call->route->handler(door, call, worker);
+}
+
+fr_http_next fr_http_step(fr_http *door, fr_http_call *call, fr_http_worker *worker)
+{
+    return call->route->handler(door, call, worker);
+}
