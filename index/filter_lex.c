@@ -89,7 +89,8 @@ static void lex_integer(fr_lexer *lexer, fr_token *token, size_t from, uint64_t 
     for (size_t i = from; i < lexer->at; i++) {
         uint64_t digit = (uint64_t)hex_digit(lexer->text[i]);
         if (digit >= base) {
-            fr_filter_invalid(lexer, token->at, "a number that starts with 0 is octal: '%c' is no octal digit", lexer->text[i]);
+            fr_filter_invalid(lexer, token->at, base == 8 ? "malformed number: with a leading 0 it is octal, and '%c' is no octal digit"
+                                                          : "malformed number: '%c' is no binary digit", lexer->text[i]);
             return;
         }
         if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value) ||
