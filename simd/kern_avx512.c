@@ -72,6 +72,12 @@ FR_INLINE __m512i narrow_i32(vf x, float low, float high)
     return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(x, _mm512_set1_ps(low)), _mm512_set1_ps(high)));
 }
 
+/* The masked form, because gcc 12 warns about its own macro for the plain one when it does not optimise. */
+FR_INLINE __m256i f32_to_f16(vf x)
+{
+    return _mm512_maskz_cvtps_ph((__mmask16)0xffffu, x, _MM_FROUND_TO_NEAREST_INT);
+}
+
 FR_INLINE __m256i f32_to_bf16(vf x)
 {
     __m512i bits = _mm512_castps_si512(x), upper = _mm512_srli_epi32(bits, 16);
@@ -85,9 +91,7 @@ FR_INLINE void vf_store_as(int kind, vf x, void *array, uint32_t i)
 {
     char *to = array;
     switch (kind) {
-    case FR_SCALAR_F16:
-        _mm256_storeu_si256((void *)(to + 2 * (size_t)i), _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-        break;
+    case FR_SCALAR_F16: _mm256_storeu_si256((void *)(to + 2 * (size_t)i), f32_to_f16(x)); break;
     case FR_SCALAR_BF16: _mm256_storeu_si256((void *)(to + 2 * (size_t)i), f32_to_bf16(x)); break;
     case FR_SCALAR_I8:
         _mm_storeu_si128((void *)(to + i), _mm512_cvtepi32_epi8(narrow_i32(x, -128, 127)));
@@ -117,7 +121,7 @@ FR_INLINE unsigned vf_fits(vf x)
 {
     __m512i bits = _mm512_castps_si512(x), n = _mm512_cvtps_epi32(x), high = _mm512_set1_epi32(~255);
     __m512i back = _mm512_castps_si512(_mm512_cvtepi32_ps(n));
-    __m512i f16 = _mm512_castps_si512(_mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT)));
+    __m512i f16 = _mm512_castps_si512(_mm512_cvtph_ps(f32_to_f16(x)));
     bool whole = _mm512_cmpneq_epi32_mask(back, bits) == 0;
     unsigned fits = 0;
     if (whole && _mm512_test_epi32_mask(n, high) == 0) fits |= FR_FITS_U8;

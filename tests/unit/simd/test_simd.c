@@ -35,6 +35,7 @@ TEST(mixed_f16_distances_are_within_the_bound, case_distances(FR_SCALAR_F16, tru
 TEST(mixed_bf16_distances_are_within_the_bound, case_distances(FR_SCALAR_BF16, true))
 TEST(mixed_i8_distances_are_within_the_bound, case_distances(FR_SCALAR_I8, true))
 TEST(mixed_u8_distances_are_within_the_bound, case_distances(FR_SCALAR_U8, true))
+TEST(vector_tiers_give_the_same_bits_everywhere, case_same_bits_on_every_machine())
 TEST(integer_sums_hold_the_extremes, case_integer_extremes())
 TEST(finite_floats_never_give_nan, case_float_range())
 TEST(dot_u8i8_is_exact_in_every_form, case_dot_u8i8())
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(mixed_bf16_distances_are_within_the_bound),
         cmocka_unit_test(mixed_i8_distances_are_within_the_bound),
         cmocka_unit_test(mixed_u8_distances_are_within_the_bound),
+        cmocka_unit_test(vector_tiers_give_the_same_bits_everywhere),
         cmocka_unit_test(integer_sums_hold_the_extremes),
         cmocka_unit_test(finite_floats_never_give_nan),
         cmocka_unit_test(dot_u8i8_is_exact_in_every_form),
