@@ -1,0 +1,352 @@
+/* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. The caller's thread is the applier; linking threads live
+ * for one call of add. Files: index/README.md, section Files. */
+#include "index/table_private.h"
+
+#include <errno.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fr_index {
+    fr_table *table;
+    uint64_t commit;          /* the adding thread's */
+    _Atomic uint64_t visible;
+    fr_offset next_offset;
+    _Atomic bool stop_linking;
+};
+
+#define HELP_ABOVE 4096u /* unlinked rows: from here on the adding thread links too */
+
+fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err)
+{
+    fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
+    if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
+    fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
+                            .ef_construction = options->ef_construction, .seed = 42, .id_type = FR_ID_INT64};
+    fr_code code = fr_table_create(&own, &index->table, err);
+    if (code == FR_OK) *index_out = index;
+    else fr_free(FR_MEM_ROWS, index);
+    return code;
+}
+
+void fr_index_free(fr_index *index)
+{
+    if (index == NULL) return;
+    fr_table_free(index->table);
+    fr_free(FR_MEM_ROWS, index);
+}
+
+static fr_span key_of(int64_t id, char room[24])
+{
+    int size = snprintf(room, 24, "%lld", (long long)id);
+    return fr_span_of(room, (size_t)size);
+}
+
+static uint64_t unlinked(const fr_table *t)
+{
+    return atomic_load_explicit(&t->ring_tail, memory_order_acquire) - atomic_load_explicit(&t->ring_low, memory_order_acquire);
+}
+
+static void *link_until_stopped(void *argument)
+{
+    fr_index *index = argument;
+    while (!atomic_load_explicit(&index->stop_linking, memory_order_acquire))
+        if (!fr_table_link_step(index->table)) usleep(50);
+    return NULL;
+}
+
+static fr_code check_vector(const fr_index *index, const float *vector, uint64_t i, fr_err *err)
+{
+    const fr_table_options *o = fr_table_settings(index->table);
+    if (!fr_simd_all_finite(vector, o->dimension))
+        return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu holds a value that is not finite", (unsigned long long)i);
+    if (o->metric == FR_METRIC_COSINE && !(fr_simd_norm_squared(vector, o->dimension) > 0))
+        return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu is zero: cosine is not defined for it", (unsigned long long)i);
+    return FR_OK;
+}
+
+static fr_code add_one(fr_index *index, int64_t id, const float *vector, fr_err *err)
+{
+    char room[24];
+    fr_put_result result;
+    fr_row_data row = {.key = key_of(id, room), .key_is_int = true, .vector = vector, .source_time_ms = FR_TIME_NONE, .offset = index->next_offset};
+    FR_TRY(fr_table_put(index->table, &row, ++index->commit, &result, err));
+    index->next_offset++;
+    atomic_store_explicit(&index->visible, index->commit, memory_order_release);
+    return FR_OK;
+}
+
+fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads, fr_err *err)
+{
+    uint32_t dimension = fr_table_settings(index->table)->dimension, started = 0;
+    for (uint64_t i = 0; i < count; i++) FR_TRY(check_vector(index, vectors + i * dimension, i, err));
+    pthread_t workers[64];
+    threads = threads == 0 ? 1 : FR_MIN(threads, 64u);
+    atomic_store(&index->stop_linking, false);
+    while (started + 1 < threads && pthread_create(&workers[started], NULL, link_until_stopped, index) == 0) started++;
+    fr_code code = FR_OK;
+    for (uint64_t i = 0; i < count && code == FR_OK; i++) {
+        code = add_one(index, ids[i], vectors + i * dimension, err);
+        if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
+        if (unlinked(index->table) > HELP_ABOVE || index->table->dead.count > HELP_ABOVE) fr_table_link_step(index->table);
+    }
+    while (fr_table_link_step(index->table) || unlinked(index->table) != 0) {}
+    atomic_store(&index->stop_linking, true);
+    while (started > 0) pthread_join(workers[--started], NULL);
+    fr_table_maintain(index->table, index->commit);
+    return code;
+}
+
+fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out)
+{
+    uint64_t removed = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        char room[24];
+        bool existed;
+        FR_TRY(fr_table_remove(index->table, key_of(ids[i], room), index->next_offset++, ++index->commit, &existed));
+        removed += existed;
+        atomic_store_explicit(&index->visible, index->commit, memory_order_release);
+        if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
+        if (index->table->dead.count > HELP_ABOVE) fr_table_link_step(index->table);
+    }
+    while (fr_table_link_step(index->table)) fr_table_maintain(index->table, index->commit);
+    fr_table_maintain(index->table, index->commit);
+    if (removed_out != NULL) *removed_out = removed;
+    return FR_OK;
+}
+
+/* ==== search ==== */
+
+typedef struct fr_search_job {
+    fr_index *index;
+    const float *queries;
+    uint64_t count;
+    uint32_t k, ef;
+    int64_t *ids;
+    float *distances;
+    fr_code code;
+    fr_err err;
+} fr_search_job;
+
+static int64_t id_of(fr_span key)
+{
+    const char *at = key.data, *end = at + key.size;
+    bool minus = *at == '-';
+    uint64_t value = 0;
+    for (at += minus; at < end; at++) value = value * 10 + (uint64_t)(*at - '0');
+    return (int64_t)(minus ? 0 - value : value);
+}
+
+static void *search_range(void *argument)
+{
+    fr_search_job *job = argument;
+    fr_index *index = job->index;
+    uint32_t dimension = fr_table_settings(index->table)->dimension;
+    fr_scratch *s = fr_scratch_borrow();
+    fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, job->k * sizeof *hits);
+    job->code = s != NULL && hits != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    for (uint64_t i = 0; i < job->count && job->code == FR_OK; i++) {
+        uint32_t found = 0;
+        fr_table_enter(index->table, s);
+        fr_table_query query = {.vector = job->queries + i * dimension, .k = job->k, .ef = job->ef,
+                                .visible = atomic_load_explicit(&index->visible, memory_order_acquire)};
+        job->code = fr_table_search(index->table, s, &query, hits, &found, NULL, &job->err);
+        for (uint32_t j = 0; j < job->k; j++) {
+            fr_blob blob;
+            if (j < found) fr_row_blob(index->table, hits[j].row, &blob);
+            job->ids[i * job->k + j] = j < found ? id_of(blob.key) : -1;
+            job->distances[i * job->k + j] = j < found ? hits[j].distance : INFINITY;
+        }
+        fr_table_leave(index->table, s);
+    }
+    fr_free(FR_MEM_SEARCH, hits);
+    if (s != NULL) fr_scratch_return(s);
+    return NULL;
+}
+
+fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef, uint32_t threads,
+                             int64_t *ids_out, float *distances_out, fr_err *err)
+{
+    if (k == 0 || k > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, k);
+    if (ef > FR_EF_MAX) return fr_fail(err, FR_ERR_INVALID, "ef", "ef must be 0 to %u, got %u", FR_EF_MAX, ef);
+    uint32_t dimension = fr_table_settings(index->table)->dimension;
+    for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, queries + i * dimension, i, err));
+    fr_search_job jobs[64];
+    pthread_t workers[64];
+    uint32_t parts = (uint32_t)FR_MIN((uint64_t)FR_MAX(1u, FR_MIN(threads, 64u)), FR_MAX(query_count, 1u)), started = 0;
+    for (uint32_t p = 0; p < parts; p++) {
+        uint64_t from = query_count * p / parts, to = query_count * (p + 1) / parts;
+        jobs[p] = (fr_search_job){.index = index, .queries = queries + from * dimension, .count = to - from, .k = k, .ef = ef,
+                                  .ids = ids_out + from * k, .distances = distances_out + from * k};
+        if (p + 1 == parts || pthread_create(&workers[started], NULL, search_range, &jobs[p]) != 0) search_range(&jobs[p]);
+        else started++;
+    }
+    while (started > 0) pthread_join(workers[--started], NULL);
+    for (uint32_t p = 0; p < parts; p++) {
+        if (jobs[p].code == FR_OK) continue;
+        if (err != NULL) *err = jobs[p].err;
+        return jobs[p].code;
+    }
+    return FR_OK;
+}
+
+uint64_t fr_index_size(const fr_index *index) { return atomic_load_explicit(&index->table->live, memory_order_relaxed); }
+
+uint64_t fr_index_memory(const fr_index *index)
+{
+    fr_table_stats stats;
+    fr_table_stats_get(index->table, &stats);
+    return stats.bytes;
+}
+
+/* ==== files: header, then {id u64, size u64, crc32c u32, zero u32, data padded to 64} per chunk, then an end mark ==== */
+
+#define FILE_MAGIC 0x5844494646525446ull /* "FTRFFIDX" */
+#define FILE_VERSION 1u
+#define END_ID UINT64_MAX
+
+typedef struct fr_file_header {
+    uint64_t magic;
+    uint32_t version, dimension, metric, codes, m, ef_construction;
+    int64_t at;
+    uint32_t crc, zero;
+} fr_file_header;
+_Static_assert(sizeof(fr_file_header) == 48, "48 bytes");
+
+typedef struct fr_file_chunk {
+    uint64_t id, size;
+    uint32_t crc, zero;
+} fr_file_chunk;
+
+static fr_code put_bytes(FILE *file, const void *data, size_t size, fr_err *err)
+{
+    if (fwrite(data, 1, size, file) == size) return FR_OK;
+    return fr_fail(err, errno == ENOSPC ? FR_ERR_DISK_FULL : FR_ERR_IO, NULL, "write failed: %s", strerror(errno));
+}
+
+static fr_code file_chunk(fr_sink *sink, uint64_t id, const void *data, size_t size, fr_err *err)
+{
+    fr_file_chunk head = {id, size, fr_simd_crc32c(0, data, size), 0};
+    FR_TRY(put_bytes(sink->user, &head, sizeof head, err));
+    return put_bytes(sink->user, data, size, err);
+}
+
+static fr_code file_keep(fr_sink *sink, uint64_t id, fr_err *err)
+{
+    (void)sink, (void)id;
+    return fr_fail(err, FR_ERR_INTERNAL, NULL, "a full save keeps nothing");
+}
+
+fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
+{
+    char temporary[4096];
+    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
+        return fr_fail(err, FR_ERR_INVALID, "path", "path is too long");
+    FILE *file = fopen(temporary, "wb");
+    if (file == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
+    const fr_table_options *o = fr_table_settings(index->table);
+    fr_offset at = index->next_offset - 1;
+    fr_file_header header = {.magic = FILE_MAGIC, .version = FILE_VERSION, .dimension = o->dimension, .metric = o->metric,
+                             .codes = o->codes, .m = o->m, .ef_construction = o->ef_construction, .at = at};
+    header.crc = fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc));
+    fr_sink sink = {.chunk = file_chunk, .keep = file_keep, .user = file};
+    fr_code code = put_bytes(file, &header, sizeof header, err);
+    if (code == FR_OK) code = fr_table_save_begin(index->table, at, true, err);
+    if (code == FR_OK) {
+        code = fr_table_save(index->table, &sink, err);
+        fr_table_save_end(index->table, code == FR_OK);
+    }
+    if (code == FR_OK) code = file_chunk(&sink, END_ID, "", 0, err);
+    if (fflush(file) != 0 || fdatasync(fileno(file)) != 0)
+        code = code != FR_OK ? code : fr_fail(err, FR_ERR_IO, "path", "cannot write %s: %s", temporary, strerror(errno));
+    fclose(file);
+    if (code == FR_OK && rename(temporary, path) != 0)
+        code = fr_fail(err, FR_ERR_IO, "path", "cannot rename %s: %s", temporary, strerror(errno));
+    if (code != FR_OK) unlink(temporary);
+    return code;
+}
+
+typedef struct fr_file_source {
+    uint8_t *data;
+    size_t size;
+} fr_file_source;
+
+static fr_code file_find(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
+{
+    fr_file_source *file = source->user;
+    size_t at = sizeof(fr_file_header);
+    while (at + sizeof(fr_file_chunk) <= file->size) { /* chunks are asked for in file order: remember where we were */
+        fr_file_chunk head;
+        memcpy(&head, file->data + at, sizeof head);
+        at += sizeof head;
+        if (head.size > file->size - at) break;
+        if (head.id == id) {
+            if (fr_simd_crc32c(0, file->data + at, head.size) != head.crc)
+                return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %zu is wrong", at);
+            *data_out = file->data + at;
+            *size_out = head.size;
+            return FR_OK;
+        }
+        if (head.id == END_ID) return FR_ERR_NOT_FOUND;
+        at += head.size;
+    }
+    return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %zu", file->size);
+}
+
+static fr_code read_file(const char *path, fr_file_source *file, fr_err *err)
+{
+    FILE *in = fopen(path, "rb");
+    if (in == NULL) return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "path", "cannot open %s: %s", path, strerror(errno));
+    fr_code code = FR_OK;
+    long size = fseek(in, 0, SEEK_END) == 0 ? ftell(in) : -1;
+    rewind(in);
+    if (size < (long)sizeof(fr_file_header)) code = fr_fail(err, FR_ERR_CORRUPT, "path", "%s is too short for an index", path);
+    if (code == FR_OK) {
+        file->size = (size_t)size;
+        file->data = fr_alloc_pages(FR_MEM_ROWS, file->size);
+        if (file->data == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to read %s", path);
+        else if (fread(file->data, 1, file->size, in) != file->size) code = fr_fail(err, FR_ERR_IO, "path", "cannot read %s", path);
+    }
+    fclose(in);
+    return code;
+}
+
+fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
+{
+    fr_file_source file = {NULL, 0};
+    fr_index *index = NULL;
+    fr_file_header header = {0};
+    fr_code code = read_file(path, &file, err);
+    if (code != FR_OK) goto out;
+    memcpy(&header, file.data, sizeof header);
+    if (header.magic != FILE_MAGIC || header.crc != fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc))) {
+        code = fr_fail(err, FR_ERR_CORRUPT, "path", "%s is not a freshet index", path);
+        goto out;
+    }
+    if (header.version > FILE_VERSION) {
+        code = fr_fail(err, FR_ERR_VERSION, "path", "%s has format %u, this freshet reads up to %u", path, header.version, FILE_VERSION);
+        goto out;
+    }
+    index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
+    if (index == NULL) {
+        code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
+        goto out;
+    }
+    fr_table_options options = {.dimension = header.dimension, .metric = (fr_metric)header.metric, .codes = (fr_codes)header.codes,
+                                .m = header.m, .ef_construction = header.ef_construction, .seed = 42, .id_type = FR_ID_INT64};
+    fr_source source = {.chunk = file_find, .user = &file};
+    bool keeps;
+    code = fr_table_load(&options, &source, header.at, &index->table, &keeps, err);
+    if (code == FR_OK) {
+        index->next_offset = header.at + 1;
+        while (fr_table_link_step(index->table)) {}
+        *index_out = index;
+        index = NULL;
+    }
+out:
+    if (index != NULL) fr_free(FR_MEM_ROWS, index);
+    fr_free_pages(FR_MEM_ROWS, file.data, file.size);
+    return code;
+}

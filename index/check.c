@@ -1,0 +1,77 @@
+/* check.c: the invariants of index/README.md, for a table that nobody else touches. */
+#include "index/table_private.h"
+
+static fr_code broken(fr_err *err, int number, uint32_t row, const char *what)
+{
+    return fr_fail(err, FR_ERR_INTERNAL, NULL, "invariant %d broken at row %u: %s", number, row, what);
+}
+
+static fr_code check_lanes(const fr_table *t, uint32_t row, uint32_t level, fr_err *err)
+{
+    uint32_t ids[FR_LANES_MAX], count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
+    for (uint32_t i = 0; i < count; i++) {
+        if (ids[i] >= t->row_count) return broken(err, 1, row, "a lane leads to no row");
+        if (ids[i] == row) return broken(err, 2, row, "a lane leads to the row itself");
+        const fr_row *to = fr_row_at(t, ids[i]);
+        if (atomic_load(&to->birth) == FR_NEVER) return broken(err, 3, row, "a lane leads to a free slot");
+        if (level > 0 && fr_row_alive(to) && fr_upper_unit(t, ids[i], level) == NULL) return broken(err, 4, row, "a lane leads below its level");
+        for (uint32_t j = 0; j < i; j++)
+            if (ids[i] == ids[j]) return broken(err, 5, row, "a lane stands twice");
+    }
+    return FR_OK;
+}
+
+fr_code fr_table_check(const fr_table *t, fr_err *err)
+{
+    uint64_t live = 0, fresh = 0;
+    for (uint32_t row = 0; row < t->row_count; row++) {
+        const fr_row *r = fr_row_at(t, row);
+        if (atomic_load(&r->birth) == FR_NEVER) continue;
+        if (!fr_row_alive(r)) continue;
+        live++;
+        fr_blob blob;
+        fr_row_blob(t, row, &blob);
+        if (fr_table_find(t, blob.key, FR_VISIBLE_ALL) != row) return broken(err, 6, row, "its key leads elsewhere");
+        if (atomic_load(&r->linked) != FR_LINKED) {
+            fresh++;
+            continue;
+        }
+        for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) FR_TRY(check_lanes(t, row, level, err));
+    }
+    if (live != t->live) return broken(err, 7, 0, "the live count is wrong");
+    uint64_t entry = t->entry;
+    if (live > fresh && (entry == 0 || !fr_row_alive(fr_row_at(t, (uint32_t)entry - 1)))) return broken(err, 8, 0, "no live entry point");
+    uint64_t waiting = t->ring_tail - t->ring_low;
+    if (waiting < fresh) return broken(err, 9, 0, "an unlinked row is not in the fresh ring");
+    return FR_OK;
+}
+
+uint64_t fr_table_unreachable(const fr_table *t)
+{
+    uint32_t rows = t->row_count, ids[FR_LANES_MAX], head = 0, tail = 0;
+    if (rows == 0 || t->entry == 0) return 0;
+    uint32_t *queue = fr_alloc(FR_MEM_TEST, rows * sizeof *queue);
+    uint8_t *seen = fr_zalloc(FR_MEM_TEST, rows);
+    if (queue == NULL || seen == NULL) {
+        fr_free(FR_MEM_TEST, queue);
+        fr_free(FR_MEM_TEST, seen);
+        return UINT64_MAX;
+    }
+    queue[tail++] = (uint32_t)t->entry - 1;
+    seen[queue[0]] = 1;
+    while (head < tail) {
+        uint32_t row = queue[head++];
+        for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) {
+            uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
+            for (uint32_t i = 0; i < count; i++)
+                if (!seen[ids[i]]) seen[ids[i]] = 1, queue[tail++] = ids[i];
+        }
+    }
+    uint64_t lost = 0;
+    for (uint32_t row = 0; row < rows; row++)
+        lost += !seen[row] && fr_row_alive(fr_row_at(t, row)) && atomic_load(&fr_row_at(t, row)->linked) == FR_LINKED &&
+                atomic_load(&fr_row_at(t, row)->birth) != FR_NEVER;
+    fr_free(FR_MEM_TEST, queue);
+    fr_free(FR_MEM_TEST, seen);
+    return lost;
+}

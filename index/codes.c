@@ -1,0 +1,282 @@
+/* codes.c: see codes.h. Rotation: random signs and fast Hadamard transforms (Ailon and Chazelle 2006; the windowed form for
+ * lengths that are no power of two follows RaBitQ's rotator notes). */
+#include "index/codes.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define ROTATION_ROUNDS 4u
+#define BATCH 64u
+
+fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed)
+{
+    fr_codeset *s = fr_zalloc(FR_MEM_CODES, sizeof *s);
+    if (s == NULL) return NULL;
+    *s = (fr_codeset){.kind = kind, .metric = metric, .dimension = dimension, .padded = (dimension + 63) / 64 * 64, .scale = 1.0f};
+    s->kernel = fr_simd_dot_u8i8();
+    fr_extents_init(&s->code, s->padded, FR_MEM_CODES);
+    fr_extents_init(&s->cst, sizeof(int32_t), FR_MEM_CODES);
+    if (kind != FR_CODE_SQ8) return s;
+    s->centre = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(float));
+    s->signs = fr_alloc(FR_MEM_CODES, (size_t)ROTATION_ROUNDS * s->padded);
+    if (s->centre == NULL || s->signs == NULL) {
+        fr_codeset_free(s);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < ROTATION_ROUNDS * s->padded; i++) s->signs[i] = fr_mix64(seed + 1 + i) & 1 ? 1 : -1;
+    return s;
+}
+
+void fr_codeset_free(fr_codeset *s)
+{
+    if (s == NULL) return;
+    fr_extents_free(&s->code);
+    fr_extents_free(&s->cst);
+    fr_free(FR_MEM_CODES, s->centre);
+    fr_free(FR_MEM_CODES, s->signs);
+    fr_free(FR_MEM_CODES, s);
+}
+
+/* In-place orthonormal Walsh-Hadamard transform of a power-of-two window. */
+static void hadamard(float *x, uint32_t n)
+{
+    for (uint32_t h = 1; h < n; h *= 2) {
+        if (h < 4) {
+            for (uint32_t i = 0; i < n; i += 2 * h)
+                for (uint32_t j = i; j < i + h; j++) {
+                    float a = x[j], b = x[j + h];
+                    x[j] = a + b, x[j + h] = a - b;
+                }
+        } else {
+            for (uint32_t i = 0; i < n; i += 2 * h) {
+                float *restrict low = x + i, *restrict high = x + i + h;
+                for (uint32_t j = 0; j < h; j++) {
+                    float a = low[j], b = high[j];
+                    low[j] = a + b, high[j] = a - b;
+                }
+            }
+        }
+    }
+    float norm = 1.0f / sqrtf((float)n);
+    for (uint32_t i = 0; i < n; i++) x[i] *= norm;
+}
+
+static void rotate(const fr_codeset *s, float *x)
+{
+    uint32_t window = 1;
+    while (window * 2 <= s->padded) window *= 2;
+    for (uint32_t round = 0; round < ROTATION_ROUNDS; round++) {
+        const int8_t *signs = s->signs + (size_t)round * s->padded;
+        for (uint32_t i = 0; i < s->padded; i++) x[i] *= (float)signs[i];
+        hadamard(round % 2 == 0 ? x : x + (s->padded - window), window);
+        if (window == s->padded && round == 1) break; /* two rounds mix a power of two well enough */
+    }
+}
+
+/* The vector in the space of the codes: normalised for cosine, padded, rotated. */
+static void enter_space(const fr_codeset *s, const float *vector, float *out)
+{
+    float norm = 1.0f;
+    if (s->metric == FR_METRIC_COSINE) {
+        double square = fr_simd_norm_squared(vector, s->dimension);
+        norm = square > 0 ? (float)(1.0 / sqrt(square)) : 0.0f;
+    }
+    for (uint32_t i = 0; i < s->dimension; i++) out[i] = vector[i] * norm;
+    memset(out + s->dimension, 0, (s->padded - s->dimension) * sizeof(float));
+    rotate(s, out);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t count)
+{
+    FR_ASSERT(s->kind == FR_CODE_SQ8);
+    uint32_t kept_max = FR_MIN(count * s->padded, 1u << 20), kept = 0;
+    float *values = fr_alloc(FR_MEM_CODES, (s->padded + (size_t)kept_max) * sizeof(float));
+    double *sum = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(double));
+    if (values == NULL || sum == NULL) {
+        fr_free(FR_MEM_CODES, values);
+        fr_free(FR_MEM_CODES, sum);
+        return FR_ERR_NO_MEMORY;
+    }
+    float *x = values + kept_max;
+    if (s->metric != FR_METRIC_IP) { /* inner products are not invariant to a shift: no centre there */
+        for (uint32_t i = 0; i < count; i++) {
+            enter_space(s, samples[i], x);
+            for (uint32_t j = 0; j < s->padded; j++) sum[j] += (double)x[j];
+        }
+        for (uint32_t j = 0; j < s->padded; j++) s->centre[j] = (float)(sum[j] / (double)FR_MAX(count, 1u));
+    }
+    uint64_t every = ((uint64_t)count * s->padded + kept_max - 1) / FR_MAX(kept_max, 1u), seen = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        enter_space(s, samples[i], x);
+        for (uint32_t j = 0; j < s->padded; j++)
+            if (seen++ % every == 0 && kept < kept_max) values[kept++] = fabsf(x[j] - s->centre[j]);
+    }
+    qsort(values, kept, sizeof(float), by_value);
+    float top = kept != 0 ? values[(uint64_t)(kept - 1) * 99999 / 100000] : 1.0f;
+    s->scale = top > 1e-30f ? top / 127.0f : 1e-30f;
+    s->trained_rows = count;
+    fr_free(FR_MEM_CODES, values);
+    fr_free(FR_MEM_CODES, sum);
+    return FR_OK;
+}
+
+static void set_constant(fr_codeset *s, uint32_t row)
+{
+    const uint8_t *c = fr_extent_at(&s->code, row);
+    uint32_t square = 0, sum = 0;
+    for (uint32_t j = 0; j < s->padded; j++) square += (uint32_t)c[j] * c[j], sum += c[j];
+    int32_t value = 0;
+    if (s->metric != FR_METRIC_IP) value = (int32_t)(square - 256u * sum); /* within i32: c (c - 256) >= -16384 a dimension */
+    else if (s->kind == FR_CODE_U8) value = -(int32_t)(128u * sum);
+    *(int32_t *)fr_extent_at(&s->cst, row) = value;
+}
+
+void fr_codeset_encode(fr_codeset *s, const float *vector, uint32_t row, float *scratch)
+{
+    uint8_t *c = fr_extent_at(&s->code, row);
+    if (s->kind == FR_CODE_SQ8) {
+        enter_space(s, vector, scratch);
+        float inverse = 1.0f / s->scale;
+        uint32_t clipped = 0;
+        for (uint32_t j = 0; j < s->padded; j++) {
+            float v = (scratch[j] - s->centre[j]) * inverse;
+            clipped += v > 127.5f || v < -128.5f;
+            v = v > 127.0f ? 127.0f : v < -128.0f ? -128.0f : v;
+            c[j] = (uint8_t)((int32_t)lrintf(v) + 128);
+        }
+        s->clipped += clipped;
+        s->encoded += s->padded;
+    } else {
+        float shift = s->kind == FR_CODE_I8 ? 128.0f : 0.0f;
+        for (uint32_t j = 0; j < s->dimension; j++) c[j] = (uint8_t)(vector[j] + shift);
+        memset(c + s->dimension, s->kind == FR_CODE_I8 ? 128 : 0, s->padded - s->dimension);
+    }
+    set_constant(s, row);
+}
+
+void fr_codeset_decode(const fr_codeset *s, uint32_t row, float *out)
+{
+    const uint8_t *c = fr_extent_at(&s->code, row);
+    float shift = s->kind == FR_CODE_I8 ? 128.0f : 0.0f;
+    for (uint32_t j = 0; j < s->dimension; j++) out[j] = (float)c[j] - shift;
+}
+
+/* Integers of the native kinds: exact when every query value is one too. */
+static bool query_native(const fr_codeset *s, const float *v, fr_code_query *query)
+{
+    float low = s->kind == FR_CODE_U8 ? 0.0f : -128.0f, high = s->kind == FR_CODE_U8 ? 255.0f : 127.0f;
+    float shift = s->kind == FR_CODE_U8 ? 128.0f : 0.0f;
+    for (uint32_t j = 0; j < s->dimension; j++)
+        if (!(v[j] >= low && v[j] <= high && v[j] == (float)(int32_t)v[j])) return false;
+    int64_t sum = 0, square = 0;
+    for (uint32_t j = 0; j < s->dimension; j++) {
+        int32_t d = (int32_t)v[j] + (s->kind == FR_CODE_U8 ? 0 : 128); /* the query as a code */
+        query->q[j] = (int8_t)(v[j] - shift);
+        sum += query->q[j];
+        square += (int64_t)d * d;
+    }
+    /* padding codes: 0 (u8) or 128 (i8) on both sides: the query's i8 value there is 0 - 128 or 0 */
+    int8_t pad = s->kind == FR_CODE_U8 ? -128 : 0;
+    memset(query->q + s->dimension, pad, s->padded - s->dimension);
+    if (s->kind == FR_CODE_I8) square += (int64_t)(s->padded - s->dimension) * 128 * 128;
+    query->exact = true;
+    if (s->metric == FR_METRIC_IP) {
+        query->k = s->kind == FR_CODE_U8 ? 0.0 : 128.0 * (double)sum;
+        query->a = -1.0, query->cm = 1.0;
+    } else {
+        query->k = (double)square, query->a = -2.0, query->cm = 1.0;
+    }
+    return true;
+}
+
+void fr_codeset_query(const fr_codeset *s, const float *vector, fr_code_query *query)
+{
+    query->exact = false;
+    query->positive = s->metric != FR_METRIC_IP;
+    if (s->kind != FR_CODE_SQ8 && query_native(s, vector, query)) return;
+    float *u = query->rotated;
+    float scale = s->scale;
+    if (s->kind == FR_CODE_SQ8) {
+        enter_space(s, vector, u);
+    } else {
+        memcpy(u, vector, s->dimension * sizeof(float));
+        memset(u + s->dimension, 0, (s->padded - s->dimension) * sizeof(float));
+    }
+    /* u = query - centre; SQ8: centre_j; native u8: x = (c - 128) + 128, i8: x = (c - 128) */
+    bool ip = s->metric == FR_METRIC_IP;
+    float flat = s->kind == FR_CODE_U8 && !ip ? 128.0f : 0.0f, largest = 0;
+    if (s->kind == FR_CODE_SQ8 && !ip)
+        for (uint32_t j = 0; j < s->padded; j++) u[j] -= s->centre[j];
+    else if (flat != 0)
+        for (uint32_t j = 0; j < s->padded; j++) u[j] -= flat;
+    if (s->kind == FR_CODE_U8 && !ip) /* padding: code 0, value -128 in shifted space on both sides */
+        for (uint32_t j = s->dimension; j < s->padded; j++) u[j] = -128.0f;
+    for (uint32_t j = 0; j < s->padded; j++) largest = fmaxf(largest, fabsf(u[j]));
+    double t = largest > 0 ? (double)largest / 127.0 : 1.0, sum = 0, square = 0;
+    float inverse = (float)(1.0 / t);
+    for (uint32_t j = 0; j < s->padded; j++) {
+        float v = u[j] * inverse;
+        v = v > 127.0f ? 127.0f : v < -127.0f ? -127.0f : v;
+        query->q[j] = (int8_t)lrintf(v);
+        sum += query->q[j];
+        double shifted = (double)u[j] + 128.0 * (double)scale;
+        square += shifted * shifted;
+    }
+    if (ip) {
+        query->a = -(double)scale * t;
+        query->cm = 0;
+        /* x = scale (c - 128), or c for native u8 */
+        query->k = s->kind == FR_CODE_U8 ? 0.0 : (double)scale * t * 128.0 * sum;
+    } else {
+        query->k = square;
+        query->cm = (double)scale * (double)scale;
+        query->a = -2.0 * (double)scale * t;
+    }
+}
+
+void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *query)
+{
+    const uint8_t *c = fr_extent_at(&s->code, row);
+    for (uint32_t j = 0; j < s->padded; j++) query->q[j] = (int8_t)(c[j] ^ 0x80);
+    double unit = s->kind == FR_CODE_SQ8 ? (double)s->scale * (double)s->scale : 1.0;
+    query->exact = s->kind != FR_CODE_SQ8;
+    query->positive = s->metric != FR_METRIC_IP;
+    if (s->metric != FR_METRIC_IP) {
+        int32_t dot;
+        s->kernel->gather_padded(query->q, &c, 1, s->padded, &dot);
+        /* |c|^2 = 2 dot(c, c - 128) - (|c|^2 - 256 sum) */
+        query->k = unit * (2.0 * (double)dot - (double)*(const int32_t *)fr_extent_at(&s->cst, row));
+        query->a = -2.0 * unit, query->cm = unit;
+    } else {
+        int64_t sum = 0;
+        for (uint32_t j = 0; j < s->padded; j++) sum += query->q[j];
+        /* U8: x.y = dot(c, q') + 128 sum(c) (in cst); else (c - 128).(d - 128) = dot(c, q') - 128 sum(q') */
+        query->k = s->kind == FR_CODE_U8 ? 0.0 : unit * 128.0 * (double)sum;
+        query->a = -unit, query->cm = unit;
+    }
+}
+
+void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
+                          uint32_t count, float *out)
+{
+    int32_t dots[BATCH];
+    for (uint32_t at = 0; at < count; at += BATCH) {
+        uint32_t n = FR_MIN(BATCH, count - at);
+        s->kernel->gather_padded(query->q, rows + at, n, s->padded, dots);
+        if (query->cm == 0) {
+            for (uint32_t i = 0; i < n; i++) out[at + i] = (float)(query->k + query->a * dots[i]);
+        } else {
+            for (uint32_t i = 0; i < n; i++) {
+                int32_t cst = *(const int32_t *)fr_extent_at(&s->cst, ids[at + i]);
+                double d = query->k + query->cm * cst + query->a * dots[i];
+                out[at + i] = (float)(query->positive && d < 0 ? 0 : d);
+            }
+        }
+    }
+}

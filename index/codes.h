@@ -1,0 +1,50 @@
+/* codes.h: 8-bit codes of vectors and the distances the walk computes on them.
+ *
+ * code c of dimension j: u8. NATIVE u8: x = c; native i8: x = c - 128; SQ8: x' = scale (c - 128) + centre_j, where x' is the
+ * rotated vector (cosine: the normalised one). Dot products c . q with an i8 query give every distance:
+ *     d = K + cm * cst[row] + a * dot(c, q)        cst: one i32 per row
+ * Source of the layout: prototypes (VN, VH): integers that need no rerank when the data are bytes. */
+#ifndef FR_CODES_H
+#define FR_CODES_H
+
+#include "index/extent.h"
+#include "simd/simd.h"
+
+typedef enum fr_code_kind { FR_CODE_NONE = 0, FR_CODE_U8 = 1, FR_CODE_I8 = 2, FR_CODE_SQ8 = 3 } fr_code_kind;
+
+/* One generation of codes: immutable parameters; rows are added by the applier. Swapped whole (epoch) when retrained. */
+typedef struct fr_codeset {
+    fr_code_kind kind;
+    fr_metric metric;
+    uint32_t dimension, padded; /* padded to 64 */
+    float scale;
+    float *centre;      /* SQ8: padded floats, rotated space */
+    int8_t *signs;      /* SQ8: ROTATION_ROUNDS x padded */
+    uint64_t trained_rows, encoded, clipped; /* clipped: dimensions cut off; applier only */
+    fr_extents code;    /* padded bytes a row */
+    fr_extents cst;     /* i32 */
+    const fr_dot_kernel *kernel;
+} fr_codeset;
+
+/* A prepared query. */
+typedef struct fr_code_query {
+    int8_t *q; /* padded, 64-byte aligned, owned by the scratch */
+    float *rotated; /* padded scratch */
+    double k, a, cm;
+    bool exact; /* integers only: d is the true distance, no rerank needed */
+    bool positive; /* L2: clamp rounding below zero */
+} fr_code_query;
+
+fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed);
+void fr_codeset_free(fr_codeset *set);
+/* SQ8: centre and scale from sampled vectors (as given). */
+fr_code fr_codeset_train(fr_codeset *set, const float *const *samples, uint32_t count);
+void fr_codeset_encode(fr_codeset *set, const float *vector, uint32_t row, float *scratch /* 2 x padded */);
+void fr_codeset_decode(const fr_codeset *set, uint32_t row, float *out); /* native kinds only: exact */
+void fr_codeset_query(const fr_codeset *set, const float *vector, fr_code_query *query);
+void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *query); /* the row itself as the query */
+/* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
+void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
+                          uint32_t count, float *out);
+
+#endif

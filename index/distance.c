@@ -1,0 +1,79 @@
+/* distance.c: distances from a query to rows: on 8-bit codes, or on the originals where there are no codes. */
+#include "index/table_private.h"
+
+static const fr_simd_metric simd_metric[] = {[FR_METRIC_L2] = FR_SIMD_L2, [FR_METRIC_IP] = FR_SIMD_DOT, [FR_METRIC_COSINE] = FR_SIMD_COSINE};
+
+static void take_kernels(fr_space *space)
+{
+    for (fr_scalar type = FR_SCALAR_F32; type < FR_SCALAR_BIT; type++)
+        space->mixed[type] = fr_simd_mixed(simd_metric[space->table->options.metric], type);
+}
+
+void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const float *vector, int8_t *q, float *rotated)
+{
+    space->table = t;
+    space->codes = codes;
+    space->vector = vector;
+    space->code_query = (fr_code_query){.q = q, .rotated = rotated};
+    take_kernels(space);
+    if (codes->kind != FR_CODE_NONE) fr_codeset_query(codes, vector, &space->code_query);
+}
+
+void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes, uint32_t row, int8_t *q, float *vector_room, float *rotated)
+{
+    space->table = t;
+    space->codes = codes;
+    space->code_query = (fr_code_query){.q = q, .rotated = rotated};
+    space->vector = NULL;
+    if (codes->kind != FR_CODE_NONE) {
+        fr_codeset_query_row(codes, row, &space->code_query);
+        return;
+    }
+    take_kernels(space);
+    fr_row_original(t, codes, row, vector_room);
+    space->vector = vector_room;
+}
+
+static float on_original(const fr_space *space, uint32_t row)
+{
+    fr_scalar type;
+    const void *data = fr_vectors_row(&space->table->vectors, row, &type);
+    return space->mixed[type]->one(space->vector, data, space->table->options.dimension);
+}
+
+void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out)
+{
+    if (space->codes->kind == FR_CODE_NONE) {
+        for (uint32_t i = 0; i < count; i++) out[i] = on_original(space, ids[i]);
+        return;
+    }
+    const uint8_t *rows[FR_LANES_MAX];
+    for (uint32_t at = 0; at < count; at += FR_LANES_MAX) {
+        uint32_t n = FR_MIN(FR_LANES_MAX, count - at);
+        for (uint32_t i = 0; i < n; i++) rows[i] = fr_extent_at(&space->codes->code, ids[at + i]);
+        fr_codeset_distances(space->codes, &space->code_query, ids + at, rows, n, out + at);
+    }
+}
+
+float fr_space_exact(const fr_space *space, uint32_t row, float *decoded)
+{
+    const fr_codeset *codes = space->codes;
+    uint32_t dimension = space->table->options.dimension;
+    if (codes->kind == FR_CODE_U8)
+        return space->mixed[FR_SCALAR_U8]->one(space->vector, fr_extent_at(&codes->code, row), dimension);
+    if (codes->kind == FR_CODE_I8) {
+        fr_codeset_decode(codes, row, decoded);
+        return space->mixed[FR_SCALAR_F32]->one(space->vector, decoded, dimension);
+    }
+    return on_original(space, row);
+}
+
+void fr_space_prefetch(const fr_space *space, uint32_t row)
+{
+    if (space->codes->kind == FR_CODE_NONE) return;
+    const char *at = fr_extent_at(&space->codes->code, row);
+    __builtin_prefetch(fr_extent_at(&space->codes->cst, row));
+    /* a few lines are enough: the hardware streams the rest of a long row */
+    uint32_t bytes = FR_MIN(space->codes->padded, 256u);
+    for (uint32_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + line);
+}

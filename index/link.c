@@ -1,0 +1,380 @@
+/* link.c: linking fresh rows into the graph.
+ *
+ * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row chosen by
+ * the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A prune keeps rows that
+ * only this list leads to, so that no row gets lost among near-duplicates (index/README.md, invariant 9). */
+#include "index/table_private.h"
+
+#include <stdlib.h>
+
+/* ==== lists of neighbours ==== */
+
+static int by_distance(const void *a, const void *b)
+{
+    const fr_candidate *x = a, *y = b;
+    if (x->distance != y->distance) return x->distance < y->distance ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
+{
+    if (count > 64) {
+        qsort(candidates, count, sizeof *candidates, by_distance);
+        return;
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        fr_candidate moved = candidates[i];
+        uint32_t j = i;
+        for (; j > 0 && candidates[j - 1].distance > moved.distance; j--) candidates[j] = candidates[j - 1];
+        candidates[j] = moved;
+    }
+}
+
+static void indegree_add(fr_table *t, uint32_t row, int change)
+{
+    _Atomic uint16_t *degree = &fr_row_at(t, row)->indegree;
+    uint16_t held = atomic_load_explicit(degree, memory_order_relaxed);
+    while (held != UINT16_MAX && (held != 0 || change > 0)) /* saturated stays: a hub */
+        if (atomic_compare_exchange_weak_explicit(degree, &held, (uint16_t)(held + change), memory_order_relaxed, memory_order_relaxed)) return;
+}
+
+uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count, uint32_t max,
+                   bool protect, uint32_t *chosen)
+{
+    uint32_t n = 0, held = 0;
+    float distances[8];
+    fr_space space;
+    for (uint32_t i = 0; i < count && n < max; i++) {
+        const fr_candidate *c = &candidates[i];
+        if (!fr_row_alive(fr_row_at(t, c->row))) continue;
+        bool keep = protect && held < max / 2 && atomic_load_explicit(&fr_row_at(t, c->row)->indegree, memory_order_relaxed) <= 1;
+        held += keep;
+        if (n != 0 && !keep) {
+            bool diverse = true;
+            fr_space_of_row(&space, t, codes, c->row, s->q2, s->decoded, s->rotated);
+            for (uint32_t at = 0; at < n && diverse; at += 8) {
+                uint32_t some = FR_MIN(8u, n - at);
+                fr_space_distances(&space, chosen + at, some, distances);
+                for (uint32_t j = 0; j < some; j++) diverse &= distances[j] >= c->distance;
+            }
+            if (!diverse) continue;
+        }
+        chosen[n++] = c->row;
+    }
+    return n;
+}
+
+/* The lanes of a row on a level. */
+static _Atomic uint32_t *lanes_of(const fr_table *t, uint32_t row, uint32_t level, uint32_t *max_out)
+{
+    *max_out = level == 0 ? t->lanes : t->m;
+    if (level == 0) return fr_links_at(t, row);
+    fr_upper *u = fr_upper_unit(t, row, level);
+    return u != NULL ? u->lanes : NULL;
+}
+
+static void mark_links(fr_table *t, uint32_t row, uint32_t level)
+{
+    if (level == 0) {
+        fr_mark(t, FR_CHUNK_LINKS, row);
+    } else {
+        uint32_t unit = atomic_load_explicit((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row), memory_order_relaxed);
+        fr_mark(t, FR_CHUNK_UPPERS, unit != 0 ? unit - 1 : 0);
+    }
+}
+
+/* Under the row's lock. */
+static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max, const uint32_t *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < max; i++) {
+        uint32_t old = atomic_load_explicit(&lanes[i], memory_order_relaxed), value = i < count ? ids[i] + 1 : 0;
+        if (old == value) continue;
+        if (level == 0 && value != 0) indegree_add(t, value - 1, 1);
+        if (level == 0 && old != 0) indegree_add(t, old - 1, -1);
+        atomic_store_explicit(&lanes[i], value, memory_order_release);
+    }
+    mark_links(t, row, level);
+}
+
+void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+{
+    uint32_t max, count = 0;
+    if (row == to) return;
+    fr_spin_lock(fr_row_lock(t, row));
+    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
+    if (lanes == NULL || !fr_row_alive(fr_row_at(t, row)) || !fr_row_alive(fr_row_at(t, to))) goto out;
+    uint32_t ids[FR_LANES_MAX + 1];
+    for (; count < max; count++) {
+        uint32_t id = atomic_load_explicit(&lanes[count], memory_order_relaxed);
+        if (id == 0) break;
+        if (id - 1 == to) goto out;
+        ids[count] = id - 1;
+    }
+    if (count < max) {
+        if (level == 0) indegree_add(t, to, 1);
+        atomic_store_explicit(&lanes[count], to + 1, memory_order_release);
+        mark_links(t, row, level);
+        goto out;
+    }
+    fr_candidate candidates[FR_LANES_MAX + 1];
+    float distances[FR_LANES_MAX + 1];
+    uint32_t chosen[FR_LANES_MAX];
+    fr_space space;
+    ids[count++] = to;
+    /* rows younger than these codes have no place in them */
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] < s->row_limit) ids[known++] = ids[i];
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    fr_space_distances(&space, ids, known, distances);
+    for (uint32_t i = 0; i < known; i++) candidates[i] = (fr_candidate){distances[i], ids[i]};
+    fr_sort_candidates(candidates, known);
+    uint32_t kept = fr_select(t, s, codes, candidates, known, max, level == 0, chosen);
+    store_lanes(t, row, level, lanes, max, chosen, kept);
+out:
+    fr_spin_unlock(fr_row_lock(t, row));
+}
+
+bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to)
+{
+    uint32_t max, ids[FR_LANES_MAX], count = 0;
+    bool found = false;
+    fr_spin_lock(fr_row_lock(t, row));
+    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
+    for (uint32_t i = 0; lanes != NULL && i < max; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
+        if (id == 0) break;
+        if (id - 1 == to) found = true;
+        else ids[count++] = id - 1;
+    }
+    if (found) store_lanes(t, row, level, lanes, max, ids, count);
+    fr_spin_unlock(fr_row_lock(t, row));
+    return found;
+}
+
+/* ==== upper levels ==== */
+
+bool fr_upper_create(fr_table *t, uint32_t row, uint32_t level)
+{
+    _Atomic uint32_t *slot = fr_extent_at(&t->upper_of, row);
+    uint32_t above = 0;
+    bool fine = true;
+    fr_spin_lock(&t->list_lock);
+    for (uint32_t l = level; l >= 1 && fine; l--) {
+        uint32_t unit = t->upper_free;
+        if (unit != 0) {
+            t->upper_free = ((fr_upper *)fr_extent_at(&t->uppers, unit - 1))->above;
+        } else if (fr_extents_reserve(&t->uppers, t->upper_count + 1) &&
+                   fr_extents_reserve(&t->dirty[FR_CHUNK_UPPERS], t->upper_count / FR_CHUNK_ROWS + 1)) {
+            unit = ++t->upper_count;
+        } else {
+            fine = false;
+            break;
+        }
+        fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
+        u->row = row;
+        u->above = above;
+        for (uint32_t i = 0; i < t->m; i++) atomic_store_explicit(&u->lanes[i], 0, memory_order_relaxed);
+        above = unit;
+        fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
+    }
+    while (!fine && above != 0) { /* give back what was taken */
+        fr_upper *u = fr_extent_at(&t->uppers, above - 1);
+        uint32_t next = u->above;
+        u->row = FR_ROW_NONE;
+        u->above = t->upper_free;
+        t->upper_free = above;
+        above = next;
+    }
+    fr_spin_unlock(&t->list_lock);
+    if (fine) atomic_store_explicit(slot, above, memory_order_release);
+    fr_mark(t, FR_CHUNK_UPPER_OF, row);
+    return fine;
+}
+
+void fr_upper_release(fr_table *t, uint32_t row)
+{
+    _Atomic uint32_t *slot = fr_extent_at(&t->upper_of, row);
+    uint32_t unit = atomic_exchange_explicit(slot, 0, memory_order_acq_rel);
+    if (unit == 0) return;
+    fr_spin_lock(&t->list_lock);
+    while (unit != 0) {
+        fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
+        uint32_t above = u->above;
+        u->row = FR_ROW_NONE;
+        u->above = t->upper_free;
+        t->upper_free = unit;
+        fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
+        unit = above;
+    }
+    fr_spin_unlock(&t->list_lock);
+    fr_mark(t, FR_CHUNK_UPPER_OF, row);
+}
+
+/* ==== linking one row ==== */
+
+/* Keep the alive ones of the pool, as candidates for links. */
+static uint32_t alive_of(const fr_table *t, fr_candidate *pool, uint32_t size)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < size; i++)
+        if (fr_row_alive(fr_row_at(t, pool[i].row))) pool[n++] = pool[i];
+    return n;
+}
+
+/* The beam met only dead rows: take any linked ones, so that the row is never out of reach. */
+static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t row, fr_candidate *pool, uint32_t max)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 1; i < s->row_limit && n < max; i++) {
+        uint32_t other = (uint32_t)(((uint64_t)row + i) % s->row_limit);
+        const fr_row *r = fr_row_at(t, other);
+        if (!fr_row_alive(r) || atomic_load_explicit(&r->linked, memory_order_acquire) != FR_LINKED) continue;
+        pool[n].row = other;
+        fr_space_distances(space, &other, 1, &pool[n++].distance);
+    }
+    fr_sort_candidates(pool, n);
+    return n;
+}
+
+static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, const fr_candidate *pool, uint32_t size)
+{
+    uint32_t chosen[FR_LANES_MAX], max;
+    uint32_t count = fr_select(t, s, codes, pool, size, t->m, false, chosen);
+    fr_spin_lock(fr_row_lock(t, row));
+    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
+    if (lanes != NULL) store_lanes(t, row, level, lanes, max, chosen, count);
+    fr_spin_unlock(fr_row_lock(t, row));
+    for (uint32_t i = 0; i < count; i++) fr_link_back(t, s, codes, chosen[i], row, level);
+}
+
+static void raise_entry(fr_table *t, uint32_t row, uint32_t level)
+{
+    uint64_t mine = (uint64_t)level << 32 | (row + 1), held = atomic_load_explicit(&t->entry, memory_order_acquire);
+    while (held == 0 || (held >> 32) < level)
+        if (atomic_compare_exchange_weak_explicit(&t->entry, &held, mine, memory_order_acq_rel, memory_order_acquire)) return;
+}
+
+void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
+{
+    fr_row *r = fr_row_at(t, row);
+    const fr_codeset *codes = fr_codes_of(t);
+    uint32_t level = r->level;
+    if (level > 0 && !fr_upper_create(t, row, level)) level = 0; /* no memory: level 0 alone keeps it reachable */
+    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0, empty = 0;
+    if (entry == 0 && atomic_compare_exchange_strong(&t->entry, &empty, (uint64_t)level << 32 | (row + 1))) return;
+    entry = atomic_load_explicit(&t->entry, memory_order_acquire);
+    fr_space space;
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0;
+    float distance;
+    uint32_t start = fr_walk_descend(t, s, &space, top, &distance, &distances);
+    if (start != FR_ROW_NONE && start != row) s->pool[size++] = (fr_candidate){distance, start};
+    for (uint32_t l = top;; l--) {
+        fr_visited_clear(s);
+        fr_visit(s, row); /* never its own neighbour */
+        for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
+        size = fr_walk_level(t, s, &space, l, size, l == 0 ? t->ef_construction : FR_MAX(t->ef_construction / 2, t->m), false, &hops, &distances);
+        uint32_t usable = alive_of(t, s->pool, size);
+        if (usable == 0 && l == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
+        link_level(t, s, codes, row, l, s->pool, usable);
+        size = usable;
+        if (l == 0) break;
+        fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
+    }
+    fr_visited_clear(s);
+    raise_entry(t, row, level);
+}
+
+/* ==== the step ==== */
+
+/* Only rows that existed when the scratch was fitted: a younger one waits for the next step. */
+static bool claim_fresh(fr_table *t, const fr_scratch *s, uint64_t *place_out, uint32_t *row_out)
+{
+    fr_spin_lock(&t->list_lock);
+    uint64_t head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
+    bool any = head < atomic_load_explicit(&t->ring_tail, memory_order_acquire);
+    if (any) {
+        fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
+        *place_out = head;
+        *row_out = atomic_load_explicit(&ring->rows[head & ring->mask], memory_order_acquire);
+        any = *row_out < s->row_limit;
+        if (any) atomic_store_explicit(&t->ring_head, head + 1, memory_order_relaxed);
+    }
+    fr_spin_unlock(&t->list_lock);
+    return any;
+}
+
+static void finish_fresh(fr_table *t, uint64_t place)
+{
+    fr_spin_lock(&t->list_lock);
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
+    atomic_fetch_or_explicit(&ring->rows[place & ring->mask], FR_RING_DONE, memory_order_release);
+    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed), head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
+    while (low < head && (atomic_load_explicit(&ring->rows[low & ring->mask], memory_order_relaxed) & FR_RING_DONE)) low++;
+    atomic_store_explicit(&t->ring_low, low, memory_order_release);
+    fr_spin_unlock(&t->list_lock);
+}
+
+static uint32_t claim_dead(fr_table *t, const fr_scratch *s)
+{
+    fr_spin_lock(&t->list_lock);
+    uint32_t row = fr_list_pop(t, &t->dead);
+    if (row != FR_ROW_NONE &&
+        (row >= s->row_limit || atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_UNLINKED)) {
+        fr_list_push(t, &t->dead, row); /* somebody is linking it at this moment, or will skip it */
+        row = FR_ROW_NONE;
+    }
+    fr_spin_unlock(&t->list_lock);
+    return row;
+}
+
+static bool link_fresh(fr_table *t, fr_scratch *s)
+{
+    uint64_t place;
+    uint32_t row;
+    if (!claim_fresh(t, s, &place, &row)) return false;
+    fr_row *r = fr_row_at(t, row);
+    enum fr_link_state state = FR_SKIPPED;
+    if (fr_row_alive(r)) {
+        fr_link_row(t, s, row);
+        state = FR_LINKED;
+    }
+    atomic_store_explicit(&r->linked, (uint8_t)state, memory_order_release);
+    fr_mark(t, FR_CHUNK_ROWS_OF, row);
+    finish_fresh(t, place);
+    return true;
+}
+
+static bool repair_dead(fr_table *t, fr_scratch *s)
+{
+    uint32_t row = claim_dead(t, s);
+    if (row == FR_ROW_NONE) return false;
+    fr_row *r = fr_row_at(t, row);
+    if (atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED) {
+        fr_repair_row(t, s, row);
+        atomic_store_explicit(&r->linked, FR_REPAIRED, memory_order_release);
+    }
+    uint64_t death = atomic_load_explicit(&r->death, memory_order_relaxed);
+    fr_spin_lock(&t->list_lock);
+    fr_list_push(t, &t->pending, row);
+    t->pending_death = FR_MAX(t->pending_death, death);
+    fr_spin_unlock(&t->list_lock);
+    return true;
+}
+
+bool fr_table_link_step(fr_table *t)
+{
+    if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0) return false;
+    fr_scratch *s = fr_scratch_borrow();
+    if (s == NULL) return false;
+    fr_epoch_enter(s->epoch_slot);
+    bool worked = false;
+    if (fr_scratch_fit(s, t, FR_MAX(t->ef_construction, 128u))) {
+        bool repair_first = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed) % 2 != 0;
+        worked = repair_first ? repair_dead(t, s) || link_fresh(t, s) : link_fresh(t, s) || repair_dead(t, s);
+    }
+    fr_epoch_leave(s->epoch_slot);
+    fr_scratch_return(s);
+    return worked || fr_sweep_step(t);
+}

@@ -1,0 +1,154 @@
+/* repair.c: mending the graph around a dead row, and the sweep that drops the last links to it.
+ *
+ * Repair follows IP-DiskANN (arXiv 2502.13826, in-place delete): search for the dead row p; every expanded row z that links to p gets
+ * the c of the k nearest found that are nearest to z instead; every row w that p linked to gets in-links from c of them. What still
+ * points at p afterwards is dropped by the sweep, one pass over all lists; only then, an epoch later, may the slot be reused. */
+#include "index/table_private.h"
+
+#define REPAIR_EF 64u
+#define REPAIR_NEAREST 32u
+#define REPAIR_LINKS 3u
+#define SWEEP_ROWS 2048u /* of one step */
+
+/* The `want` nearest to row among the candidates, nearest first; not row itself. */
+static uint32_t nearest_to(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, const uint32_t *ids, uint32_t count,
+                           uint32_t want, uint32_t *chosen)
+{
+    float distances[REPAIR_NEAREST];
+    fr_candidate best[REPAIR_LINKS + 1];
+    uint32_t n = 0;
+    fr_space space;
+    if (row >= s->row_limit) return 0;
+    fr_space_of_row(&space, t, codes, row, s->q2, s->decoded, s->rotated);
+    fr_space_distances(&space, ids, count, distances);
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] != row) fr_pool_insert(best, &n, want, distances[i], ids[i]);
+    for (uint32_t i = 0; i < n; i++) chosen[i] = best[i].row;
+    return n;
+}
+
+static void replace_entry(fr_table *t, uint32_t dead)
+{
+    uint64_t held = atomic_load_explicit(&t->entry, memory_order_acquire);
+    while ((uint32_t)held == dead + 1) {
+        uint64_t best = 0;
+        uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire);
+        for (uint32_t row = 0; row < rows; row++) { /* rare: one row in a million is the entry */
+            const fr_row *r = fr_row_at(t, row);
+            if (!fr_row_alive(r) || atomic_load_explicit(&r->linked, memory_order_acquire) != FR_LINKED) continue;
+            uint32_t level = 0;
+            while (fr_upper_unit(t, row, level + 1) != NULL) level++;
+            if (best == 0 || level > best >> 32) best = (uint64_t)level << 32 | (row + 1);
+        }
+        if (atomic_compare_exchange_strong(&t->entry, &held, best)) return;
+    }
+}
+
+/* On the upper levels the neighbours of p are few and close: whoever links to p takes p's nearest other neighbour. */
+static void repair_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t p, uint32_t level)
+{
+    uint32_t ids[FR_LANES_MAX], alive[FR_LANES_MAX], chosen[REPAIR_LINKS];
+    uint32_t count = fr_upper_lanes(t, p, level, ids), n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] < s->row_limit && fr_row_alive(fr_row_at(t, ids[i]))) alive[n++] = ids[i];
+    for (uint32_t i = 0; i < n; i++) {
+        if (!fr_unlink_lane(t, alive[i], level, p)) continue;
+        uint32_t picked = nearest_to(t, s, codes, alive[i], alive, n, REPAIR_LINKS, chosen);
+        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, alive[i], chosen[j], level);
+    }
+}
+
+void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
+{
+    const fr_codeset *codes = fr_codes_of(t);
+    replace_entry(t, p);
+    for (uint32_t level = 1; fr_upper_unit(t, p, level) != NULL; level++) repair_upper(t, s, codes, p, level);
+    fr_space space;
+    uint64_t hops = 0, distances = 0;
+    float distance;
+    fr_space_of_row(&space, t, codes, p, s->q, s->vector, s->rotated);
+    uint32_t start = fr_walk_descend(t, s, &space, 0, &distance, &distances);
+    if (start == FR_ROW_NONE) return;
+    fr_visited_clear(s);
+    s->expanded_count = 0;
+    s->pool[0] = (fr_candidate){distance, start};
+    fr_visit(s, start);
+    uint32_t size = fr_walk_level(t, s, &space, 0, 1, REPAIR_EF, true, &hops, &distances);
+    fr_visited_clear(s);
+    uint32_t near[REPAIR_NEAREST], n = 0, chosen[REPAIR_LINKS], out[FR_LANES_MAX];
+    for (uint32_t i = 0; i < size && n < REPAIR_NEAREST; i++)
+        if (s->pool[i].row != p && fr_row_alive(fr_row_at(t, s->pool[i].row))) near[n++] = s->pool[i].row;
+    for (uint32_t i = 0; i < s->expanded_count; i++) {
+        uint32_t z = s->expanded[i].row;
+        if (z == p || !fr_row_alive(fr_row_at(t, z)) || !fr_unlink_lane(t, z, 0, p)) continue;
+        uint32_t picked = nearest_to(t, s, codes, z, near, n, REPAIR_LINKS, chosen);
+        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, z, chosen[j], 0);
+    }
+    uint32_t count = fr_level0_lanes(t, p, out);
+    for (uint32_t i = 0; i < count; i++) {
+        if (out[i] >= s->row_limit || !fr_row_alive(fr_row_at(t, out[i]))) continue;
+        uint32_t picked = nearest_to(t, s, codes, out[i], near, n, REPAIR_LINKS, chosen);
+        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, chosen[j], out[i], 0);
+    }
+}
+
+/* ==== the sweep ==== */
+
+static bool gone(const fr_table *t, uint32_t row)
+{
+    uint8_t linked = atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
+    return linked == FR_REPAIRED && !fr_row_alive(fr_row_at(t, row));
+}
+
+static void sweep_row(fr_table *t, uint32_t row)
+{
+    uint32_t ids[FR_LANES_MAX];
+    for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) {
+        uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
+        for (uint32_t i = 0; i < count; i++)
+            if (gone(t, ids[i])) fr_unlink_lane(t, row, level, ids[i]);
+    }
+}
+
+/* Start when enough rows wait: one pass costs about 50 ns a row of the table. */
+static bool sweep_begin(fr_table *t)
+{
+    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
+    if (t->sweeping.count == 0 && t->pending.count >= FR_MAX(16u, rows / 64)) {
+        t->sweeping = t->pending;
+        t->sweeping_death = t->pending_death;
+        t->pending = (fr_list){0};
+        t->pending_death = 0;
+        t->sweep_stamp = fr_epoch_stamp(); /* linkers that still hold these rows as candidates leave first */
+        t->sweep_cursor = 0;
+    }
+    return t->sweeping.count != 0 && t->swept.count == 0 && fr_epoch_passed(t->sweep_stamp);
+}
+
+bool fr_sweep_step(fr_table *t)
+{
+    fr_spin_lock(&t->list_lock);
+    bool mine = !t->sweep_busy && sweep_begin(t);
+    if (mine) t->sweep_busy = true;
+    uint32_t row = t->sweep_cursor;
+    fr_spin_unlock(&t->list_lock);
+    if (!mine) return false;
+    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), end = FR_MIN(rows, row + SWEEP_ROWS);
+    fr_scratch *s = fr_scratch_borrow();
+    if (s != NULL) fr_epoch_enter(s->epoch_slot);
+    for (; s != NULL && row < end; row++)
+        if (atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_LINKED) sweep_row(t, row);
+    if (s != NULL) fr_epoch_leave(s->epoch_slot);
+    fr_scratch_return(s);
+    fr_spin_lock(&t->list_lock);
+    t->sweep_cursor = row;
+    if (row >= rows) {
+        t->swept = t->sweeping;
+        t->swept_death = t->sweeping_death;
+        t->swept_stamp = fr_epoch_stamp();
+        t->sweeping = (fr_list){0};
+    }
+    t->sweep_busy = false;
+    fr_spin_unlock(&t->list_lock);
+    return true;
+}

@@ -1,0 +1,492 @@
+/* rows.c: the row table: put, remove, find, reclaim. Everything here but the readers belongs to the applier's thread.
+ *
+ * A row's life: handed out -> written -> published (key map, fresh ring) -> linked -> dead (replaced or removed) -> repaired
+ * around -> swept (no link leads to it) -> free, once no reader, no later `visible` and no save can need it. */
+#include "index/table_private.h"
+
+#include <math.h>
+#include <sched.h>
+
+/* ==== locks and lists ==== */
+
+void fr_spin_lock(_Atomic uint32_t *lock)
+{
+    for (uint32_t spins = 0; atomic_exchange_explicit(lock, 1, memory_order_acquire) != 0; spins++) {
+        if (spins > 64) sched_yield(); /* two cores: the holder may not be running */
+    }
+}
+
+void fr_spin_unlock(_Atomic uint32_t *lock) { atomic_store_explicit(lock, 0, memory_order_release); }
+
+void fr_list_push(fr_table *t, fr_list *list, uint32_t row)
+{
+    fr_row_at(t, row)->next = FR_ROW_NONE;
+    if (list->count++ == 0) list->head = row;
+    else fr_row_at(t, list->tail)->next = row;
+    list->tail = row;
+}
+
+uint32_t fr_list_pop(fr_table *t, fr_list *list)
+{
+    if (list->count == 0) return FR_ROW_NONE;
+    uint32_t row = list->head;
+    list->head = fr_row_at(t, row)->next;
+    list->count--;
+    return row;
+}
+
+/* ==== create, free ==== */
+
+const fr_table_options *fr_table_settings(const fr_table *t) { return &t->options; }
+
+fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err)
+{
+    if (options->dimension == 0 || options->dimension > FR_DIMENSION_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "dimension", "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, options->dimension);
+    if (options->m != 0 && (options->m < 2 || options->m > 32))
+        return fr_fail(err, FR_ERR_INVALID, "m", "m must be 2 to 32, got %u", options->m);
+    if (options->ef_construction > 4096)
+        return fr_fail(err, FR_ERR_INVALID, "ef_construction", "ef_construction must be 1 to 4096, got %u", options->ef_construction);
+    fr_table *t = fr_zalloc(FR_MEM_ROWS, sizeof *t);
+    if (t == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
+    t->options = *options;
+    t->m = options->m != 0 ? options->m : 16;
+    t->lanes = 2 * t->m;
+    t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
+    fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
+    fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
+    fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
+    fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
+    for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_init(&t->dirty[k], 1, FR_MEM_ROWS);
+    fr_vectors_init(&t->vectors, options->dimension);
+    fr_heap_init(&t->heap);
+    fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
+    t->all_u8 = t->all_i8 = options->metric != FR_METRIC_COSINE;
+    uint32_t padded = (options->dimension + 63) / 64 * 64;
+    t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
+    fr_codeset *none = fr_codeset_create(FR_CODE_NONE, options->metric, options->dimension, options->seed);
+    atomic_init(&t->codes, none);
+    atomic_init(&t->ring, NULL);
+    if (t->encode_scratch == NULL || none == NULL) {
+        fr_table_free(t);
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
+    }
+    *table_out = t;
+    return FR_OK;
+}
+
+void fr_table_free(fr_table *t)
+{
+    if (t == NULL) return;
+    fr_extents_free(&t->rows);
+    fr_extents_free(&t->links);
+    fr_extents_free(&t->upper_of);
+    fr_extents_free(&t->uppers);
+    for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_free(&t->dirty[k]);
+    fr_vectors_free(&t->vectors);
+    fr_heap_free(&t->heap);
+    fr_keymap_free(&t->keys);
+    fr_retired_free(&t->retired, true);
+    fr_codeset_free(fr_codes_of(t));
+    fr_free(FR_MEM_LINKS, atomic_load(&t->ring));
+    fr_free(FR_MEM_ROWS, t->encode_scratch);
+    fr_free(FR_MEM_ROWS, t);
+}
+
+bool fr_table_reserve(fr_table *t, uint32_t rows)
+{
+    uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
+    fr_codeset *codes = fr_codes_of(t);
+    bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->links, rows) && fr_extents_reserve(&t->upper_of, rows);
+    for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
+    if (fine && codes->kind != FR_CODE_NONE) fine = fr_extents_reserve(&codes->code, rows) && fr_extents_reserve(&codes->cst, rows);
+    return fine;
+}
+
+/* ==== reading rows ==== */
+
+void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out)
+{
+    fr_blob_read(fr_heap_at(&t->heap, atomic_load_explicit(&fr_row_at(t, row)->blob, memory_order_acquire)), blob_out);
+}
+
+static bool same_key(const void *context, uint32_t row, fr_span key)
+{
+    fr_blob blob;
+    fr_row_blob(context, row, &blob);
+    return fr_span_equal(blob.key, key);
+}
+
+void fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out)
+{
+    if (codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8) {
+        fr_codeset_decode(codes, row, out);
+        return;
+    }
+    fr_scalar type;
+    const void *data = fr_vectors_row(&t->vectors, row, &type);
+    fr_simd_to_f32(type, data, t->options.dimension, out);
+}
+
+void fr_table_vector(const fr_table *t, uint32_t row, float *out) { fr_row_original(t, fr_codes_of(t), row, out); }
+
+void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
+{
+    fr_blob blob;
+    fr_row_blob(t, row, &blob);
+    *view = (fr_row_view){.key = blob.key, .key_is_int = blob.key_is_int, .metadata = blob.metadata,
+                          .source_time_ms = blob.source_time_ms, .model_version = blob.model_version,
+                          .offset = atomic_load_explicit(&fr_row_at(t, row)->made, memory_order_relaxed)};
+}
+
+uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
+{
+    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    while (row != FR_KEYMAP_NONE) {
+        const fr_row *r = fr_row_at(t, row);
+        if (atomic_load_explicit(&r->birth, memory_order_acquire) <= visible)
+            return atomic_load_explicit(&r->death, memory_order_acquire) > visible ? row : FR_ROW_NONE;
+        row = atomic_load_explicit(&r->prev, memory_order_acquire); /* cannot be free: it died after `visible` */
+    }
+    return FR_ROW_NONE;
+}
+
+fr_offset fr_table_offset_of(const fr_table *t, fr_span key)
+{
+    uint32_t slot = fr_epoch_claim();
+    if (slot == FR_EPOCH_READERS_MAX) return -1;
+    fr_epoch_enter(slot);
+    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    fr_offset made = -1;
+    if (row != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, row))) made = atomic_load(&fr_row_at(t, row)->made);
+    fr_epoch_leave(slot);
+    fr_epoch_release(slot);
+    return made;
+}
+
+bool fr_table_scan(const fr_table *t, uint32_t *row_io, uint32_t max_rows, uint64_t visible,
+                   bool (*each)(void *user, uint32_t row, const fr_row_view *view), void *user)
+{
+    uint32_t end = atomic_load_explicit(&t->row_count, memory_order_acquire);
+    uint32_t stop = end - *row_io > max_rows ? *row_io + max_rows : end;
+    for (; *row_io < stop; ++*row_io) {
+        if (!fr_row_visible(fr_row_at(t, *row_io), visible)) continue;
+        fr_row_view view;
+        fr_table_row(t, *row_io, &view);
+        if (!each(user, *row_io, &view)) {
+            ++*row_io;
+            return false;
+        }
+    }
+    return *row_io >= end;
+}
+
+/* ==== codes ==== */
+
+static void destroy_codes(void *codes) { fr_codeset_free(codes); }
+
+/* A code set of the given kind for all rows; published, the old one retired. Originals are kept in `vectors` unless native. */
+fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
+{
+    fr_codeset *old = fr_codes_of(t);
+    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed), dimension = t->options.dimension;
+    bool was_native = old->kind == FR_CODE_U8 || old->kind == FR_CODE_I8;
+    bool is_native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
+    fr_codeset *fresh = fr_codeset_create(kind, t->options.metric, dimension, t->options.seed);
+    float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
+    const float **sample_at = NULL;
+    fr_code code = FR_ERR_NO_MEMORY;
+    if (fresh == NULL || vector == NULL || !fr_retired_reserve(&t->retired, 1)) goto out;
+    for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
+        fr_codeset_decode(old, r, vector);
+        if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) goto out;
+    }
+    if (kind == FR_CODE_SQ8) {
+        uint32_t want = FR_MIN(rows, FR_MAX(1024u, FR_MIN(16384u, (32u << 20) / (4 * dimension)))), count = 0;
+        samples = fr_alloc(FR_MEM_CODES, (size_t)want * dimension * sizeof(float));
+        sample_at = fr_alloc(FR_MEM_CODES, want * sizeof *sample_at);
+        if (samples == NULL || sample_at == NULL) goto out;
+        for (uint64_t i = 0; i < want; i++) {
+            uint32_t r = (uint32_t)(i * rows / want);
+            if (!fr_row_alive(fr_row_at(t, r))) continue;
+            sample_at[count] = samples + (size_t)count * dimension;
+            fr_row_original(t, old, r, samples + (size_t)count * dimension);
+            count++;
+        }
+        code = fr_codeset_train(fresh, sample_at, count);
+        if (code != FR_OK) goto out;
+        code = FR_ERR_NO_MEMORY;
+    }
+    if (kind != FR_CODE_NONE) {
+        if (!fr_extents_reserve(&fresh->code, rows) || !fr_extents_reserve(&fresh->cst, rows)) goto out;
+        for (uint32_t r = 0; r < rows; r++) {
+            fr_row_original(t, old, r, vector);
+            fr_codeset_encode(fresh, vector, r, t->encode_scratch);
+        }
+        fresh->clipped = fresh->encoded = 0;
+    }
+    atomic_store_explicit(&t->codes, fresh, memory_order_release);
+    t->code_generation++; /* the next save writes all code and vector chunks */
+    /* the set's own extents go with it, once its readers have left */
+    fr_retired_push_object(&t->retired, old, destroy_codes);
+    fresh = NULL;
+    code = FR_OK;
+out:
+    fr_codeset_free(fresh);
+    fr_free(FR_MEM_CODES, vector);
+    fr_free(FR_MEM_CODES, samples);
+    fr_free(FR_MEM_CODES, sample_at);
+    return code == FR_OK ? FR_OK : fr_fail(err, code, NULL, "no memory to encode %u rows", rows);
+}
+
+/* Choose or leave the native kinds before a vector is stored. */
+static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
+{
+    bool u8 = t->options.metric != FR_METRIC_COSINE, i8 = u8;
+    for (uint32_t j = 0; (u8 || i8) && j < t->options.dimension; j++) {
+        float v = vector[j];
+        if (!(v >= -128.0f && v <= 255.0f) || v != (float)(int32_t)v || (v == 0.0f && signbit(v))) u8 = i8 = false;
+        else if (v < 0) u8 = false;
+        else if (v > 127) i8 = false;
+    }
+    if (t->options.codes == FR_CODES_NONE) return FR_OK;
+    fr_code_kind kind = fr_codes_of(t)->kind;
+    if (atomic_load_explicit(&t->row_count, memory_order_relaxed) == 0) {
+        t->all_u8 = u8, t->all_i8 = i8;
+        if (u8 || i8) return fr_table_recode(t, u8 ? FR_CODE_U8 : FR_CODE_I8, err);
+        return FR_OK;
+    }
+    bool stays = kind == FR_CODE_U8 ? u8 : kind == FR_CODE_I8 ? i8 : true;
+    t->all_u8 &= u8, t->all_i8 &= i8;
+    if (stays) return FR_OK;
+    if (t->all_i8) return fr_table_recode(t, FR_CODE_I8, err);
+    return fr_table_recode(t, t->live >= FR_TRAIN_ROWS ? FR_CODE_SQ8 : FR_CODE_NONE, err);
+}
+
+/* ==== writing ==== */
+
+uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
+{
+    uint64_t h = fr_mix64(t->options.seed ^ fr_mix64((uint64_t)made + 0x9e3779b97f4a7c15u) ^ row);
+    double u = ((double)(h >> 11) + 1.0) / 9007199254740993.0;
+    double level = -log(u) / log((double)t->m);
+    return level >= FR_LEVEL_MAX ? FR_LEVEL_MAX : (uint32_t)level;
+}
+
+bool fr_ring_reserve(fr_table *t)
+{
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
+    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
+    if (ring != NULL && tail - low <= ring->mask) return true;
+    uint32_t size = ring == NULL ? 64 : (ring->mask + 1) * 2;
+    if (!fr_retired_reserve(&t->retired, 1)) return false;
+    fr_ring *grown = fr_zalloc(FR_MEM_LINKS, sizeof *grown + size * sizeof(uint32_t));
+    if (grown == NULL) return false;
+    grown->mask = size - 1;
+    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
+    for (uint64_t i = low; i < tail; i++)
+        atomic_store_explicit(&grown->rows[i & grown->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
+    atomic_store_explicit(&t->ring, grown, memory_order_release);
+    fr_spin_unlock(&t->list_lock);
+    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
+    return true;
+}
+
+bool fr_ring_push(fr_table *t, uint32_t row)
+{
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
+    atomic_store_explicit(&ring->rows[tail & ring->mask], row, memory_order_release);
+    atomic_store_explicit(&t->ring_tail, tail + 1, memory_order_release);
+    return true;
+}
+
+static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
+{
+    fr_row *r = fr_row_at(t, row);
+    atomic_store_explicit(&r->ended, offset, memory_order_release);
+    atomic_store_explicit(&r->death, commit, memory_order_release);
+    fr_mark(t, FR_CHUNK_ROWS_OF, row);
+    atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
+    fr_spin_lock(&t->list_lock);
+    fr_list_push(t, &t->dead, row);
+    fr_spin_unlock(&t->list_lock);
+}
+
+/* Is this put older than what the table holds? */
+static bool is_stale(const fr_table *t, uint32_t row, const fr_row_data *data)
+{
+    const fr_row *r = fr_row_at(t, row);
+    if (atomic_load_explicit(&r->made, memory_order_relaxed) >= data->offset) return true;
+    if (atomic_load_explicit(&r->ended, memory_order_relaxed) >= data->offset) return true;
+    if (!t->options.drop_stale || data->source_time_ms == FR_TIME_NONE || !fr_row_alive(r)) return false;
+    fr_blob held;
+    fr_row_blob(t, row, &held);
+    return held.source_time_ms != FR_TIME_NONE && data->source_time_ms < held.source_time_ms;
+}
+
+static uint32_t next_slot(fr_table *t)
+{
+    if (t->free.count != 0) return t->free.head;
+    uint32_t row = atomic_load_explicit(&t->row_count, memory_order_relaxed);
+    return row < FR_ROWS_MAX && fr_table_reserve(t, row + 1) ? row : FR_ROW_NONE;
+}
+
+fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+{
+    uint32_t old = fr_keymap_find(&t->keys, data->key, same_key, t);
+    if (old != FR_KEYMAP_NONE && is_stale(t, old, data)) {
+        *result_out = FR_PUT_STALE;
+        return FR_OK;
+    }
+    FR_TRY(fit_kind(t, data->vector, err));
+    uint32_t row = next_slot(t);
+    fr_codeset *codes = fr_codes_of(t);
+    fr_blob blob = {.key = data->key, .key_is_int = data->key_is_int, .source_time_ms = data->source_time_ms,
+                    .model_version = data->model_version, .metadata = data->metadata};
+    uint64_t ref = 0;
+    bool native = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8;
+    if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
+        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
+    uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &ref);
+    if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
+    /* nothing fails from here on */
+    fr_blob_write(at, &blob);
+    if (codes->kind != FR_CODE_NONE) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
+    if (t->free.count != 0) fr_list_pop(t, &t->free); /* the applier's own list */
+    fr_row *r = fr_row_at(t, row);
+    bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
+    r->level = (uint8_t)fr_rows_level(t, row, data->offset);
+    atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
+    atomic_store_explicit(&r->indegree, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
+    atomic_store_explicit(&r->prev, old != FR_KEYMAP_NONE ? old : FR_ROW_NONE, memory_order_relaxed);
+    atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
+    atomic_store_explicit(&r->ended, -1, memory_order_relaxed);
+    atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
+    atomic_store_explicit(&r->birth, commit, memory_order_release);
+    for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
+    if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
+    if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
+        atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
+    fr_keymap_set(&t->keys, data->key, row, same_key, t);
+    fr_ring_push(t, row);
+    atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
+    if (replaces) kill_row(t, old, data->offset, commit);
+    *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
+    return FR_OK;
+}
+
+fr_code fr_table_remove(fr_table *t, fr_span key, fr_offset offset, uint64_t commit, bool *existed_out)
+{
+    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    *existed_out = false;
+    if (row == FR_KEYMAP_NONE) return FR_OK;
+    fr_row *r = fr_row_at(t, row);
+    if (!fr_row_alive(r) || atomic_load_explicit(&r->made, memory_order_relaxed) >= offset) return FR_OK;
+    kill_row(t, row, offset, commit);
+    *existed_out = true;
+    return FR_OK;
+}
+
+/* ==== reclaim ==== */
+
+static void free_row(fr_table *t, uint32_t row)
+{
+    fr_row *r = fr_row_at(t, row);
+    fr_blob blob;
+    uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed);
+    uint32_t size = fr_blob_read(fr_heap_at(&t->heap, ref), &blob);
+    fr_keymap_remove(&t->keys, blob.key, row);
+    fr_upper_release(t, row);
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&r->birth, FR_NEVER, memory_order_relaxed);
+    atomic_store_explicit(&r->made, -1, memory_order_relaxed);
+    fr_mark(t, FR_CHUNK_ROWS_OF, row);
+    fr_mark(t, FR_CHUNK_LINKS, row);
+    fr_heap_drop(&t->heap, ref, size, &t->retired);
+}
+
+/* Blobs of segments that are mostly garbage move to the end. */
+static void pack_heap(fr_table *t)
+{
+    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed), segments = t->heap.count;
+    for (uint32_t row = 0; row < rows; row++) {
+        fr_row *r = fr_row_at(t, row);
+        if (atomic_load_explicit(&r->birth, memory_order_relaxed) == FR_NEVER) continue;
+        uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed), moved;
+        fr_heap_segment *s = fr_heap_segment_at(&t->heap, (uint32_t)(ref >> 32));
+        if ((uint32_t)(ref >> 32) + 1 >= segments || s->live * 4 > s->size * 3) continue;
+        fr_blob blob;
+        const uint8_t *from = fr_heap_at(&t->heap, ref);
+        uint32_t size = fr_blob_read(from, &blob);
+        uint8_t *to = fr_heap_alloc(&t->heap, size, &moved);
+        if (to == NULL) return;
+        memcpy(to, from, size);
+        atomic_store_explicit(&r->blob, moved, memory_order_release);
+        fr_mark(t, FR_CHUNK_ROWS_OF, row);
+        fr_heap_drop(&t->heap, ref, size, &t->retired);
+    }
+}
+
+static void retrain(fr_table *t)
+{
+    fr_codeset *codes = fr_codes_of(t);
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    if (t->options.codes == FR_CODES_NONE || live < FR_TRAIN_ROWS) return;
+    bool due = codes->kind == FR_CODE_NONE;
+    if (codes->kind == FR_CODE_SQ8) {
+        due = codes->trained_rows < 16384 && live >= codes->trained_rows * 16;
+        /* more than 1 % of the dimensions are cut off: the data moved away from the sample */
+        due |= codes->encoded > (uint64_t)codes->padded * 4096 && codes->clipped * 100 > codes->encoded;
+    }
+    if (due && fr_table_recode(t, FR_CODE_SQ8, NULL) != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=no_memory rows=%lu", (unsigned long)live);
+}
+
+void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
+{
+    if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
+    if (t->retired.count != 0) fr_retired_free(&t->retired, false);
+    fr_list batch = {0};
+    fr_spin_lock(&t->list_lock);
+    if (t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp)) {
+        batch = t->swept;
+        t->swept = (fr_list){0};
+    }
+    fr_spin_unlock(&t->list_lock);
+    while (batch.count != 0) {
+        uint32_t row = fr_list_pop(t, &batch);
+        free_row(t, row);
+        fr_list_push(t, &t->free, row);
+    }
+    if (fr_heap_sparse(&t->heap)) pack_heap(t);
+    retrain(t);
+}
+
+void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
+{
+    static const char *const kinds[] = {"none", "u8", "i8", "sq8"};
+    static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
+    fr_codeset *codes = fr_codes_of(t);
+    *out = (fr_table_stats){0};
+    out->live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
+    out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
+    out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
+    out->dead = t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
+    out->free_slots = t->free.count;
+    out->bytes_vectors = t->vectors.bytes;
+    out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst);
+    out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
+    out->bytes_rows = fr_extents_bytes(&t->rows) + fr_keymap_bytes(&t->keys);
+    out->bytes_heap = t->heap.bytes;
+    out->bytes = sizeof *t + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
+    out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
+    out->code_kind = kinds[codes->kind];
+    out->vector_kind = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8 ? kinds[codes->kind]
+                     : t->vectors.chunk_count == 0 ? "none"
+                     : scalars[fr_vectors_chunk(&t->vectors, (t->vectors.chunk_count - 1) << t->vectors.chunk_log2)->type];
+}

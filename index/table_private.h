@@ -1,0 +1,217 @@
+/* table_private.h: what the files of index/ share about a table. Invariants are numbered in index/README.md. */
+#ifndef FR_TABLE_PRIVATE_H
+#define FR_TABLE_PRIVATE_H
+
+#include "index/codes.h"
+#include "index/heap.h"
+#include "index/keymap.h"
+#include "index/table.h"
+#include "index/vectors.h"
+
+#define FR_LANES_MAX 64u
+#define FR_LEVEL_MAX 15u
+#define FR_NEVER UINT64_MAX
+#define FR_CHUNK_ROWS 4096u          /* rows of a saved chunk */
+#define FR_TRAIN_ROWS 256u           /* SQ8 is trained from so many rows on */
+#define FR_SCAN_CODE_BYTES (384u << 10) /* up to so many code bytes a plain scan beats the walk */
+
+typedef struct fr_row {
+    _Atomic uint64_t birth, death; /* commit numbers: visible iff birth <= visible < death */
+    _Atomic int64_t made, ended;   /* log offsets; ended -1 = alive */
+    _Atomic uint64_t blob;         /* heap reference */
+    _Atomic uint32_t prev;         /* the version this row replaced; FR_ROW_NONE */
+    uint32_t next;                 /* in one of the table's lists; list lock */
+    uint8_t level;
+    _Atomic uint8_t linked;        /* fr_link_state */
+    _Atomic uint16_t indegree;     /* level 0, approximate, saturating */
+} fr_row;
+_Static_assert(sizeof(fr_row) == 56, "56 bytes a row");
+
+enum fr_link_state {
+    FR_UNLINKED = 0,
+    FR_LINKED = 1,
+    FR_SKIPPED = 2, /* died before it was linked */
+    FR_REPAIRED = 3 /* dead, its neighbourhood mended: links to it may be dropped */
+};
+
+/* Links of one level above 0. */
+typedef struct fr_upper {
+    uint32_t row;
+    uint32_t above;           /* unit of the next level + 1; 0 = none; also the free list */
+    _Atomic uint32_t lanes[]; /* m ids + 1; 0 = empty */
+} fr_upper;
+
+typedef struct fr_list { /* rows chained by next */
+    uint32_t head, tail, count;
+} fr_list;
+
+typedef struct fr_ring { /* rows that are not linked yet, in order */
+    uint32_t mask;
+    _Atomic uint32_t rows[]; /* FR_RING_DONE is set once linked or skipped */
+} fr_ring;
+#define FR_RING_DONE 0x80000000u
+
+typedef enum fr_chunk_kind {
+    FR_CHUNK_HEADER, FR_CHUNK_ROWS_OF, FR_CHUNK_LINKS, FR_CHUNK_CODES, FR_CHUNK_CST, FR_CHUNK_UPPER_OF, FR_CHUNK_UPPERS,
+    FR_CHUNK_HEAP, FR_CHUNK_VECTORS, FR_CHUNK_CODEBOOK, FR_CHUNK_KINDS
+} fr_chunk_kind;
+
+struct fr_table {
+    fr_table_options options;
+    uint32_t m, lanes, ef_construction;
+    /* rows */
+    fr_extents rows, links, upper_of, uppers;
+    _Atomic uint32_t row_count;   /* slots handed out */
+    _Atomic uint64_t live;
+    uint32_t upper_count, upper_free; /* units; list lock */
+    fr_vectors vectors;
+    fr_heap heap;
+    fr_keymap keys;
+    fr_retired retired;           /* applier */
+    bool all_u8, all_i8;          /* every vector so far */
+    /* codes */
+    _Atomic(fr_codeset *) codes;
+    float *encode_scratch;
+    /* fresh rows */
+    _Atomic(fr_ring *) ring;
+    _Atomic uint64_t ring_low, ring_head, ring_tail;
+    /* the graph */
+    _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
+    _Atomic uint32_t row_locks[1024 / 4];
+    /* lists and the sweep */
+    _Atomic uint32_t list_lock;
+    fr_list dead, pending, sweeping, swept, free;
+    uint64_t sweep_stamp, swept_stamp, swept_death, sweeping_death, pending_death;
+    uint32_t sweep_cursor;
+    bool sweep_busy;
+    _Atomic uint32_t step_turn;
+    /* saving */
+    _Atomic bool saving;
+    fr_offset save_at;
+    bool save_full;
+    fr_extents dirty[FR_CHUNK_KINDS]; /* u8 per chunk: 0 clean, 1 dirty, 2 written by the running save */
+    uint64_t code_generation, saved_code_generation;
+    struct fr_save *save; /* persist.c: what save_begin fixed */
+};
+
+/* Scratch of one searching or linking thread: everything the walk needs, sized before it starts. */
+typedef struct fr_candidate {
+    float distance;
+    uint32_t row; /* FR_CHECKED is set once expanded */
+} fr_candidate;
+#define FR_CHECKED 0x80000000u
+
+struct fr_scratch {
+    uint32_t epoch_slot;
+    uint64_t *visited; /* bit per row */
+    uint32_t visited_rows;
+    uint32_t row_limit; /* rows that existed before the codes were taken: later ones are not followed */
+    uint32_t *touched; /* words of visited to clear */
+    uint32_t touched_count, touched_capacity;
+    fr_candidate *pool;
+    uint32_t pool_capacity;
+    float *vector, *rotated, *decoded;
+    int8_t *q, *q2;
+    uint32_t dimension_capacity;
+    fr_row_hit *found;
+    uint32_t found_capacity;
+    /* linking */
+    fr_candidate *expanded;
+    uint32_t expanded_count, expanded_capacity;
+    struct fr_scratch *next_free;
+};
+
+static inline fr_row *fr_row_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->rows, row); }
+static inline _Atomic uint32_t *fr_links_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->links, row); }
+static inline fr_codeset *fr_codes_of(const fr_table *t) { return atomic_load_explicit(&t->codes, memory_order_acquire); }
+static inline bool fr_row_alive(const fr_row *r) { return atomic_load_explicit(&r->death, memory_order_acquire) == FR_NEVER; }
+static inline bool fr_row_visible(const fr_row *r, uint64_t visible)
+{
+    return atomic_load_explicit(&r->birth, memory_order_acquire) <= visible &&
+           atomic_load_explicit(&r->death, memory_order_acquire) > visible;
+}
+/* Mark the chunk of a row as changed, after the change. An exchange, not a test: the change must not pass the mark, or a
+ * save could take the old bytes and a clean mark. */
+static inline void fr_mark(fr_table *t, fr_chunk_kind kind, uint32_t row)
+{
+    atomic_exchange((_Atomic uint8_t *)fr_extent_at(&t->dirty[kind], row / FR_CHUNK_ROWS), 1);
+}
+
+/* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */
+void fr_spin_lock(_Atomic uint32_t *lock);
+void fr_spin_unlock(_Atomic uint32_t *lock);
+static inline _Atomic uint32_t *fr_row_lock(fr_table *t, uint32_t row) { return &t->row_locks[row % (1024 / 4)]; }
+void fr_list_push(fr_table *t, fr_list *list, uint32_t row);
+uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
+
+/* rows.c */
+void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
+void fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out);
+uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made);
+bool fr_table_reserve(fr_table *t, uint32_t rows);
+fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
+bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
+bool fr_ring_reserve(fr_table *t);
+
+/* distance.c: distances from a query to rows, on codes or (kind NONE) on originals */
+typedef struct fr_space {
+    const fr_table *table;
+    const fr_codeset *codes;
+    fr_code_query code_query;
+    const float *vector; /* the query as given; NULL when the query is a row of coded kind */
+    const fr_kernel *mixed[FR_SCALAR_BIT];
+} fr_space;
+void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const float *vector, int8_t *q, float *rotated);
+void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes, uint32_t row, int8_t *q, float *vector_room, float *rotated);
+void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out);
+float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set */
+void fr_space_prefetch(const fr_space *space, uint32_t row);
+static inline void fr_links_prefetch(const fr_table *t, uint32_t row)
+{
+    const char *at = (const char *)fr_links_at(t, row);
+    __builtin_prefetch(at);
+    if (t->lanes > 16) __builtin_prefetch(at + 64);
+}
+
+/* scratch.c */
+/* Call before taking the codes: it fixes row_limit, and every row below it is encoded in the codes taken afterwards. */
+bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef);
+fr_scratch *fr_scratch_borrow(void); /* for linking threads */
+void fr_scratch_return(fr_scratch *s);
+static inline bool fr_visit(fr_scratch *s, uint32_t row) /* true: first time */
+{
+    uint64_t *word = &s->visited[row >> 6], bit = 1ull << (row & 63);
+    if (*word & bit) return false;
+    if (*word == 0) s->touched[s->touched_count++] = row >> 6; /* never more words than rows / 64: capacity fits */
+    *word |= bit;
+    return true;
+}
+void fr_visited_clear(fr_scratch *s);
+
+/* walk.c */
+/* Inserts in order; returns the place, or capacity when too far. */
+uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
+/* Expands the pool (size entries, sorted, visited) to the ef nearest of this level. record: keeps what was expanded. */
+uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
+                       uint64_t *hops, uint64_t *distances);
+/* The nearest row found greedily above to_level; FR_ROW_NONE: nothing is linked yet. */
+uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t to_level, float *distance_out,
+                         uint64_t *distances);
+uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_t *ids); /* count */
+uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
+
+/* link.c, repair.c */
+void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);
+void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t row);
+bool fr_sweep_step(fr_table *t);
+/* Choose up to `max` diverse neighbours out of candidates sorted by distance; protect: keep rows that only we lead to. */
+uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count, uint32_t max,
+                   bool protect, uint32_t *chosen);
+void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level);
+bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to); /* true: it was there */
+void fr_sort_candidates(fr_candidate *candidates, uint32_t count);
+fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level); /* NULL when the row is lower */
+bool fr_upper_create(fr_table *t, uint32_t row, uint32_t level);
+void fr_upper_release(fr_table *t, uint32_t row);
+
+#endif

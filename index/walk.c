@@ -1,0 +1,121 @@
+/* walk.c: the graph walk: greedy descent through the upper levels, then a sorted candidate pool on level 0.
+ * Source: Malkov and Yashunin, HNSW, algorithms 2 and 5; the linear pool and the two-pass loop (collect and prefetch, then
+ * distances) as in pyglass and SVS. Lanes are read by acquire loads of whole words: a torn list is a list of valid rows. */
+#include "index/table_private.h"
+
+uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids)
+{
+    const _Atomic uint32_t *lanes = fr_links_at(t, row);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->lanes; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire);
+        if (id == 0) break; /* lanes are filled from the front */
+        ids[count++] = id - 1;
+    }
+    return count;
+}
+
+fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level)
+{
+    uint32_t unit = atomic_load_explicit((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row), memory_order_acquire);
+    fr_upper *u = NULL;
+    for (uint32_t l = 1; unit != 0; l++) {
+        u = fr_extent_at(&t->uppers, unit - 1);
+        if (l == level) return u;
+        unit = u->above;
+    }
+    return NULL;
+}
+
+uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_t *ids)
+{
+    const fr_upper *u = fr_upper_unit(t, row, level);
+    uint32_t count = 0;
+    for (uint32_t i = 0; u != NULL && i < t->m; i++) {
+        uint32_t id = atomic_load_explicit(&u->lanes[i], memory_order_acquire);
+        if (id == 0) break;
+        ids[count++] = id - 1;
+    }
+    return count;
+}
+
+/* Insert into the sorted pool. Returns the place, or capacity when it is too far. */
+uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
+{
+    uint32_t n = *size;
+    if (n == capacity && distance >= pool[n - 1].distance) return capacity;
+    uint32_t low = 0, high = n;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (pool[middle].distance <= distance) low = middle + 1;
+        else high = middle;
+    }
+    uint32_t moved = (n < capacity ? n : capacity - 1) - low;
+    memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
+    pool[low] = (fr_candidate){distance, row};
+    *size = n < capacity ? n + 1 : n;
+    return low;
+}
+
+uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t to_level, float *distance_out,
+                         uint64_t *distances)
+{
+    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
+    if (entry == 0 || (uint32_t)entry - 1 >= s->row_limit) return FR_ROW_NONE;
+    uint32_t row = (uint32_t)entry - 1, ids[FR_LANES_MAX];
+    float best, found[FR_LANES_MAX];
+    fr_space_distances(space, &row, 1, &best);
+    for (uint32_t level = (uint32_t)(entry >> 32); level > to_level; level--) {
+        for (bool nearer = true; nearer;) {
+            nearer = false;
+            uint32_t all = fr_upper_lanes(t, row, level, ids), count = 0;
+            for (uint32_t i = 0; i < all; i++)
+                if (ids[i] < s->row_limit) ids[count++] = ids[i];
+            for (uint32_t i = 0; i < count; i++) fr_space_prefetch(space, ids[i]);
+            fr_space_distances(space, ids, count, found);
+            *distances += count;
+            for (uint32_t i = 0; i < count; i++)
+                if (found[i] < best) best = found[i], row = ids[i], nearer = true;
+        }
+    }
+    *distance_out = best;
+    return row;
+}
+
+uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
+                       uint64_t *hops, uint64_t *distances)
+{
+    fr_candidate *pool = s->pool;
+    uint32_t next = 0, ids[FR_LANES_MAX], fresh[FR_LANES_MAX];
+    float found[FR_LANES_MAX];
+    uint32_t limit = s->row_limit;
+    while (next < size) {
+        uint32_t row = pool[next].row;
+        if (row & FR_CHECKED) {
+            next++;
+            continue;
+        }
+        pool[next].row |= FR_CHECKED;
+        ++*hops;
+        if (record && s->expanded_count < s->expanded_capacity) s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
+        uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids), n = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t id = ids[i];
+            if (id >= limit || !fr_visit(s, id)) continue;
+            fresh[n++] = id;
+            fr_space_prefetch(space, id);
+        }
+        if (level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
+        fr_space_distances(space, fresh, n, found);
+        *distances += n;
+        next++;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t place = fr_pool_insert(pool, &size, ef, found[i], fresh[i]);
+            if (place >= next) continue;
+            next = place;
+            if (level == 0) fr_links_prefetch(t, fresh[i]);
+        }
+    }
+    for (uint32_t i = 0; i < size; i++) pool[i].row &= ~FR_CHECKED;
+    return size;
+}
