@@ -111,6 +111,24 @@ FR_INLINE float vf_sum32(const vf x[2])
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
+/* The same order for four rows at once: each step folds two registers into one. */
+#define VF_HAS_SUM4
+FR_INLINE vf fold(vf a, vf b, int odd)
+{
+    return odd ? _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd))
+               : _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+}
+
+FR_INLINE void vf_sum32_4(vf x[4][2], float *out)
+{
+    vf ab = fold(_mm512_add_ps(x[0][0], x[0][1]), _mm512_add_ps(x[1][0], x[1][1]), 0);
+    vf cd = fold(_mm512_add_ps(x[2][0], x[2][1]), _mm512_add_ps(x[3][0], x[3][1]), 0);
+    vf quads = fold(ab, cd, 1); /* four lanes of each row */
+    quads = _mm512_add_ps(quads, _mm512_shuffle_ps(quads, quads, 0x4e));
+    quads = _mm512_add_ps(quads, _mm512_shuffle_ps(quads, quads, 0xb1));
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_maskz_compress_ps(0x1111, quads)));
+}
+
 FR_INLINE bool vf_finite(vf x)
 {
     __m512i exponent = _mm512_set1_epi32(0x7f800000);

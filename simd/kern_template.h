@@ -1,7 +1,7 @@
 /* kern_template.h: the kernels of a vector tier, written once over a handful of operations that the including file
  * defines for its registers:
  *   floats    vf of VF_LANES; vf_zero, vf_sub, vf_fma, vf_load, vf_load_tail, vf_store_as, vf_sum32, vf_finite,
- *             vf_fits
+ *             vf_fits; where VF_HAS_SUM4: vf_sum32_4
  *   doubles   vd of VF_LANES / 2; vd_zero, vd_low, vd_high, vd_fma, vd_store
  *   integers  vi of VI_BYTES; vi_zero, vi_load, vi_load_tail, vi_xor, vi_even, vi_odd, vi_sub16, vi_madd, vi_add32,
  *             vi_sum, vi_sum4, vi_count, vi_sum_counts
@@ -58,6 +58,13 @@ FR_INLINE void float_rows(int metric, int query_kind, int row_kind, int R, const
             UNROLL for (int v = 0; v < VF_COUNT; v++) float_step(metric, &sum[r][v], &norm[r][v], a[v], b[v]);
         }
     }
+#ifdef VF_HAS_SUM4
+    if (R == 4) {
+        vf_sum32_4(sum, sums);
+        if (metric == FR_SIMD_COSINE) vf_sum32_4(norm, norms);
+        return;
+    }
+#endif
     UNROLL for (int r = 0; r < R; r++) {
         sums[r] = vf_sum32(sum[r]);
         norms[r] = metric == FR_SIMD_COSINE ? vf_sum32(norm[r]) : 0;
