@@ -1,0 +1,266 @@
+/* index_bench: build an index from a u8bin or fbin file through freshet.h, then search it: recall@10 by distance, queries per second.
+ *
+ * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--ef N]
+ * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
+ * computed here. Recall counts a hit by distance with 1e-3 relative tolerance, strict with none (as shared/bench/peers.py does). */
+#include "api/base.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct matrix {
+    uint32_t rows, dimension;
+    float *data;
+} matrix;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double resident_mb(void)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f != NULL && fscanf(f, "%ld %ld", &pages, &resident) != 2) resident = 0;
+    if (f != NULL) fclose(f);
+    return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
+}
+
+static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
+{
+    char path[4096];
+    matrix m = {0};
+    uint32_t head[2];
+    bool bytes = true;
+    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) {
+        bytes = false;
+        snprintf(path, sizeof path, "%s.%s.fbin", prefix, part);
+        f = fopen(path, "rb");
+    }
+    if (f == NULL || fread(head, 4, 2, f) != 2) {
+        fprintf(stderr, "cannot read %s\n", path);
+        exit(2);
+    }
+    m.rows = limit != 0 && limit < head[0] ? limit : head[0];
+    m.dimension = head[1];
+    size_t count = (size_t)m.rows * m.dimension;
+    m.data = fr_alloc_pages(FR_MEM_TEST, count * sizeof(float));
+    uint8_t *row = fr_alloc(FR_MEM_TEST, m.dimension * 4u);
+    for (uint32_t i = 0; i < m.rows; i++) {
+        size_t size = bytes ? m.dimension : m.dimension * 4u;
+        if (fread(row, 1, size, f) != size) exit(2);
+        for (uint32_t j = 0; j < m.dimension; j++) {
+            float v = row[j];
+            if (!bytes) memcpy(&v, row + 4 * j, 4);
+            m.data[(size_t)i * m.dimension + j] = v;
+        }
+    }
+    fr_free(FR_MEM_TEST, row);
+    fclose(f);
+    return m;
+}
+
+static double distance(fr_metric metric, const float *a, const float *b, uint32_t n)
+{
+    double l2 = 0, dot = 0, aa = 0, bb = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double x = (double)a[i], y = (double)b[i];
+        l2 += (x - y) * (x - y), dot += x * y, aa += x * x, bb += y * y;
+    }
+    return metric == FR_METRIC_L2 ? l2 : metric == FR_METRIC_IP ? -dot : 1 - dot / sqrt(aa * bb);
+}
+
+/* The distance of the 10th nearest, per query. */
+static double *limits_of(const char *prefix, const matrix *base, const matrix *query, fr_metric metric, bool computed)
+{
+    double *limit = fr_alloc(FR_MEM_TEST, query->rows * sizeof(double));
+    char path[4096];
+    uint32_t head[2] = {0, 0}, d = base->dimension;
+    snprintf(path, sizeof path, "%s.gt.i32bin", prefix);
+    FILE *f = computed ? NULL : fopen(path, "rb");
+    if (f != NULL && fread(head, 4, 2, f) != 2) exit(2);
+    int32_t *ids = fr_alloc(FR_MEM_TEST, (head[1] + 1) * sizeof(int32_t));
+    for (uint32_t q = 0; q < query->rows; q++) {
+        double best[10];
+        uint32_t n = 0, count = base->rows;
+        if (f != NULL && fread(ids, 4, head[1], f) != head[1]) exit(2);
+        if (f != NULL) count = head[1];
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t row = f != NULL ? (uint32_t)ids[i] : i;
+            double v = distance(metric, query->data + (size_t)q * d, base->data + (size_t)row * d, d);
+            if (n == 10 && v >= best[9]) continue;
+            uint32_t at = n < 10 ? n++ : 9;
+            for (; at > 0 && best[at - 1] > v; at--) best[at] = best[at - 1];
+            best[at] = v;
+        }
+        limit[q] = best[n - 1];
+    }
+    if (f != NULL) fclose(f);
+    fr_free(FR_MEM_TEST, ids);
+    return limit;
+}
+
+static double recall(const matrix *base, const matrix *query, fr_metric metric, const double *limit, const int64_t *ids, double tolerance)
+{
+    uint64_t hits = 0;
+    uint32_t d = base->dimension;
+    for (uint32_t q = 0; q < query->rows; q++)
+        for (uint32_t i = 0; i < 10; i++) {
+            int64_t id = ids[q * 10 + i];
+            if (id < 0) continue;
+            double v = distance(metric, query->data + (size_t)q * d, base->data + (size_t)((uint64_t)id % base->rows) * d, d);
+            hits += v <= limit[q] + tolerance * fabs(limit[q]) + 1e-6;
+        }
+    return (double)hits / (10.0 * query->rows);
+}
+
+typedef struct setup {
+    const char *prefix, *json, *save;
+    uint32_t rows, threads, only_ef;
+    fr_metric metric;
+    fr_codes codes;
+    bool churn;
+} setup;
+
+static void must(fr_code code, const fr_err *err)
+{
+    if (code == FR_OK) return;
+    fprintf(stderr, "index_bench: %s: %s\n", fr_strcode(code), err->text);
+    exit(1);
+}
+
+static void curve(fr_index *index, const setup *s, const matrix *base, const matrix *query, const double *limit, FILE *json)
+{
+    static const uint32_t efs[] = {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+    int64_t *ids = fr_alloc(FR_MEM_TEST, (size_t)query->rows * 10 * sizeof *ids);
+    float *distances = fr_alloc(FR_MEM_TEST, (size_t)query->rows * 10 * sizeof *distances);
+    fr_err err;
+    for (uint32_t e = 0; e < FR_COUNT_OF(efs); e++) {
+        double best = 1e9;
+        if (s->only_ef != 0 && efs[e] != s->only_ef) continue;
+        for (int run = 0; run < 3; run++) {
+            double start = now_s();
+            must(fr_index_search_many(index, query->data, query->rows, 10, efs[e], 1, ids, distances, &err), &err);
+            best = fmin(best, now_s() - start);
+        }
+        double r = recall(base, query, s->metric, limit, ids, 1e-3), strict = recall(base, query, s->metric, limit, ids, 0);
+        printf("freshet ef %u recall@10 %.4f (strict %.4f) %.0f queries/s\n", efs[e], r, strict, query->rows / best);
+        fflush(stdout);
+        if (json != NULL)
+            fprintf(json, "%s{\"ef\":%u,\"recall\":%.4f,\"strict\":%.4f,\"qps\":%.0f}", e == 0 ? "" : ",", efs[e], r, strict, query->rows / best);
+        if (r > 0.9985) break;
+    }
+    fr_free(FR_MEM_TEST, ids);
+    fr_free(FR_MEM_TEST, distances);
+}
+
+/* Replace every row once by itself, then delete a random half; the curve after each. */
+static void churn(fr_index *index, const setup *s, matrix *base, const matrix *query)
+{
+    fr_err err;
+    int64_t *ids = fr_alloc(FR_MEM_TEST, base->rows * sizeof *ids);
+    for (uint32_t i = 0; i < base->rows; i++) ids[i] = i;
+    double start = now_s();
+    must(fr_index_add(index, ids, base->data, base->rows, s->threads, &err), &err);
+    printf("replaced every row: %.0f rows/s\n", base->rows / (now_s() - start));
+    double *limit = limits_of(s->prefix, base, query, s->metric, true);
+    curve(index, s, base, query, limit, NULL);
+    uint32_t gone = 0, kept = 0, d = base->dimension;
+    uint64_t removed;
+    int64_t *live = fr_alloc(FR_MEM_TEST, base->rows * sizeof *live);
+    for (uint32_t i = 0; i < base->rows; i++) {
+        if (fr_mix64(i + 12345) & 1) ids[gone++] = i;
+        else live[kept++] = i;
+    }
+    start = now_s();
+    must(fr_index_remove(index, ids, gone, &removed), &err);
+    printf("deleted a random half (%lu): %.0f rows/s\n", (unsigned long)removed, gone / (now_s() - start));
+    /* the survivors are copied together, so that ids are mapped for the recall */
+    matrix half = {kept, d, fr_alloc_pages(FR_MEM_TEST, (size_t)kept * d * sizeof(float))};
+    for (uint32_t i = 0; i < kept; i++) memcpy(half.data + (size_t)i * d, base->data + (size_t)live[i] * d, d * sizeof(float));
+    double *half_limit = limits_of(s->prefix, &half, query, s->metric, true);
+    curve(index, s, base, query, half_limit, NULL);
+    fr_free_pages(FR_MEM_TEST, half.data, (size_t)kept * d * sizeof(float));
+    fr_free(FR_MEM_TEST, half_limit);
+    fr_free(FR_MEM_TEST, limit);
+    fr_free(FR_MEM_TEST, live);
+    fr_free(FR_MEM_TEST, ids);
+}
+
+int main(int argc, char **argv)
+{
+    setup s = {.threads = 2, .metric = FR_METRIC_L2};
+    static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'},
+                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {0, 0, 0, 0}};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (o == 'm') s.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
+        else if (o == 'c') s.codes = optarg[0] == 'n' ? FR_CODES_NONE : FR_CODES_SQ8;
+        else if (o == 'j') s.json = optarg;
+        else if (o == 's') s.save = optarg;
+        else if (o == 'e') s.only_ef = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (o == 'x') s.churn = true;
+        else return 2;
+    }
+    if (optind >= argc) {
+        fprintf(stderr, "usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn]\n");
+        return 2;
+    }
+    s.prefix = argv[optind];
+    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", 1000);
+    double *limit = limits_of(s.prefix, &base, &query, s.metric, s.rows != 0 || s.metric != FR_METRIC_L2);
+    int64_t *ids = fr_alloc(FR_MEM_TEST, base.rows * sizeof *ids);
+    for (uint32_t i = 0; i < base.rows; i++) ids[i] = i;
+    fr_index *index;
+    fr_err err;
+    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes};
+    double before = resident_mb(), start = now_s(), cpu = cpu_s();
+    must(fr_index_create(&options_of, &index, &err), &err);
+    must(fr_index_add(index, ids, base.data, base.rows, s.threads, &err), &err);
+    double build = now_s() - start, resident = resident_mb() - before;
+    printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s.prefix, build, cpu_s() - cpu, s.threads,
+           resident, (double)fr_index_memory(index) / 1e6);
+    FILE *json = s.json != NULL ? fopen(s.json, "w") : NULL;
+    if (json != NULL)
+        fprintf(json, "{\"peer\":\"freshet\",\"data\":\"%s\",\"build_s\":%.2f,\"rss_mb\":%.1f,\"curve\":[", s.prefix, build, resident);
+    curve(index, &s, &base, &query, limit, json);
+    if (json != NULL) {
+        fprintf(json, "]}\n");
+        fclose(json);
+    }
+    if (s.save != NULL) {
+        start = now_s();
+        must(fr_index_save_file(index, s.save, &err), &err);
+        printf("save %.2f s\n", now_s() - start);
+        fr_index *again;
+        start = now_s();
+        must(fr_index_open_file(s.save, &again, &err), &err);
+        printf("open %.2f s, %lu rows\n", now_s() - start, (unsigned long)fr_index_size(again));
+        curve(again, &s, &base, &query, limit, NULL);
+        fr_index_free(again);
+    }
+    if (s.churn) churn(index, &s, &base, &query);
+    fr_index_free(index);
+    fr_free(FR_MEM_TEST, ids);
+    fr_free(FR_MEM_TEST, limit);
+    fr_free_pages(FR_MEM_TEST, base.data, (size_t)base.rows * base.dimension * sizeof(float));
+    fr_free_pages(FR_MEM_TEST, query.data, (size_t)query.rows * query.dimension * sizeof(float));
+    return 0;
+}
