@@ -79,6 +79,14 @@ fr_segment_list *fr_log_list_splice(fr_log *log, fr_segment_list *prepared, uint
     return old;
 }
 
+uint32_t fr_log_segment_count(fr_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    uint32_t count = log->list->count;
+    pthread_mutex_unlock(&log->lock);
+    return count;
+}
+
 /* ---- segments come and go ---- */
 
 fr_code fr_log_segment_new(fr_log *log, fr_offset base, fr_segment **segment_out, fr_err *err)
@@ -161,10 +169,8 @@ static fr_code roll_locked(fr_log *log, fr_err *err)
 {
     if (!log->active->sealed) FR_TRY(seal(log, err));
     fr_segment *segment = NULL;
-    pthread_mutex_lock(&log->lock);
-    uint32_t count = log->list->count; /* compaction may shrink it meanwhile, nobody else grows it */
-    pthread_mutex_unlock(&log->lock);
-    fr_segment_list *prepared = fr_log_list_alloc(count + 1);
+    /* Compaction may shrink the list meanwhile, nobody else grows it. */
+    fr_segment_list *prepared = fr_log_list_alloc(fr_log_segment_count(log) + 1);
     if (!prepared) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "rolling %s", log->dir);
     fr_code code = fr_log_segment_new(log, log->active->end, &segment, err);
     if (code) {

@@ -150,6 +150,7 @@ void fr_log_list_unref(fr_segment_list *list);
 /* Under lock: replace items [from, from + removed) by `added` (may be NULL). Returns the old list for the caller to unref. */
 fr_segment_list *fr_log_list_splice(fr_log *log, fr_segment_list *prepared, uint32_t from, uint32_t removed, fr_segment *added);
 fr_segment_list *fr_log_list_alloc(uint32_t count);
+uint32_t fr_log_segment_count(fr_log *log);
 fr_code fr_log_scan_dir(fr_io *io, const char *dir, fr_suffix suffix, fr_offset **bases_out, uint32_t *count_out, fr_err *err);
 
 /* ---- log_read.c ---- */
