@@ -547,7 +547,7 @@ static fr_code find_collection(import_job *load, fr_client *client, fr_err *err)
                                                           &stop_requested, &reply, err);
     json_t *root = code == FR_OK ? fr_reply_json(&reply, err) : NULL;
     json_t *id = json_object_get(root, "id");
-    json_t *created = json_object_get(root, "created_ms");
+    json_t *created = json_object_get(root, "created");
     if (json_is_string(id)) snprintf(load->collection_id, sizeof load->collection_id, "%.60s", json_string_value(id));
     else
         snprintf(load->collection_id, sizeof load->collection_id, "%lld.%lld", (long long)json_integer_value(id),

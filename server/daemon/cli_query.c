@@ -300,8 +300,8 @@ static int parse_log(int argc, char **argv, log_arguments *args)
     return 0;
 }
 
-/* Print one page; moves args->offset behind it and lowers args->limit. */
-static fr_code print_page(fr_client *client, log_arguments *args, size_t *count_out, fr_err *err)
+/* Print one page; moves args->offset behind it and lowers args->limit. more: there may be another. */
+static fr_code print_page(fr_client *client, log_arguments *args, bool *more_out, fr_err *err)
 {
     fr_text tail = {0};
     json_t *page = NULL;
@@ -328,10 +328,11 @@ static fr_code print_page(fr_client *client, log_arguments *args, size_t *count_
         putchar('\n');
         args->offset = json_integer_value(json_object_get(record, "offset")) + 1;
     }
-    *count_out = json_array_size(records);
-    args->limit -= (int64_t)*count_out;
-    const json_t *next = json_object_get(page, "next");
-    if (json_is_integer(next) && json_integer_value(next) > args->offset) args->offset = json_integer_value(next);
+    args->limit -= (int64_t)json_array_size(records);
+    /* A compacted log has holes: a page may be empty and yet not be the last. */
+    const json_t *next = json_object_get(page, "next"), *end = json_object_get(page, "end");
+    if (json_is_integer(next)) args->offset = FR_MAX(args->offset, (int64_t)json_integer_value(next));
+    *more_out = json_array_size(records) > 0 || json_integer_value(next) < json_integer_value(end);
     json_decref(page);
     fr_text_free(&tail);
     return code;
@@ -346,9 +347,9 @@ int fr_cli_log_main(int argc, char **argv)
     fr_client *client = NULL;
     fr_code code = fr_client_open(fr_cli_url(args.url), &client, &err);
     while (code == FR_OK && args.limit > 0) {
-        size_t count = 0;
-        code = print_page(client, &args, &count, &err);
-        if (count > 0) continue;
+        bool more = false;
+        code = print_page(client, &args, &more, &err);
+        if (more) continue;
         if (!args.follow || fflush(stdout) != 0) break;
         struct timespec pause = {.tv_nsec = 200000000};
         nanosleep(&pause, NULL);
