@@ -54,7 +54,7 @@ def main():
         result["disk_mb"] = round(sum(os.stat(os.path.join(folder, name)).st_blocks * 512 for folder, _, files in os.walk(server.data)
                                       for name in files) / 2**20, 1)
         server.stop()
-    record.save("idle_collections", result, before)
+    record.save("idle_collections", result, before, keep=not (arguments.max_mb or arguments.max_start_s))
     worst_mb = max(result["rss_mb_after_creation"], result["after_kill"]["rss_mb"], result["after_sigterm"]["rss_mb"])
     worst_s = max(result["after_kill"]["start_s"], result["after_sigterm"]["start_s"])
     if (arguments.max_mb and worst_mb > arguments.max_mb) or (arguments.max_start_s and worst_s > arguments.max_start_s):

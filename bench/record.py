@@ -31,12 +31,14 @@ def machine():
             "load_before": round(os.getloadavg()[0], 2), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
-def save(name, result, before):
-    """Print the result and keep it with the machine as it was before."""
+def save(name, result, before, keep=True):
+    """Print the result, and keep it with the machine as it was before."""
+    print(json.dumps(result))
+    if not keep:
+        return
     document = {"name": name, "machine": before, "command": " ".join(sys.argv), "result": result}
     folder = os.path.join(ROOT, "bench", "results")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
         json.dump(document, f, indent=1, sort_keys=True)
         f.write("\n")
-    print(json.dumps(result))

@@ -50,6 +50,12 @@ class Tidy(unittest.TestCase):
             with self.subTest(call=call):
                 self.finds("banned", {"log/a.c": HEAD + f"void f(void)\n{{\n    {call};\n}}\n"})
 
+    def test_clocks_below_the_seam(self):
+        body = HEAD + "void f(void)\n{\n    clock_gettime(CLOCK_MONOTONIC, &now);\n}\n"
+        self.finds("banned", {"index/a.c": body})
+        self.finds("banned", {"server/engine/a.c": body})
+        self.passes({"log/io_posix.c": body, "server/daemon/a.c": body})
+
     def test_words_in_comments_strings_and_longer_names_pass(self):
         self.passes({"log/a.c": HEAD + '/* malloc(3) */ // free(p)\nconst char *s = "rand()";\nvoid f(void) { fr_free(p); x->free(p); }\n',
                      "api/base.c": HEAD + "void *g(void) { return malloc(1); }\n"})
