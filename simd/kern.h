@@ -73,7 +73,7 @@ FR_INLINE float fr_simd_cosine(double dot, double query_norm, double row_norm)
     return (float)(1.0 - (cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine));
 }
 
-/* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits writes it. */
+/* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits has it. */
 FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
 
 #endif

@@ -11,7 +11,7 @@
  *  1. A float sum always has 32 lanes: element i goes to lane i % 32 by a fused multiply-add, absent elements are
  *     zeros, and the lanes are added in one fixed order. So one, many and gather give the same bits, and so do AVX2,
  *     AVX-512 and NEON.
- *  2. Finite input never gives NaN: a float sum that left the safe range is done again by the scalar kernel.
+ *  2. Finite input never gives NaN: a dot product or cosine that left the safe range is redone by the scalar kernel.
  *  3. Integer sums are exact: 255 * 255 * 32768 < 2^31.
  *  4. Nothing is read past the last element of a row or query.
  */
@@ -84,7 +84,7 @@ FR_INLINE bool norm_is_safe(float norm) { return norm >= 1e-30f && norm <= FLT_M
 FR_INLINE float float_finish(int metric, int query_kind, int row_kind, const void *query, const void *row, uint32_t n,
                              float sum, float query_norm, float row_norm)
 {
-    if (metric == FR_SIMD_L2 && FR_LIKELY(sum <= FLT_MAX)) return sum;
+    if (metric == FR_SIMD_L2) return sum; /* terms are not negative: infinite where the distance is, never NaN */
     if (metric == FR_SIMD_DOT && FR_LIKELY(sum >= -FLT_MAX && sum <= FLT_MAX)) return 0.0f - sum;
     if (metric == FR_SIMD_COSINE && FR_LIKELY(norm_is_safe(query_norm) && norm_is_safe(row_norm)))
         return fr_simd_cosine((double)sum, (double)query_norm, (double)row_norm);
