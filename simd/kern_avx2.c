@@ -74,7 +74,7 @@ FR_INLINE vf vf_load(int kind, const void *array, uint32_t i)
     }
 }
 
-/* The first `left` (1 to 7) elements, then zeros. A short copy stalls the next load; f32, the common case, has a mask. */
+/* The first `left` (1 to 7) elements, then zeros. A short copy stalls the next load; f32, the usual, has a mask. */
 FR_INLINE vf load_part(int kind, const char *from, uint32_t left)
 {
 #if defined(__x86_64__)
