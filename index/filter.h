@@ -1,5 +1,5 @@
 /* filter.h: the filter expression language: text -> compiled program -> true / false / unknown per row.
- * Grammar (Milvus' expression language, precedence included) and what is left out: index/README.md, section Filters. */
+ * Grammar (Milvus' expression language, precedence included), meanings and what is left out: index/FILTERS.md. */
 #ifndef FR_FILTER_H
 #define FR_FILTER_H
 
