@@ -70,7 +70,8 @@ fr_code fr_import_csv_begin(fr_import *import, fr_err *err)
         if (import->header.failed || import->cell.failed)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the columns");
         import->column_at[column + 1] = (uint32_t)import->header.size;
-        if (import->cell.size == 0 || !fr_utf8_valid(import->cell.data, import->cell.size)) {
+        if (import->cell.size == 0 || memchr(import->cell.data, 0, import->cell.size) ||
+            !fr_utf8_valid(import->cell.data, import->cell.size)) {
             return fr_import_refuse(import, err, "column %u has no name in UTF-8", column + 1);
         }
         for (uint32_t before = 0; before < column; before++) {
