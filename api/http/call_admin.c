@@ -1,6 +1,8 @@
 /* call_admin.c: snapshots, health, metrics. Health answers from atomics: it never waits for anything. */
 #include "api/http/http_private.h"
 
+#define LOOP_COLLECTIONS_MAX 64u /* metrics of more are gathered by a worker */
+
 fr_http_next fr_http_on_snapshot(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
     (void)door;
@@ -82,7 +84,7 @@ fr_http_next fr_http_on_readyz(fr_http *door, fr_http_call *call, fr_http_worker
 
 fr_http_next fr_http_on_metrics(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
-    (void)worker;
+    if (worker->loop && call->db && fr_collection_list(call->db, NULL, 0) > LOOP_COLLECTIONS_MAX) return FR_HTTP_WORKER;
     if (door->metrics) door->metrics(door->metrics_user, &call->out);
     if (call->out.code != FR_OK) return fr_http_done(call, 200);
     call->status = 200;

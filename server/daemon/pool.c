@@ -1,0 +1,134 @@
+/* pool.c: a mutex, a condition and a list: a job is worth at least 100 us, the lock costs none of it. */
+#include "server/daemon/pool.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+typedef struct member {
+    pthread_t thread;
+    bool started;
+    fr_pool *pool;
+    fr_http_worker worker;
+} member;
+
+struct fr_pool {
+    pthread_mutex_t mutex; /* guards head, tail, depth, stopping */
+    pthread_cond_t some;
+    fr_pool_job *head, **tail;
+    uint32_t depth, max, threads;
+    bool stopping;
+    char name[12];
+    fr_histogram waits;
+    member members[];
+};
+
+int64_t fr_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static fr_pool_job *pop(fr_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    while (!pool->head && !pool->stopping) pthread_cond_wait(&pool->some, &pool->mutex);
+    fr_pool_job *job = pool->head;
+    if (job) {
+        pool->head = job->next;
+        if (!pool->head) pool->tail = &pool->head;
+        pool->depth--;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    return job;
+}
+
+static void *work(void *context)
+{
+    member *self = context;
+    fr_pool_job *job;
+    while ((job = pop(self->pool))) {
+        fr_histogram_add_shared(&self->pool->waits, fr_now_ns() - job->queued_ns);
+        job->run(job, &self->worker);
+    }
+    return NULL;
+}
+
+static fr_code member_start(fr_pool *pool, uint32_t index, fr_db *db, fr_err *err)
+{
+    member *self = &pool->members[index];
+    self->pool = pool;
+    self->worker.dom = fr_json_dom_create();
+    if (!self->worker.dom) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a parser");
+    if (db && fr_searcher_create(db, &self->worker.searcher) != FR_OK)
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a searcher");
+    if (pthread_create(&self->thread, NULL, work, self) != 0) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no thread");
+    self->started = true;
+    char name[16];
+    snprintf(name, sizeof name, "%.10s-%u", pool->name, index % 1000);
+    pthread_setname_np(self->thread, name);
+    return FR_OK;
+}
+
+fr_code fr_pool_create(const char *name, uint32_t threads, uint32_t queue_max, fr_db *db, fr_pool **pool_out, fr_err *err)
+{
+    fr_pool *pool = fr_zalloc(FR_MEM_DAEMON, sizeof *pool + threads * sizeof pool->members[0]);
+    if (!pool) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the threads");
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->some, NULL);
+    pool->tail = &pool->head;
+    pool->max = queue_max, pool->threads = threads;
+    snprintf(pool->name, sizeof pool->name, "%s", name);
+    for (uint32_t i = 0; i < threads; i++) {
+        fr_code code = member_start(pool, i, db, err);
+        if (code == FR_OK) continue;
+        fr_pool_free(pool);
+        return code;
+    }
+    *pool_out = pool;
+    return FR_OK;
+}
+
+bool fr_pool_push(fr_pool *pool, fr_pool_job *job)
+{
+    job->next = NULL;
+    job->queued_ns = fr_now_ns();
+    pthread_mutex_lock(&pool->mutex);
+    bool room = pool->depth < pool->max && !pool->stopping;
+    if (room) {
+        *pool->tail = job;
+        pool->tail = &job->next;
+        pool->depth++;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    if (room) pthread_cond_signal(&pool->some);
+    return room;
+}
+
+void fr_pool_free(fr_pool *pool)
+{
+    if (!pool) return;
+    pthread_mutex_lock(&pool->mutex);
+    pool->stopping = true;
+    pthread_mutex_unlock(&pool->mutex);
+    pthread_cond_broadcast(&pool->some);
+    for (uint32_t i = 0; i < pool->threads; i++) {
+        member *self = &pool->members[i];
+        if (self->started) pthread_join(self->thread, NULL);
+        fr_searcher_free(self->worker.searcher);
+        fr_json_dom_free(self->worker.dom);
+    }
+    pthread_cond_destroy(&pool->some);
+    pthread_mutex_destroy(&pool->mutex);
+    fr_free(FR_MEM_DAEMON, pool);
+}
+
+fr_metrics_queue fr_pool_figures(fr_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    fr_metrics_queue queue = {.name = pool->name, .depth = pool->depth, .max = pool->max, .threads = pool->threads,
+                              .waits = &pool->waits};
+    pthread_mutex_unlock(&pool->mutex);
+    return queue;
+}

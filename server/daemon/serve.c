@@ -1,0 +1,320 @@
+/* serve.c: the verb "serve": settings, listening, opening the database, running until a signal, going down in order.
+ *
+ * Order of going down: 1. stop accepting, answer what is in flight, close connections; 2. pools; 3. the engine (drains its
+ * queue, snapshots); 4. loops. A second signal ends the process at once; the log makes that harmless. */
+#include "server/daemon/serve.h"
+#include "server/daemon/config.h"
+#include "server/daemon/daemon.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DRAIN_MS 10000
+#define SEARCH_QUEUE_MAX 1024u
+#define WORK_QUEUE_MAX 256u
+#define CHORE_QUEUE_MAX 4u
+#define LISTEN_BACKLOG 1024
+
+static const fr_config_option options[] = {
+    {"data", FR_CONFIG_TEXT, "", 0, 0, NULL, "the data directory; made when missing"},
+    {"listen", FR_CONFIG_TEXT, "127.0.0.1:19530", 0, 0, NULL, "address:port for HTTP; port 0 = any free one"},
+    {"threads", FR_CONFIG_INT, "0", 0, FR_DAEMON_LOOPS_MAX, NULL, "event loops; 0 = one per core"},
+    {"searchers", FR_CONFIG_INT, "0", 0, 256, NULL, "searching threads; 0 = one per core"},
+    {"linkers", FR_CONFIG_INT, "0", 0, 256, NULL, "index-building threads; 0 = half the cores"},
+    {"config", FR_CONFIG_TEXT, "", 0, 0, NULL, "file of name = value lines"},
+    {"log-level", FR_CONFIG_TEXT, "info", 0, 0, "error|warn|info|debug", "notes on standard error"},
+    {"max-connections", FR_CONFIG_INT, "4096", 1, 1000000, NULL, "open connections"},
+    {"max-connections-per-address", FR_CONFIG_INT, "0", 0, 1000000, NULL, "of one address; 0 = half of max-connections"},
+    {"snapshot-interval", FR_CONFIG_INT, "300", 1, 31536000, NULL, "seconds between snapshots while there are changes"},
+    {"memory-limit", FR_CONFIG_BYTES, "0", 0, INT64_MAX, NULL, "bytes (k, m, g); 0 = 80 percent of the machine or its cgroup"},
+};
+#define OPTION_COUNT FR_COUNT_OF(options)
+
+static fr_config_value values[OPTION_COUNT];
+
+static const fr_config_value *option(const char *name) { return fr_config_get(options, values, OPTION_COUNT, name); }
+
+/* One server per process: the signal thread and the metrics hook reach it here. */
+static fr_daemon server;
+static sem_t stop_wanted;
+
+static int fail(const fr_err *err)
+{
+    fprintf(stderr, "freshet serve: %s%s%s\n", err->field, err->field[0] ? ": " : "", err->text);
+    return 1;
+}
+
+/* ---- small things of the process ---- */
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fr_note(FR_NOTE_WARN, "event=file_limit error=\"%s\"", strerror(errno));
+}
+
+static void log_level(void)
+{
+    const char *name = option("log-level")->text;
+    fr_note_level(*name == 'e' ? FR_NOTE_ERROR : *name == 'w' ? FR_NOTE_WARN : *name == 'd' ? FR_NOTE_DEBUG : FR_NOTE_INFO);
+}
+
+static uint32_t cores(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (uint32_t)FR_MIN(count, 256L);
+}
+
+static uint32_t number_or(const char *name, uint32_t otherwise)
+{
+    uint32_t number = (uint32_t)option(name)->number;
+    return number ? number : otherwise;
+}
+
+/* ---- signals ---- */
+
+static void *signals(void *context)
+{
+    const sigset_t *set = context;
+    int number, count = 0;
+    while (sigwait(set, &number) == 0) {
+        if (number == SIGHUP) continue;
+        if (++count > 1) _exit(1); /* at once */
+        fr_note(FR_NOTE_INFO, "event=stopping signal=%d", number);
+        if (atomic_load(&server.door.state) == FR_HTTP_STARTING) _exit(0); /* nothing was acknowledged: nothing to drain */
+        atomic_store(&server.door.state, FR_HTTP_DRAINING);
+        sem_post(&stop_wanted);
+    }
+    return NULL;
+}
+
+static fr_code signals_start(fr_err *err)
+{
+    static sigset_t set;
+    static pthread_t thread;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    signal(SIGPIPE, SIG_IGN);
+    sem_init(&stop_wanted, 0, 0);
+    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || pthread_create(&thread, NULL, signals, &set) != 0)
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no thread for signals");
+    pthread_setname_np(thread, "signals");
+    return FR_OK;
+}
+
+/* ---- listening ---- */
+
+/* "host:port", "[v6]:port", ":port". */
+static fr_code address_split(const char *text, char *name, size_t size, char port[8], fr_err *err)
+{
+    const char *colon = strrchr(text, ':');
+    size_t length = colon ? (size_t)(colon - text) : 0;
+    if (!colon || length >= size || strlen(colon + 1) < 1 || strlen(colon + 1) > 5 || colon[1 + strspn(colon + 1, "0123456789")])
+        return fr_fail(err, FR_ERR_INVALID, "listen", "must be address:port, not \"%.100s\"", text);
+    bool six = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    if (six) text++, length -= 2;
+    memcpy(name, text, length);
+    name[length] = 0;
+    memcpy(port, colon + 1, strlen(colon + 1) + 1);
+    return FR_OK;
+}
+
+static int bound_socket(const struct addrinfo *found)
+{
+    int fd = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, found->ai_protocol);
+    int on = 1;
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on); /* not SO_REUSEPORT: a second server must fail */
+    if (bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0) return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+static fr_code listen_on(const char *text, int *fd_out, char *shown, size_t shown_size, fr_err *err)
+{
+    char name[256], port[8];
+    FR_TRY(address_split(text, name, sizeof name, port, err));
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    int failed = getaddrinfo(name[0] ? name : NULL, port, &hints, &found);
+    if (failed) return fr_fail(err, FR_ERR_INVALID, "listen", "%.100s: %s", text, gai_strerror(failed));
+    *fd_out = bound_socket(found);
+    int error = errno;
+    freeaddrinfo(found);
+    if (*fd_out < 0) return fr_fail(err, FR_ERR_IO, "listen", "%.100s: %s", text, strerror(error));
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+    char host_text[64], port_text[8];
+    getsockname(*fd_out, (struct sockaddr *)&bound, &size);
+    getnameinfo((struct sockaddr *)&bound, size, host_text, sizeof host_text, port_text, sizeof port_text,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    bool six = bound.ss_family == AF_INET6;
+    snprintf(shown, shown_size, "%s%s%s:%s", six ? "[" : "", host_text, six ? "]" : "", port_text);
+    return FR_OK;
+}
+
+/* ---- hooks of the door ---- */
+
+static void progress(void *user, const char *phase, uint64_t done, uint64_t total)
+{
+    fr_http *door = user;
+    atomic_store_explicit(&door->phase, phase, memory_order_relaxed);
+    atomic_store_explicit(&door->phase_done, done, memory_order_relaxed);
+    atomic_store_explicit(&door->phase_total, total, memory_order_relaxed);
+}
+
+static void metrics(void *user, fr_out *out)
+{
+    fr_daemon *daemon = user;
+    const fr_counters *counters[FR_DAEMON_LOOPS_MAX];
+    fr_metrics_source source = {.counters = counters, .counter_count = daemon->loop_count, .started_ms = daemon->started_ms,
+                                .db = atomic_load_explicit(&daemon->door.db, memory_order_acquire),
+                                .state = atomic_load(&daemon->door.state), .connections = atomic_load(&daemon->connections),
+                                .memory_limit = daemon->memory_limit};
+    for (uint32_t i = 0; i < daemon->loop_count; i++) counters[i] = fr_loop_counters(daemon->loops[i]);
+    if (source.db) { /* the pools stand before the database is shown */
+        source.queues[0] = fr_pool_figures(daemon->searchers);
+        source.queues[1] = fr_pool_figures(daemon->workers);
+        source.queues[2] = fr_pool_figures(daemon->chores);
+        source.queue_count = 3;
+    }
+    fr_metrics_write(&source, out);
+}
+
+/* ---- up and down ---- */
+
+static fr_code loops_start(fr_daemon *daemon, int listen_fd, fr_err *err)
+{
+    uint32_t count = number_or("threads", FR_MIN(cores(), FR_DAEMON_LOOPS_MAX));
+    fr_loop_globals_init();
+    for (uint32_t i = 0; i < count; i++) {
+        FR_TRY(fr_loop_create(daemon, i, listen_fd, &daemon->loops[i], err));
+        daemon->loop_count = i + 1;
+    }
+    for (uint32_t i = 0; i < count; i++) FR_TRY(fr_loop_start(daemon->loops[i], err));
+    return FR_OK;
+}
+
+static fr_code database_open(fr_daemon *daemon, fr_db **db_out, fr_err *err)
+{
+    fr_options engine = {.linkers = (uint32_t)option("linkers")->number, .snapshot_ms = option("snapshot-interval")->number * 1000,
+                         .memory_limit = (uint64_t)option("memory-limit")->number, .progress = progress,
+                         .progress_user = &daemon->door};
+    fr_code code = fr_open(option("data")->text, &engine, db_out, err);
+    if (code == FR_ERR_LOCKED)
+        return fr_fail(err, code, "data", "another server has the directory %.150s open: stop it first, or use another directory",
+                       option("data")->text);
+    return code;
+}
+
+static fr_code pools_start(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEMON_LOOPS_MAX], fr_err *err)
+{
+    FR_TRY(fr_pool_create("search", number_or("searchers", cores()), SEARCH_QUEUE_MAX, db, &daemon->searchers, err));
+    FR_TRY(fr_pool_create("work", FR_MAX(1u, cores() / 2), WORK_QUEUE_MAX, NULL, &daemon->workers, err));
+    FR_TRY(fr_pool_create("chore", 1, CHORE_QUEUE_MAX, NULL, &daemon->chores, err));
+    for (uint32_t i = 0; i < daemon->loop_count; i++) {
+        if (fr_searcher_create(db, &searchers[i]) != FR_OK) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a searcher");
+        fr_loop_searcher(daemon->loops[i], searchers[i]);
+    }
+    return FR_OK;
+}
+
+static bool all_empty(const fr_daemon *daemon)
+{
+    for (uint32_t i = 0; i < daemon->loop_count; i++)
+        if (!fr_loop_empty(daemon->loops[i])) return false;
+    return true;
+}
+
+static void wait_empty(const fr_daemon *daemon, int64_t wait_ms)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    int64_t until = fr_now_ns() + wait_ms * 1000000;
+    while (!all_empty(daemon) && fr_now_ns() < until) nanosleep(&pause, NULL);
+}
+
+static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEMON_LOOPS_MAX])
+{
+    for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_drain(daemon->loops[i]);
+    wait_empty(daemon, DRAIN_MS);
+    for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_cut(daemon->loops[i]);
+    wait_empty(daemon, 1000);
+    fr_pool_free(daemon->searchers);
+    fr_pool_free(daemon->workers);
+    fr_pool_free(daemon->chores);
+    atomic_store(&daemon->closing, true);
+    for (uint32_t i = 0; i < daemon->loop_count && all_empty(daemon); i++) fr_searcher_free(searchers[i]); /* else one may be in use */
+    fr_close(db);
+    for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_stop(daemon->loops[i]);
+    for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_free(daemon->loops[i]);
+}
+
+static int serve(fr_daemon *daemon)
+{
+    fr_err err = {0};
+    int listen_fd = -1;
+    char shown[96];
+    static fr_searcher *searchers[FR_DAEMON_LOOPS_MAX];
+    fr_db *db = NULL;
+    if (signals_start(&err) != FR_OK) return fail(&err);
+    if (listen_on(option("listen")->text, &listen_fd, shown, sizeof shown, &err) != FR_OK) return fail(&err);
+    if (loops_start(daemon, listen_fd, &err) != FR_OK) return fail(&err);
+    close(listen_fd); /* each loop has its own descriptor */
+    printf("listening %s\n", shown);
+    fflush(stdout);
+    int64_t begin = fr_now_ns();
+    if (database_open(daemon, &db, &err) != FR_OK) return fail(&err);
+    if (pools_start(daemon, db, searchers, &err) != FR_OK) return fail(&err);
+    atomic_store_explicit(&daemon->door.db, db, memory_order_release); /* pairs with the acquire in fr_http_begin */
+    int starting = FR_HTTP_STARTING;
+    atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
+    fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown, option("data")->text,
+            (double)(fr_now_ns() - begin) / 1e6);
+    while (sem_wait(&stop_wanted) != 0) continue;
+    go_down(daemon, db, searchers);
+    fr_note(FR_NOTE_INFO, "event=stopped");
+    return 0;
+}
+
+int fr_serve_main(int argc, char **argv)
+{
+    bool help = false;
+    fr_err err = {0};
+    fr_code code = fr_config_load(options, values, OPTION_COUNT, argc, argv, &help, &err);
+    if (help) {
+        printf("usage: freshet serve --data DIR [options]\n\nStrength: flag, then FRESHET_NAME in the environment, then file.\n\n");
+        fr_config_usage(options, OPTION_COUNT, stdout);
+        return 0;
+    }
+    if (code == FR_OK && !option("data")->text[0]) code = fr_fail(&err, FR_ERR_INVALID, "data", "is missing: --data DIR");
+    if (code != FR_OK) {
+        fail(&err);
+        return 2;
+    }
+    log_level();
+    raise_file_limit();
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    server.started_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (getrandom(&server.address_seed, sizeof server.address_seed, 0) < 0) server.address_seed = (uint64_t)now.tv_nsec;
+    server.connections_max = (uint32_t)option("max-connections")->number;
+    server.connections_per_address_max = number_or("max-connections-per-address", FR_MAX(1u, server.connections_max / 2));
+    server.memory_limit = (uint64_t)option("memory-limit")->number;
+    server.door.metrics = metrics;
+    server.door.metrics_user = &server;
+    return serve(&server);
+}
