@@ -140,8 +140,8 @@ static fr_code check_container(check *c, const uint8_t *outer_end, uint32_t dept
     fr_span twice = {NULL, 0};
     fr_code code = check_unique(where, &twice);
     if (code == FR_ERR_INVALID)
-        return fr_fail(c->err, code, NULL, "document: the key \"%.*s\" is there twice", (int)FR_MIN(twice.size, (size_t)64),
-                       (const char *)twice.data);
+        return fr_fail(c->err, code, NULL, "document: the key \"%.*s\" is there twice",
+                       (int)FR_MIN(twice.size, (size_t)64), (const char *)twice.data);
     return code == FR_OK ? FR_OK : fr_fail(c->err, code, NULL, "document: no memory to check the keys");
 }
 

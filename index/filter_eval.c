@@ -1,5 +1,6 @@
-/* filter_eval.c: a compiled filter and one row -> true, false or unknown. No allocation; recursion is bounded by the tree's
- * depth. Arithmetic: integers as in C, but overflow, division by zero and a result that is not finite are unknown. */
+/* filter_eval.c: a compiled filter and one row -> true, false or unknown. No allocation; recursion is bounded by the
+ * tree's depth. Arithmetic: integers as in C, but overflow, division by zero and a result that is not finite are
+ * unknown. */
 #include "index/filter_private.h"
 
 #include <math.h>
@@ -187,7 +188,8 @@ static fr_tri judge(fr_compare compare, int order) /* order: the sign of left - 
 
 static int compare_numbers(const fr_operand *a, const fr_operand *b)
 {
-    if (a->kind == FR_VALUE_INT && b->kind == FR_VALUE_INT) return (a->integer > b->integer) - (a->integer < b->integer);
+    if (a->kind == FR_VALUE_INT && b->kind == FR_VALUE_INT)
+        return (a->integer > b->integer) - (a->integer < b->integer);
     if (a->kind == FR_VALUE_INT) return fr_doc_compare_mixed(a->integer, b->number);
     if (b->kind == FR_VALUE_INT) return -fr_doc_compare_mixed(b->integer, a->number);
     return (a->number > b->number) - (a->number < b->number);
@@ -200,8 +202,8 @@ static fr_tri compare_strings(fr_compare compare, fr_span a, fr_span b)
     return judge(compare, fr_span_compare(a, b));
 }
 
-/* Arrays are equal element by element. `constant` says that one side is a list of the filter: two fields are not compared
- * that way, for objects inside them could make it slow. */
+/* Arrays are equal element by element. `constant` says that one side is a list of the filter: two fields are not
+ * compared that way, for objects inside them could make it slow. */
 static fr_tri compare_arrays(fr_compare compare, fr_doc a, fr_doc b, bool constant)
 {
     if (!constant || fr_doc_type(a) != FR_DOC_ARRAY || fr_doc_type(b) != FR_DOC_ARRAY) return FR_TRI_UNKNOWN;

@@ -75,7 +75,8 @@ static void lex_word(fr_lexer *lexer, fr_token *token)
     token->kind = FR_TOKEN_WORD, token->word = true;
     fr_span word = {lexer->text + token->at, lexer->at - token->at};
     for (size_t i = 0; i < FR_COUNT_OF(keywords); i++) {
-        if (fr_span_equal(word, fr_span_text(keywords[i].lower)) || fr_span_equal(word, fr_span_text(keywords[i].upper)) ||
+        if (fr_span_equal(word, fr_span_text(keywords[i].lower)) ||
+            fr_span_equal(word, fr_span_text(keywords[i].upper)) ||
             fr_span_equal(word, fr_span_text(keywords[i].title)))
             token->kind = keywords[i].kind;
     }
@@ -89,8 +90,8 @@ static void lex_integer(fr_lexer *lexer, fr_token *token, size_t from, uint64_t 
     for (size_t i = from; i < lexer->at; i++) {
         uint64_t digit = (uint64_t)hex_digit(lexer->text[i]);
         if (digit >= base) {
-            fr_filter_invalid(lexer, token->at, base == 8 ? "malformed number: with a leading 0 it is octal, and '%c' is no octal digit"
-                                                          : "malformed number: '%c' is no binary digit", lexer->text[i]);
+            fr_filter_invalid(lexer, token->at, "malformed number: '%c' is no %s digit%s", lexer->text[i],
+                              base == 8 ? "octal" : "binary", base == 8 ? " (a leading 0 says octal)" : "");
             return;
         }
         if (__builtin_mul_overflow(value, base, &value) || __builtin_add_overflow(value, digit, &value) ||
@@ -148,8 +149,8 @@ static void lex_number(fr_lexer *lexer, fr_token *token)
     }
     char after = peek(lexer, 0);
     if (!digits || is_letter(after) || is_digit(after)) {
-        fr_filter_invalid(lexer, token->at, "malformed number '%.*s'", (int)FR_MIN(lexer->at - token->at + 1, (size_t)40),
-                          lexer->text + token->at);
+        int shown = (int)FR_MIN(FR_MIN(lexer->at + 1, lexer->size) - token->at, (size_t)40);
+        fr_filter_invalid(lexer, token->at, "malformed number '%.*s'", shown, lexer->text + token->at);
         return;
     }
     bool octal = !hex && !binary && lexer->text[from] == '0';
@@ -170,7 +171,8 @@ static size_t put_utf8(uint8_t *out, uint32_t c)
         return 2;
     }
     if (c < 0x10000) {
-        out[0] = (uint8_t)(0xe0 | c >> 12), out[1] = (uint8_t)(0x80 | (c >> 6 & 63)), out[2] = (uint8_t)(0x80 | (c & 63));
+        out[0] = (uint8_t)(0xe0 | c >> 12), out[1] = (uint8_t)(0x80 | (c >> 6 & 63));
+        out[2] = (uint8_t)(0x80 | (c & 63));
         return 3;
     }
     out[0] = (uint8_t)(0xf0 | c >> 18), out[1] = (uint8_t)(0x80 | (c >> 12 & 63));

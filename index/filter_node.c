@@ -234,7 +234,8 @@ fr_node *fr_filter_node_like(fr_parser *parser, size_t at, fr_node *value, fr_no
 {
     if (value == NULL || pattern == NULL || !need_value(parser, value, at)) return NULL;
     if (!is_const(pattern, FR_VALUE_STRING)) {
-        fr_filter_invalid(&parser->lexer, pattern->at, "expected a string after like: \"abc%%\", found %s", name_of(pattern));
+        fr_filter_invalid(&parser->lexer, pattern->at, "expected a string after like: \"abc%%\", found %s",
+                          name_of(pattern));
         return NULL;
     }
     fr_node *node = fr_filter_node(parser, FR_NODE_LIKE, at, value, NULL);
@@ -267,7 +268,8 @@ static bool wrap(fr_parser *parser, const fr_operand *value, fr_doc *list_out)
     return copy != NULL;
 }
 
-fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *array, fr_node *list, bool one)
+fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *array, fr_node *list,
+                                 bool one)
 {
     if (array == NULL || list == NULL) return NULL;
     if (array->kind != FR_NODE_PATH) {
@@ -275,8 +277,8 @@ fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at
         return NULL;
     }
     if (list->kind != FR_NODE_CONST || (!one && list->value.kind != FR_VALUE_DOC)) {
-        fr_filter_invalid(&parser->lexer, list->at, "expected a %s as second argument, found %s", one ? "constant" : "list",
-                          name_of(list));
+        fr_filter_invalid(&parser->lexer, list->at, "expected a %s as second argument, found %s",
+                          one ? "constant" : "list", name_of(list));
         return NULL;
     }
     fr_doc elements = list->value.doc;
@@ -308,6 +310,7 @@ fr_node *fr_filter_node_calculate(fr_parser *parser, fr_node_kind kind, size_t a
     if (node == NULL || left->kind != FR_NODE_CONST || (binary && right->kind != FR_NODE_CONST)) return node;
     fr_operand value = fr_filter_value(node, NULL); /* constants: known now, no row needed */
     if (value.kind != FR_VALUE_NONE) return fr_filter_node_const(parser, at, value);
-    fr_filter_invalid(&parser->lexer, at, "the constant calculation has no result (overflow, division by zero, bits of a float)");
+    fr_filter_invalid(&parser->lexer, at,
+                      "the constant calculation has no result (overflow, division by zero, bits of a float)");
     return NULL;
 }

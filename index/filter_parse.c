@@ -1,12 +1,12 @@
-/* filter_parse.c: tokens -> tree, by precedence climbing. Recursion is bounded: parentheses, prefix operators and lists are
- * counted (FR_FILTER_DEPTH_MAX), and between two of them there are at most as many calls as levels of precedence.
+/* filter_parse.c: tokens -> tree, by precedence climbing. Recursion is bounded: parentheses, prefix operators and lists
+ * are counted (FR_FILTER_DEPTH_MAX), and between two of them there are at most as many calls as levels of precedence.
  * Source of the grammar and its precedence: Milvus' Plan.g4; see index/FILTERS.md. */
 #include "index/filter_private.h"
 
 /* Levels, loosest first; a prefix operator takes what binds tighter than itself. */
 enum {
-    LEVEL_OR = 1, LEVEL_AND, LEVEL_BIT_OR, LEVEL_BIT_XOR, LEVEL_BIT_AND, LEVEL_EQUALITY, LEVEL_ORDER, LEVEL_IN, LEVEL_SHIFT,
-    LEVEL_SUM, LEVEL_PRODUCT, LEVEL_PREFIX, LEVEL_POWER, LEVEL_LIKE, LEVEL_PRIMARY
+    LEVEL_OR = 1, LEVEL_AND, LEVEL_BIT_OR, LEVEL_BIT_XOR, LEVEL_BIT_AND, LEVEL_EQUALITY, LEVEL_ORDER, LEVEL_IN,
+    LEVEL_SHIFT, LEVEL_SUM, LEVEL_PRODUCT, LEVEL_PREFIX, LEVEL_POWER, LEVEL_LIKE, LEVEL_PRIMARY
 };
 
 static fr_node *parse_binary(fr_parser *parser, int level);
@@ -278,7 +278,8 @@ static fr_node *parse_name(fr_parser *parser)
         advance(parser);
         if (parser->token.kind != FR_TOKEN_LEFT_BRACKET && parser->token.kind != FR_TOKEN_DOT)
             return parse_is(parser, fr_filter_node(parser, FR_NODE_KEY, name.at, NULL, NULL));
-        fr_filter_invalid(&parser->lexer, name.at, "the primary key has no parts ($meta[\"%.64s\"] is the metadata's)", key_name);
+        fr_filter_invalid(&parser->lexer, name.at, "the primary key has no parts ($meta[\"%.64s\"] is the metadata's)",
+                          key_name);
         return NULL;
     }
     fr_steps steps;
@@ -359,10 +360,11 @@ static fr_node *parse_prefix(fr_parser *parser)
 {
     fr_token token = parser->token;
     bool negated = token.kind == FR_TOKEN_NOT, minus = token.kind == FR_TOKEN_MINUS;
-    if (!negated && !minus && token.kind != FR_TOKEN_PLUS && token.kind != FR_TOKEN_BIT_NOT) return parse_primary(parser);
+    bool prefix = negated || minus || token.kind == FR_TOKEN_PLUS || token.kind == FR_TOKEN_BIT_NOT;
+    if (!prefix) return parse_primary(parser);
     if (!enter(parser)) return NULL;
     advance(parser);
-    if (minus && parser->token.kind == FR_TOKEN_INT && parser->token.integer > INT64_MAX) { /* INT64_MIN has no positive twin */
+    if (minus && parser->token.kind == FR_TOKEN_INT && parser->token.integer > INT64_MAX) { /* INT64_MIN */
         advance(parser);
         parser->depth--;
         return fr_filter_node_const(parser, token.at, (fr_operand){.kind = FR_VALUE_INT, .integer = INT64_MIN});
@@ -442,10 +444,17 @@ static fr_node *parse_in(fr_parser *parser, const fr_token *operator_token, fr_n
 static fr_node *parse_operator(fr_parser *parser, const fr_token *token, int level, fr_node *left)
 {
     static const fr_node_kind calculations[] = {
-        [FR_TOKEN_PLUS] = FR_NODE_ADD,          [FR_TOKEN_MINUS] = FR_NODE_SUBTRACT,  [FR_TOKEN_STAR] = FR_NODE_MULTIPLY,
-        [FR_TOKEN_SLASH] = FR_NODE_DIVIDE,      [FR_TOKEN_PERCENT] = FR_NODE_REMAINDER, [FR_TOKEN_POWER] = FR_NODE_POWER,
-        [FR_TOKEN_BIT_AND] = FR_NODE_BIT_AND,   [FR_TOKEN_BIT_OR] = FR_NODE_BIT_OR,   [FR_TOKEN_BIT_XOR] = FR_NODE_BIT_XOR,
-        [FR_TOKEN_SHIFT_LEFT] = FR_NODE_SHIFT_LEFT, [FR_TOKEN_SHIFT_RIGHT] = FR_NODE_SHIFT_RIGHT,
+        [FR_TOKEN_PLUS] = FR_NODE_ADD,
+        [FR_TOKEN_MINUS] = FR_NODE_SUBTRACT,
+        [FR_TOKEN_STAR] = FR_NODE_MULTIPLY,
+        [FR_TOKEN_SLASH] = FR_NODE_DIVIDE,
+        [FR_TOKEN_PERCENT] = FR_NODE_REMAINDER,
+        [FR_TOKEN_POWER] = FR_NODE_POWER,
+        [FR_TOKEN_BIT_AND] = FR_NODE_BIT_AND,
+        [FR_TOKEN_BIT_OR] = FR_NODE_BIT_OR,
+        [FR_TOKEN_BIT_XOR] = FR_NODE_BIT_XOR,
+        [FR_TOKEN_SHIFT_LEFT] = FR_NODE_SHIFT_LEFT,
+        [FR_TOKEN_SHIFT_RIGHT] = FR_NODE_SHIFT_RIGHT,
     };
     if (token->kind == FR_TOKEN_REGEX) {
         fr_filter_invalid(&parser->lexer, token->at, "regular expressions (=~, !~) are not supported yet; like is");

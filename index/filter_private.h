@@ -85,8 +85,10 @@ typedef struct fr_filter_set {
 
 fr_code fr_filter_set_make(fr_arena *arena, fr_doc list, fr_filter_set *set_out);
 #define FR_SET_MISSING UINT32_MAX
-uint32_t fr_filter_set_find(const fr_filter_set *set, const fr_operand *value); /* ordinal below set->count, or MISSING */
-bool fr_filter_set_comparable(const fr_filter_set *set, const fr_operand *value); /* an element of the value's type is there */
+/* The element's ordinal, below set->count, or MISSING. */
+uint32_t fr_filter_set_find(const fr_filter_set *set, const fr_operand *value);
+/* Has the set an element of the value's type (or no element at all)? */
+bool fr_filter_set_comparable(const fr_filter_set *set, const fr_operand *value);
 void fr_filter_sort_spans(fr_span *spans, uint32_t *count); /* sorts, drops duplicates */
 
 /* ---- patterns of `like` ---- */
@@ -192,7 +194,8 @@ fr_node *fr_filter_node_compare(fr_parser *parser, fr_compare compare, size_t at
 fr_node *fr_filter_node_calculate(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *left, fr_node *right);
 fr_node *fr_filter_node_in(fr_parser *parser, size_t at, fr_node *value, fr_node *list);
 fr_node *fr_filter_node_like(fr_parser *parser, size_t at, fr_node *value, fr_node *pattern);
-fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *array, fr_node *list, bool one);
+fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *array, fr_node *list,
+                                 bool one);
 fr_code fr_filter_no_memory(fr_parser *parser);
 fr_code fr_filter_too_large(fr_parser *parser, size_t at, const char *what); /* what: static, names the limit */
 

@@ -1,6 +1,6 @@
 /* filter_set.c: lists of constants prepared for membership tests, and the patterns of `like`.
- * Members are kept per type, sorted and unique; a look-up is one binary search. Numbers are compared by value: a float that
- * an int64 equals is stored as that integer. */
+ * Members are kept per type, sorted and unique; a look-up is one binary search. Numbers are compared by value: a float
+ * that an int64 equals is stored as that integer. */
 #include "index/filter_private.h"
 
 /* ==== sorting: heap sort, so that no input is quadratic and nothing is allocated ==== */
@@ -83,7 +83,8 @@ fr_code fr_filter_set_make(fr_arena *arena, fr_doc list, fr_filter_set *set_out)
     fr_doc_iter iter = fr_doc_begin(list);
     for (fr_doc element; fr_doc_next(&iter, NULL, &element);) {
         fr_doc_tag tag = fr_doc_type(element);
-        numbers += tag == FR_DOC_INT || tag == FR_DOC_FLOAT, strings += tag == FR_DOC_STRING, lists += tag == FR_DOC_ARRAY;
+        numbers += tag == FR_DOC_INT || tag == FR_DOC_FLOAT;
+        strings += tag == FR_DOC_STRING, lists += tag == FR_DOC_ARRAY;
     }
     if (lists > FR_FILTER_LIST_LISTS_MAX) return FR_ERR_TOO_LARGE;
     fr_filter_set set = {.count = 0};
