@@ -357,9 +357,10 @@ static uint32_t group_size(const fr_log *log, const fr_segment_list *list, uint3
     uint32_t count = 0;
     for (uint32_t i = first; i + 1 < list->count; i++) { /* never the active one */
         const fr_segment *segment = list->items[i];
+        uint64_t more = segment->bytes - (count ? FR_SEGMENT_HEADER : 0);
         if (segment->end > clean_until) break;
-        if (count && (bytes + segment->bytes > log->options.segment_bytes || segment->end - list->items[first]->base > INT32_MAX)) break;
-        bytes += segment->bytes;
+        if (count && (bytes + more > log->options.segment_bytes || segment->end - list->items[first]->base > INT32_MAX)) break;
+        bytes += more;
         count++;
     }
     return count;

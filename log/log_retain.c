@@ -156,7 +156,7 @@ static fr_code drop_behind(fr_log *log, uint32_t number, fr_err *err)
 
 /* The last segment's file ends at point->position and takes appends again. First the slot, then the size: the other order
  * would look like a segment cut below its durable mark. */
-static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh, fr_err *err)
+static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh, bool *begun_out, fr_err *err)
 {
     fr_io *io = log->io;
     char path[FR_LOG_PATH_BYTES];
@@ -164,9 +164,14 @@ static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_s
     FR_TRY(io->open(io, path, FR_OPEN_READ | FR_OPEN_WRITE, &fresh->file, err));
     fr_slot slot;
     FR_TRY(fr_segment_header_read(io, fresh->file, path, point->segment->base, fresh, &slot, err));
-    FR_TRY(io->sync(io, fresh->file, err)); /* that slot is on disk before the other one is written */
+    if (io->sync(io, fresh->file, err) != FR_OK) return fr_log_sticky(log, err, "fdatasync");
+    pthread_mutex_lock(&log->lock); /* that slot is on disk: now the other one may be written */
+    log->round = slot.round;
+    log->slot_pending = false;
+    pthread_mutex_unlock(&log->lock);
     slot = (fr_slot){.round = slot.round + 1, .durable_bytes = point->position, .durable_offset = from, .max_timestamp = point->max_timestamp};
     FR_TRY(fr_segment_slot_write(io, fresh->file, &slot, err));
+    *begun_out = true;
     FR_TRY(io->sync(io, fresh->file, err));
     FR_TRY(io->truncate(io, fresh->file, point->position, err));
     FR_TRY(io->sync(io, fresh->file, err));
@@ -205,7 +210,7 @@ static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_
     log->first_append_ms = fresh->created_ms;
 }
 
-/* Everything before this can fail and leave the log as it was; from here on a failure is final until it is opened again. */
+/* Once files changed, a failure is final until the log is opened again; before, a full disk or memory leaves it as it was. */
 static fr_code cut_at(fr_log *log, fr_offset from, const cut_point *point, fr_err *err)
 {
     fr_segment *fresh = fr_segment_create(log->io, point->segment->base);
@@ -216,9 +221,11 @@ static fr_code cut_at(fr_log *log, fr_offset from, const cut_point *point, fr_er
         const fr_segment_index *index = &point->segment->index;
         if (index->count) memcpy(fresh->index.entries, index->entries, index->count * sizeof index->entries[0]);
         fresh->index.count = index->count;
+        bool begun = point->number + 1 < fr_log_segment_count(log);
         code = drop_behind(log, point->number, err);
-        if (!code) code = shorten(log, from, point, fresh, err);
-        if (code) code = fr_log_sticky(log, err, "cutting the log");
+        if (!code) code = shorten(log, from, point, fresh, &begun, err);
+        bool harmless = !begun && (code == FR_ERR_DISK_FULL || code == FR_ERR_NO_MEMORY);
+        if (code && !harmless && fr_log_state(log) == FR_OK) code = fr_log_sticky(log, err, "cutting the log");
     }
     if (code) {
         fr_segment_unref(fresh);

@@ -583,9 +583,17 @@ static fr_code sim_sync_dir(fr_io *io, const char *path, fr_err *err)
     LEAVE();
 }
 
+static bool exists(io_sim *sim, const char *path)
+{
+    char buffer[4096];
+    node *dir, *found = NULL;
+    const char *name;
+    return resolve(sim, path, buffer, &dir, &name, &found, NULL) == FR_OK && found;
+}
+
 static fr_code sim_rename(fr_io *io, const char *from, const char *to, fr_err *err)
 {
-    ENTER(io, true);
+    ENTER(io, !exists(sim, to)); /* a name that is there already needs no space */
     char from_buffer[4096], to_buffer[4096];
     node *from_dir, *to_dir, *found, *replaced;
     const char *from_name, *to_name;

@@ -22,8 +22,8 @@ bool io_sim_is_down(const io_sim *sim);
 uint64_t io_sim_operations(const io_sim *sim);
 /* The nth operation from now (1 = the next) cuts the power, before or after its effect as the seed says; 0 = never. */
 void io_sim_cut_at(io_sim *sim, uint64_t nth, uint64_t seed);
-/* From the nth operation on, `times` of them fail. DISK_FULL hits only write, allocate, open to create, rename, make_dir and
- * leaves a write half done; IO hits all. A failed sync loses what it should have written, though reads still show it. */
+/* From the nth operation on, `times` of them fail. DISK_FULL hits only write, allocate, make_dir, open to create and rename
+ * to a new name, and leaves a write half done; IO hits all. A failed sync loses what it should have written, though reads still show it. */
 void io_sim_fail_at(io_sim *sim, uint64_t nth, uint64_t times, fr_code code);
 void io_sim_fail_sync_at(io_sim *sim, uint64_t nth); /* the nth sync of a file fails, once */
 void io_sim_set_capacity(io_sim *sim, uint64_t bytes); /* of all files; 0 = no limit */
