@@ -25,13 +25,13 @@ static size_t bucket_of(int64_t ns)
     return bucket;
 }
 
-void fr_histogram_add(fr_histogram *histogram, int64_t ns)
+void fr_metrics_add(fr_metrics_histogram *histogram, int64_t ns)
 {
     fr_tally(&histogram->buckets[bucket_of(ns)], 1);
     fr_tally(&histogram->sum_ns, (uint64_t)FR_MAX(ns, (int64_t)0));
 }
 
-void fr_histogram_add_shared(fr_histogram *histogram, int64_t ns)
+void fr_metrics_add_shared(fr_metrics_histogram *histogram, int64_t ns)
 {
     atomic_fetch_add_explicit(&histogram->buckets[bucket_of(ns)], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&histogram->sum_ns, (uint64_t)FR_MAX(ns, (int64_t)0), memory_order_relaxed);
@@ -41,7 +41,7 @@ void fr_counters_reply(fr_counters *counters, size_t op, int status, int64_t ns,
 {
     if (op >= FR_METRICS_OPS_MAX) op = FR_METRICS_OPS_MAX - 1;
     fr_tally(&counters->requests[op][status_slot(status)], 1);
-    fr_histogram_add(&counters->durations[op], ns);
+    fr_metrics_add(&counters->durations[op], ns);
     fr_tally(&counters->bytes_in, bytes_in);
     fr_tally(&counters->bytes_out, bytes_out);
 }

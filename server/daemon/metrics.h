@@ -12,14 +12,14 @@ typedef enum fr_status_slot {
     FR_STATUS_429, FR_STATUS_431, FR_STATUS_500, FR_STATUS_501, FR_STATUS_503, FR_STATUS_OTHER, FR_STATUS_SLOTS
 } fr_status_slot;
 
-typedef struct fr_histogram {
+typedef struct fr_metrics_histogram {
     _Atomic uint64_t buckets[FR_METRICS_BUCKETS + 1];
     _Atomic uint64_t sum_ns;
-} fr_histogram;
+} fr_metrics_histogram;
 
 typedef struct fr_counters { /* one writer: the loop's thread */
     _Atomic uint64_t requests[FR_METRICS_OPS_MAX][FR_STATUS_SLOTS];
-    fr_histogram durations[FR_METRICS_OPS_MAX];
+    fr_metrics_histogram durations[FR_METRICS_OPS_MAX];
     _Atomic uint64_t bytes_in, bytes_out, in_flight;
     _Atomic uint64_t shed_queue, shed_busy;
     _Atomic uint64_t rejected_total, rejected_address; /* connections over a cap */
@@ -32,15 +32,15 @@ static inline void fr_tally(_Atomic uint64_t *counter, uint64_t by)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
-void fr_histogram_add(fr_histogram *histogram, int64_t ns);        /* one writer */
-void fr_histogram_add_shared(fr_histogram *histogram, int64_t ns); /* many writers */
+void fr_metrics_add(fr_metrics_histogram *histogram, int64_t ns);        /* one writer */
+void fr_metrics_add_shared(fr_metrics_histogram *histogram, int64_t ns); /* many writers */
 void fr_counters_reply(fr_counters *counters, size_t op, int status, int64_t ns, size_t bytes_in, size_t bytes_out);
 
 /* What a scrape reads besides the loops' counters. */
 typedef struct fr_metrics_queue {
     const char *name;
     uint64_t depth, max, threads;
-    const fr_histogram *waits;
+    const fr_metrics_histogram *waits;
 } fr_metrics_queue;
 
 typedef struct fr_metrics_source {

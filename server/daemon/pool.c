@@ -19,7 +19,7 @@ struct fr_pool {
     uint32_t depth, max, threads;
     bool stopping;
     char name[12];
-    fr_histogram waits;
+    fr_metrics_histogram waits;
     member members[];
 };
 
@@ -49,7 +49,7 @@ static void *work(void *context)
     member *self = context;
     fr_pool_job *job;
     while ((job = pop(self->pool))) {
-        fr_histogram_add_shared(&self->pool->waits, fr_now_ns() - job->queued_ns);
+        fr_metrics_add_shared(&self->pool->waits, fr_now_ns() - job->queued_ns);
         job->run(job, &self->worker);
     }
     return NULL;
