@@ -1,0 +1,182 @@
+/* applier.c: takes durable commits in order, applies them, publishes what searches may see, and answers.
+ * Order of publication, relied on by readers: rows, then `visible` (release), then `applied` (release), then done(). So whoever has
+ * seen an answer or an applied offset also sees the rows. Nothing is applied before it is durable. */
+#include "server/engine/engine.h"
+
+#define HELP_EVERY_ROWS 64u
+
+/* ==== one commit ==== */
+
+static void tally_up(fr_commit *commit, fr_shard *shard, const fr_apply_tally *tally)
+{
+    commit->existed += tally->existed;
+    commit->count_delta += tally->count_delta;
+    shard->rows_since_stats += tally->rows;
+}
+
+static fr_code apply_events(fr_commit *commit)
+{
+    fr_collection *c = commit->collection;
+    uint32_t seen[FR_PARTITIONS_MAX] = {0}, index = 0;
+    uint8_t part_of[FR_PARTITIONS_MAX];
+    for (uint32_t i = 0; i < commit->part_count; i++) part_of[commit->parts[i].partition] = (uint8_t)i;
+    fr_stored_event event;
+    for (size_t at = 0; fr_engine_event_next(commit->events, &at, &event); index++) {
+        uint8_t partition = commit->routes != NULL ? commit->routes[index] : (uint8_t)commit->parts[0].partition;
+        if (partition == FR_ROUTE_SKIP) continue;
+        fr_offset offset = commit->parts[part_of[partition]].first + seen[partition]++;
+        if (index < commit->event_next) continue; /* done before memory ran out */
+        fr_apply_record record = {.offset = offset, .key = event.key, .value = event.value, .event_id = event.event_id};
+        fr_apply_tally tally = {0};
+        FR_TRY(fr_engine_apply_record(&c->shards[partition], &record, commit->number, FR_APPLY_LIVE, &tally));
+        tally_up(commit, &c->shards[partition], &tally);
+        commit->event_next = index + 1;
+    }
+    return FR_OK;
+}
+
+static fr_code apply_from_log(fr_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->part_count; i++) {
+        fr_written *part = &commit->parts[i];
+        fr_shard *shard = &commit->collection->shards[part->partition];
+        for (fr_offset from = FR_MAX(part->first, atomic_load(&shard->applied) + 1); from <= part->last;) {
+            fr_view view;
+            fr_err err = {0};
+            fr_apply_tally tally = {0};
+            fr_code code = fr_log_read(fr_shard_log(shard), from, -1, 4u << 20, &view, &err);
+            if (code == FR_OK && view.size == 0) code = FR_ERR_CORRUPT;
+            if (code == FR_OK) code = fr_engine_apply(shard, &view, from, part->last, commit->number, FR_APPLY_LIVE, &tally, &err);
+            fr_offset next = view.next;
+            fr_view_release(&view);
+            if (code == FR_ERR_NO_MEMORY) return code; /* again from here: what was put already has these offsets and is left alone */
+            if (code != FR_OK) {
+                fr_note(FR_NOTE_ERROR, "event=apply_read collection=%llu partition=%d offset=%lld text=\"%s\"",
+                        (unsigned long long)commit->collection->id, part->partition, (long long)from, err.text);
+                return code;
+            }
+            tally_up(commit, shard, &tally);
+            from = next;
+        }
+    }
+    return FR_OK;
+}
+
+static fr_code apply_commit(fr_db *db, fr_commit *commit)
+{
+    if (commit->part_count == 0) return FR_OK; /* all of it was answered by earlier event ids */
+    FR_TRY(commit->events != NULL ? apply_events(commit) : apply_from_log(commit));
+    return commit->collection == db->catalog ? fr_engine_catalog_publish(db) : FR_OK;
+}
+
+static void publish(fr_db *db, fr_commit *commit)
+{
+    fr_collection *c = commit->collection;
+    uint64_t records = 0;
+    /* Before `visible`: the writer may end the erasure as soon as it sees its commit. */
+    if (commit->erasure != NULL) atomic_fetch_add(&commit->erasure->existed, commit->existed);
+    atomic_store_explicit(&c->visible, commit->number, memory_order_release); /* pairs with the searches' acquire */
+    if (commit->count_delta != 0) atomic_fetch_add_explicit(&c->count, commit->count_delta, memory_order_relaxed);
+    for (uint32_t i = 0; i < commit->part_count; i++) {
+        fr_written *part = &commit->parts[i];
+        fr_shard *shard = &c->shards[part->partition];
+        uint64_t count = (uint64_t)(part->last - part->first + 1);
+        records += count;
+        atomic_fetch_add_explicit(&shard->log_records, count, memory_order_relaxed);
+        atomic_store(&shard->applied, part->last);
+        if (atomic_load_explicit(&shard->changed_ms, memory_order_relaxed) == 0)
+            atomic_store_explicit(&shard->changed_ms, db->io->now_ms(db->io), memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&db->applied_records, records, memory_order_relaxed);
+}
+
+static void answer(fr_db *db, fr_commit *commit)
+{
+    fr_collection *c = commit->collection;
+    if (c == db->catalog) atomic_store(&db->ddl_busy, false);
+    if (c == db->catalog || commit->erasure != NULL) fr_engine_wake(db, FR_ROLE_WRITER);
+    if (commit->submitted_us != 0) fr_histogram_add(&c->freshness, db->io->mono_us(db->io) - commit->submitted_us);
+    if (commit->write != NULL) {
+        commit->write->existed = commit->existed;
+        fr_engine_finish(db, commit->write, FR_OK, NULL);
+    }
+    fr_engine_waiters_fire(c, FR_OK);
+}
+
+/* ==== care of the tables that were written to ==== */
+
+static void care(fr_db *db, fr_commit *commit)
+{
+    fr_collection *c = commit->collection;
+    bool link = false;
+    for (uint32_t i = 0; i < commit->part_count && c != db->catalog; i++) {
+        fr_shard *shard = &c->shards[commit->parts[i].partition];
+        fr_table *table = fr_shard_table(shard);
+        if (table == NULL) continue;
+        if (!atomic_exchange(&shard->links, true)) link = true;
+        if (shard->rows_since_stats >= HELP_EVERY_ROWS || commit->count_delta < 0) {
+            fr_table_maintain(table, commit->number);
+            fr_table_stats stats;
+            fr_table_stats_get(table, &stats);
+            shard->unlinked = stats.unlinked;
+            /* Linkers are behind: the fresh scan would grow without end. At most one row linked per row written. */
+            for (uint32_t n = shard->rows_since_stats; n > 0 && shard->unlinked > FR_UNLINKED_MAX; n--)
+                if (!fr_table_link_step(table)) break;
+            shard->rows_since_stats = 0;
+        }
+    }
+    if (link) fr_engine_wake(db, FR_ROLE_LINKER);
+}
+
+static bool saving(fr_db *db)
+{
+    int state = atomic_load(&db->save.state);
+    if (state != FR_SAVE_WANTED && state != FR_SAVE_WRITTEN) return false;
+    fr_shard *shard = db->save.shard;
+    fr_table *table = fr_shard_table(shard);
+    if (state == FR_SAVE_WANTED) {
+        db->save.at = atomic_load(&shard->applied);
+        db->save.log_records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
+        db->save.code = table != NULL ? fr_table_save_begin(table, db->save.at, db->save.full, &db->save.err) : FR_ERR_NOT_FOUND;
+        atomic_store(&db->save.state, db->save.code == FR_OK ? FR_SAVE_BEGUN : FR_SAVE_ENDED);
+    } else {
+        fr_table_save_end(table, db->save.ok);
+        fr_table_maintain(table, atomic_load(&shard->collection->visible));
+        atomic_store(&db->save.state, FR_SAVE_ENDED);
+    }
+    fr_engine_wake(db, FR_ROLE_KEEPER);
+    return true;
+}
+
+bool fr_engine_applier_step(fr_db *db)
+{
+    bool worked = db->stalled == NULL && saving(db); /* a snapshot is taken between commits */
+    for (uint32_t i = 0; i < 64; i++) {
+        fr_commit *commit = db->stalled;
+        db->stalled = NULL;
+        if (commit == NULL) {
+            pthread_mutex_lock(&db->apply_lock);
+            commit = fr_commits_pop(&db->to_apply);
+            pthread_mutex_unlock(&db->apply_lock);
+        }
+        if (commit == NULL) return worked;
+        fr_code code = apply_commit(db, commit);
+        if (code == FR_ERR_NO_MEMORY) { /* it is durable and must be applied: again a little later */
+            db->stalled = commit;
+            return false;
+        }
+        if (code != FR_OK) { /* the log could not be read back: the truth is on disk, and this process does not hold it */
+            fr_engine_set_state(db, FR_ERR_READ_ONLY, "a durable write could not be read back and applied");
+            fr_err err = {0};
+            code = fr_engine_state_fail(db, &err);
+            fr_engine_refuse(db, commit, code, &err);
+            continue;
+        }
+        publish(db, commit);
+        care(db, commit);
+        answer(db, commit);
+        fr_engine_commit_free(db, commit);
+        worked = true;
+    }
+    return worked;
+}

@@ -1,0 +1,141 @@
+/* apply.c: THE apply path: one record of the log becomes a row, or the end of one. Live traffic, recovery and replay come through
+ * fr_engine_apply_record. It reads no clock and looks at nothing but the shard and the record; what it cannot read it skips and
+ * counts, so that a bad record never keeps a database from starting. */
+#include "server/engine/engine.h"
+
+fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out)
+{
+    const fr_collection *c = shard->collection;
+    *out = (fr_table_options){
+        .dimension = c->vector->dimension,
+        .metric = c->vector->metric,
+        .codes = c->vector->codes,
+        .m = c->vector->m,
+        .ef_construction = c->vector->ef_construction,
+        .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
+        .id_type = c->def.id_type,
+        .drop_stale = c->def.drop_stale,
+    };
+    return FR_OK;
+}
+
+static fr_code table_of(fr_shard *shard, fr_table **out)
+{
+    *out = fr_shard_table(shard);
+    if (*out != NULL) return FR_OK;
+    fr_table_options options;
+    FR_TRY(fr_engine_table_options(shard, &options));
+    FR_TRY(fr_table_create(&options, out, NULL));
+    atomic_store_explicit(&shard->table, *out, memory_order_release);
+    return FR_OK;
+}
+
+static fr_code aligned_vector(fr_shard *shard, fr_span bytes, const float **out)
+{
+    *out = bytes.data;
+    if (((uintptr_t)bytes.data & 3u) == 0) return FR_OK;
+    if (shard->vector_scratch == NULL) shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, bytes.size);
+    if (shard->vector_scratch == NULL) return FR_ERR_NO_MEMORY;
+    memcpy(shard->vector_scratch, bytes.data, bytes.size);
+    *out = shard->vector_scratch;
+    return FR_OK;
+}
+
+static fr_code skip(fr_shard *shard, const fr_apply_record *record, const fr_err *err)
+{
+    uint64_t skipped = atomic_fetch_add_explicit(&shard->skipped, 1, memory_order_relaxed);
+    if (skipped < 10)
+        fr_note(FR_NOTE_WARN, "event=record_skipped collection=%llu partition=%d offset=%lld text=\"%s\"",
+                (unsigned long long)shard->collection->id, shard->partition, (long long)record->offset, err->text);
+    return FR_OK;
+}
+
+static fr_code put(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally)
+{
+    fr_err err = {0};
+    fr_decoded decoded;
+    fr_table *table;
+    fr_put_result result;
+    fr_code code = fr_engine_decode(record->value, &decoded, NULL, &err);
+    /* Live records were judged by fr_submit with the same function. */
+    if (code == FR_OK && mode == FR_APPLY_REPLAY) {
+        code = fr_engine_judge_key(&shard->collection->def, record->key, decoded.key_is_int, 0, &err);
+        if (code == FR_OK) code = fr_engine_judge(shard->collection, &decoded, 0, &err);
+    }
+    if (code != FR_OK) return skip(shard, record, &err);
+    FR_TRY(table_of(shard, &table));
+    fr_row_data row = {
+        .key = record->key,
+        .key_is_int = decoded.key_is_int || shard->collection->def.id_type == FR_ID_INT64,
+        .metadata = decoded.metadata,
+        .source_time_ms = decoded.source_time_ms,
+        .model_version = decoded.model_version,
+        .offset = record->offset,
+    };
+    FR_TRY(aligned_vector(shard, decoded.vector, &row.vector));
+    code = fr_table_put(table, &row, commit, &result, &err);
+    if (code == FR_ERR_NO_MEMORY) return code;
+    if (code != FR_OK) return skip(shard, record, &err);
+    if (result == FR_PUT_NEW) tally->count_delta++;
+    tally->rows++;
+    return FR_OK;
+}
+
+static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_tally *tally)
+{
+    fr_table *table = fr_shard_table(shard);
+    bool existed = false;
+    if (table == NULL) return FR_OK;
+    fr_code code = fr_table_remove(table, record->key, record->offset, commit, &existed);
+    if (code == FR_ERR_NO_MEMORY) return code;
+    if (existed) {
+        tally->existed++;
+        tally->count_delta--;
+    }
+    return FR_OK;
+}
+
+fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally)
+{
+    fr_db *db = shard->collection->db;
+    if (shard->collection->id == FR_CATALOG_ID) {
+        fr_code code = fr_engine_catalog_apply(db, record, mode == FR_APPLY_LIVE);
+        if (code == FR_ERR_NO_MEMORY || mode == FR_APPLY_REPLAY) return code;
+        return FR_OK;
+    }
+    if (mode == FR_APPLY_REPLAY && record->event_id.size != 0)
+        FR_TRY(fr_event_ids_add(&shard->ids, record->event_id, record->offset, record->timestamp_ms));
+    fr_err err = {0};
+    if (record->key.data == NULL || record->key.size == 0 || record->key.size > FR_KEY_BYTES_MAX) {
+        fr_fail(&err, FR_ERR_INVALID, "id", "a record without a usable key");
+        return skip(shard, record, &err);
+    }
+    return record->value.data != NULL ? put(shard, record, commit, mode, tally) : end(shard, record, commit, tally);
+}
+
+fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit, fr_apply_mode mode,
+                        fr_apply_tally *tally, fr_err *err)
+{
+    fr_db *db = shard->collection->db;
+    size_t at = 0;
+    while (at < view->size) {
+        fr_batch_header header;
+        size_t size;
+        fr_log_record record;
+        FR_TRY(fr_batch_check(view->data + at, view->size - at, &header, &size, err));
+        FR_TRY(fr_batch_reader_open(view->data + at, size, &db->apply_reader, err));
+        while (fr_batch_reader_next(db->apply_reader, &record)) {
+            if (record.offset < from || record.offset > to) continue;
+            fr_apply_record one = {.offset = record.offset, .timestamp_ms = record.timestamp_ms, .key = record.key, .value = record.value};
+            for (uint32_t i = 0; i < record.header_count; i++)
+                if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)) &&
+                    record.headers[i].value.size <= FR_EVENT_ID_BYTES_MAX)
+                    one.event_id = record.headers[i].value;
+            fr_code code = fr_engine_apply_record(shard, &one, commit, mode, tally);
+            if (code != FR_OK) return fr_fail(err, code, NULL, "partition %d, offset %lld: %s", shard->partition, (long long)record.offset, fr_strcode(code));
+        }
+        FR_TRY(fr_batch_reader_code(db->apply_reader));
+        at += size;
+    }
+    return FR_OK;
+}

@@ -1,0 +1,477 @@
+/* engine.h: the inside of libfreshet: THE write path, THE apply path, recovery, snapshots, catalog. Design: server/engine/README.md.
+ *
+ * Owners of state, by the thread that writes it: writer (numbers, rounds, barriers, event ids), syncer (durable), applier (tables,
+ * catalog, applied, visible), keeper (snapshots, compaction, what nobody uses any more). Each thread is a loop around a step
+ * function that never waits for another thread; tests/sim calls the steps itself.
+ * Locks: one small mutex per queue, list or bell; never two at once, never across I/O or a callback.
+ */
+#ifndef FR_ENGINE_H
+#define FR_ENGINE_H
+
+#include "index/table.h"
+#include "log/log.h"
+
+#include <pthread.h>
+
+#define FR_CATALOG_ID 1u
+#define FR_FIRST_ID 16u /* below: internal topics */
+#define FR_PATH_MAX 512u
+#define FR_SCHEMA_VERSION 1u
+#define FR_EF_CONSTRUCTION_MAX 4096u
+#define FR_M_MAX 32u
+/* A vector's squared length: (a - b)^2 <= 4 x this stays below FLT_MAX, so no distance is ever infinite or not a number. */
+#define FR_NORM_SQUARED_MAX 8e37
+/* Writes accepted and not applied yet: over either, BUSY. */
+#define FR_QUEUE_WRITES_MAX 16384u
+#define FR_QUEUE_BYTES_MAX (256ull << 20)
+#define FR_ROUND_BYTES_MAX (64ull << 20) /* the writer prepares at most so much while the last round is synced */
+#define FR_ROUND_WRITES_MAX 4096u
+#define FR_UNLINKED_MAX 20000u /* above: the applier helps linking */
+#define FR_ERASE_CHUNK FR_RECORDS_MAX
+#define FR_SEGMENT_BYTES (128ull << 20)
+#define FR_COMPACT_BYTES_MIN (16ull << 20)
+#define FR_ROUTE_SKIP 0xFFu
+
+typedef struct fr_collection fr_collection;
+typedef struct fr_shard fr_shard;
+typedef struct fr_commit fr_commit;
+typedef struct fr_map fr_map;
+
+/* ---- bells: how threads wake each other, outside of the steps ---- */
+typedef struct fr_bell {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    uint64_t rings;
+} fr_bell;
+void fr_bell_init(fr_bell *bell);
+void fr_bell_free(fr_bell *bell);
+void fr_bell_ring(fr_bell *bell);
+uint64_t fr_bell_read(fr_bell *bell);
+void fr_bell_wait(fr_bell *bell, uint64_t seen, int64_t timeout_ms); /* until rings != seen */
+
+/* ---- figures.c: histograms with fixed buckets, four per doubling ---- */
+#define FR_HISTOGRAM_BUCKETS 128u
+typedef struct fr_histogram {
+    _Atomic uint32_t buckets[2][FR_HISTOGRAM_BUCKETS]; /* this window and the one before */
+    _Atomic uint32_t active;
+} fr_histogram;
+void fr_histogram_add(fr_histogram *histogram, int64_t us);
+void fr_histogram_rotate(fr_histogram *histogram);
+double fr_histogram_ms(const fr_histogram *histogram, double quantile);
+
+/* ---- eventids.c: the idempotency window of one partition ---- */
+typedef struct fr_event_id {
+    uint64_t hash[2];
+    int64_t offset, time_ms;
+} fr_event_id;
+typedef struct fr_event_ids { /* lock: everything; writer adds, keeper copies */
+    pthread_mutex_t lock;
+    fr_event_id *ring;
+    uint32_t *slots; /* ring position + 1; 0 = empty */
+    uint64_t head, tail; /* ring positions, growing */
+    uint32_t ring_size, slot_mask;
+} fr_event_ids;
+void fr_event_ids_init(fr_event_ids *ids);
+void fr_event_ids_free(fr_event_ids *ids);
+bool fr_event_ids_find(fr_event_ids *ids, fr_span id, int64_t now_ms, fr_offset *offset_out);
+fr_code fr_event_ids_add(fr_event_ids *ids, fr_span id, fr_offset offset, int64_t time_ms);
+void fr_event_ids_undo(fr_event_ids *ids, fr_offset from); /* forget those at or after this offset */
+/* The entries up to an offset, allocated with FR_MEM_ENGINE; and back. */
+fr_code fr_event_ids_copy(fr_event_ids *ids, fr_offset until, fr_event_id **out, uint32_t *count_out);
+fr_code fr_event_ids_load(fr_event_ids *ids, const fr_event_id *entries, uint32_t count);
+
+/* ---- a snapshot's manifest in memory (manifest.c) ---- */
+typedef struct fr_chunk_ref {
+    uint64_t id, generation, position, size;
+    uint32_t crc32c;
+} fr_chunk_ref;
+#define FR_CHUNK_EVENT_IDS 0xFFFFFFFF00000000ull
+typedef struct fr_manifest {
+    uint64_t generation;
+    fr_offset at; /* S: the last offset included */
+    int64_t created_ms;
+    uint64_t log_records, compacted_bytes;
+    uint32_t dimension;
+    uint32_t count, capacity;
+    fr_chunk_ref *chunks; /* by id */
+} fr_manifest;
+void fr_manifest_free(fr_manifest *manifest);
+const fr_chunk_ref *fr_manifest_find(const fr_manifest *manifest, uint64_t id);
+fr_code fr_manifest_write(fr_io *io, const char *dir, const fr_manifest *manifest, fr_err *err);
+fr_code fr_manifest_read(fr_io *io, const char *path, fr_manifest **out, fr_err *err); /* checks everything */
+/* The valid ones, newest first; *bad_out: slots that exist and are not valid. */
+fr_code fr_manifest_load_all(fr_io *io, const char *dir, fr_manifest *found[2], uint32_t *count_out, uint32_t *bad_out, fr_err *err);
+
+typedef struct fr_snapshot_source { /* mapped chunk files that a table lives on */
+    fr_io *io;
+    uint32_t map_count;
+    struct fr_snapshot_run {
+        uint64_t generation, position, size;
+        fr_io_map map;
+    } *maps;
+    fr_manifest *manifest;
+} fr_snapshot_source;
+void fr_snapshot_source_free(fr_snapshot_source *source);
+
+/* ---- shards and collections ---- */
+struct fr_shard {
+    fr_collection *collection;
+    int32_t partition;
+    _Atomic(fr_log *) log;     /* NULL until the first append */
+    _Atomic(fr_table *) table; /* NULL until the first row */
+    _Atomic int64_t applied;   /* last offset applied; -1 */
+    _Atomic int64_t snapshot;  /* last offset in the newest snapshot; -1 */
+    _Atomic uint64_t skipped;  /* records that apply could not read */
+    _Atomic bool links;        /* there may be work for linkers */
+    fr_event_ids ids;
+    _Atomic uint64_t log_records; /* records in the log, as far as known */
+    _Atomic int64_t changed_ms; /* first change since the snapshot; 0 = none */
+    /* writer */
+    bool touched;
+    /* applier */
+    uint32_t rows_since_stats;
+    uint64_t unlinked;
+    float *vector_scratch;
+    /* keeper, after recovery */
+    fr_manifest *newest;
+    fr_offset oldest_at; /* S of the older manifest slot; FR_NO_MANIFEST */
+    uint64_t generation; /* newest used */
+    bool save_full;
+    _Atomic uint64_t snapshot_bytes;
+    uint64_t log_bytes_at_snapshot, compacted_bytes;
+    fr_snapshot_source *source;
+};
+#define FR_NO_MANIFEST INT64_MAX
+
+struct fr_collection {
+    fr_id id;
+    struct fr_db *db;
+    _Atomic uint32_t refs; /* map (until the grace period is over), tickets, commits, sweeps */
+    _Atomic bool dropped;
+    fr_collection_def def;
+    const fr_field_def *vector; /* inside def */
+    fr_filter_schema filter_schema;
+    int64_t created_ms;
+    fr_offset catalog_offset;
+    _Atomic uint64_t visible; /* commit number; applier releases, searches acquire */
+    _Atomic int64_t count;    /* live entities at visible */
+    uint64_t commit_last;     /* writer */
+    _Atomic int state;        /* fr_code: why writes are refused */
+    _Atomic bool unreadable;  /* a partition is damaged: no searches */
+    char state_text[192];     /* set before state */
+    /* writer: the barrier of delete-by-filter */
+    bool barrier;
+    fr_write *parked_head, *parked_tail;
+    /* waiters */
+    pthread_mutex_t waiters_lock;
+    fr_waiter *waiters;
+    _Atomic uint32_t waiter_count;
+    fr_histogram freshness;
+    struct fr_collection *garbage_next;
+    uint32_t shard_count;
+    fr_shard shards[];
+};
+
+/* ---- the catalog as readers see it: immutable, swapped whole ---- */
+typedef struct fr_alias {
+    char name[FR_NAME_BYTES_MAX + 1];
+    fr_id id;
+    fr_offset catalog_offset;
+} fr_alias;
+struct fr_map {
+    uint64_t next_id;
+    uint32_t count, alias_count;
+    fr_collection **by_id, **by_name;
+    fr_alias *aliases; /* by name; copies */
+    fr_offset next_id_offset;
+    fr_map *garbage_next;
+};
+fr_collection *fr_map_by_id(const fr_map *map, fr_id id);
+fr_collection *fr_map_by_name(const fr_map *map, const char *name);
+const fr_alias *fr_map_alias(const fr_map *map, const char *name);
+
+/* ---- commits: what a write became ---- */
+typedef struct fr_erasure { /* one delete-by-filter; writer */
+    struct fr_erasure *next;
+    fr_write *write;
+    fr_collection *collection;
+    fr_filter *filter;
+    fr_batch batch;
+    uint64_t wait_for; /* commit number to be visible before going on */
+    uint32_t shard, row;
+    uint32_t key_next;
+    bool scanned, in_flight; /* in_flight: the batch belongs to a commit */
+    _Atomic uint32_t existed; /* applier adds */
+    _Atomic int failed;       /* fr_code */
+} fr_erasure;
+
+struct fr_commit {
+    fr_commit *next;
+    fr_collection *collection; /* a reference */
+    fr_write *write;           /* NULL: nobody to answer (any more) */
+    const fr_batch *events;    /* NULL: read it back from the log */
+    fr_erasure *erasure;
+    uint64_t number, bytes;
+    int64_t submitted_us;
+    uint32_t existed, event_next;
+    int64_t count_delta;
+    bool counted; /* holds a place in the queue limits */
+    uint8_t *routes; /* partition per event, FR_ROUTE_SKIP; NULL: all to parts[0] */
+    uint32_t part_count;
+    fr_written parts[];
+};
+
+typedef struct fr_commit_list {
+    fr_commit *head, *tail;
+    uint32_t count;
+    uint64_t bytes;
+} fr_commit_list;
+void fr_commits_push(fr_commit_list *list, fr_commit *commit);
+fr_commit *fr_commits_pop(fr_commit_list *list);
+
+typedef struct fr_round { /* what one sync makes durable */
+    fr_commit_list commits;
+    struct fr_touched {
+        fr_shard *shard; /* held by a commit's collection */
+        fr_offset end;
+    } *touched;
+    uint32_t touched_count, touched_capacity;
+} fr_round;
+
+/* Overlay of fr_write.opaque. */
+typedef struct __attribute__((may_alias)) fr_ticket {
+    fr_write *next;
+    fr_collection *collection;
+    fr_filter *filter;
+    int64_t submitted_us;
+    uint64_t bytes;
+} fr_ticket;
+_Static_assert(sizeof(fr_ticket) <= sizeof(((fr_write *)0)->opaque), "a ticket fits in fr_write.opaque");
+static inline fr_ticket *fr_ticket_of(fr_write *write) { return (fr_ticket *)(void *)write->opaque; }
+
+typedef enum fr_role { FR_ROLE_WRITER, FR_ROLE_SYNCER, FR_ROLE_APPLIER, FR_ROLE_LINKER, FR_ROLE_KEEPER, FR_ROLE_COUNT } fr_role;
+
+/* ---- keeper's work ---- */
+typedef enum fr_save_state { FR_SAVE_IDLE, FR_SAVE_WANTED, FR_SAVE_BEGUN, FR_SAVE_WRITTEN, FR_SAVE_ENDED } fr_save_state;
+typedef struct fr_sweep { /* a list of collections to snapshot and compact */
+    fr_collection **list;
+    uint32_t count, at, shard;
+    enum { FR_SWEEP_NEXT, FR_SWEEP_SAVING, FR_SWEEP_ROLLING } phase;
+    bool active, forced, compact;
+    fr_id only;
+    uint64_t request; /* newest request that this sweep answers */
+    fr_code code;
+    fr_err err;
+} fr_sweep;
+
+#define FR_PIN_STRIPES 16u
+
+typedef struct fr_db {
+    fr_io *io;
+    fr_options options;
+    char dir[FR_PATH_MAX];
+    fr_file *lock_file;
+    int64_t opened_ms;
+    uint64_t memory_limit;
+
+    /* catalog: the applier's own; readers take `map` */
+    fr_collection *catalog;
+    struct {
+        fr_collection **collections;
+        fr_alias *aliases;
+        uint32_t count, capacity, alias_count, alias_capacity;
+        uint64_t next_id;
+        fr_offset next_id_offset;
+        bool changed;
+        fr_collection *dropped; /* to retire with the next map */
+    } names;
+    _Atomic(fr_map *) map;
+    struct {
+        _Alignas(64) _Atomic uint64_t readers[2];
+    } pins[FR_PIN_STRIPES];
+    _Atomic uint32_t pin_phase;
+
+    /* intake: any thread -> writer */
+    pthread_mutex_t intake_lock;
+    fr_write *intake_head, *intake_tail;
+    bool closed;
+    _Atomic uint32_t queue_count, queue_max;
+    _Atomic uint64_t queue_bytes;
+
+    /* writer */
+    fr_write *ready_head, *ready_tail; /* parked writes whose barrier is gone; before the intake */
+    fr_write *ddl_head, *ddl_tail;     /* parked: one catalog change at a time */
+    _Atomic bool ddl_busy;
+    fr_batch ddl_batch;
+    fr_erasure *erasures;
+    fr_batch_writer encoder;
+    uint8_t *routes;
+    fr_scratch *writer_scratch;
+    fr_round *prepared;
+    _Atomic(fr_shard *) roll; /* keeper asks, writer answers with NULL */
+    _Atomic int roll_code;
+
+    /* writer -> syncer -> applier */
+    _Atomic(fr_round *) flight;
+    fr_round rounds[2];
+    pthread_mutex_t apply_lock;
+    fr_commit_list to_apply;
+    fr_commit *stalled; /* applier: out of memory in the middle of this one */
+    fr_batch_reader *apply_reader;
+
+    /* applier <-> keeper */
+    struct {
+        _Atomic int state;
+        fr_shard *shard;
+        fr_offset at;
+        uint64_t log_records;
+        bool full, ok;
+        fr_code code;
+        fr_err err;
+    } save;
+
+    /* keeper */
+    pthread_mutex_t keeper_lock;
+    uint64_t requests, request_done;
+    bool request_snapshot, request_compact;
+    fr_id request_only;
+    fr_code request_code;
+    fr_err request_err;
+    fr_sweep sweep;
+    int64_t last_look_ms, last_rotate_ms;
+    pthread_mutex_t garbage_lock;
+    fr_map *garbage_maps;
+    fr_collection *garbage_collections;
+    fr_map *leaving_maps; /* keeper: waiting for the grace period */
+    fr_collection *leaving_collections, *left_collections;
+    uint32_t leaving_phase;
+
+    /* linkers */
+    _Atomic uint32_t link_cursor;
+
+    /* threads */
+    fr_bell bells[FR_ROLE_COUNT], done_bell;
+    _Atomic bool stopping;
+    pthread_t *threads;
+    uint32_t thread_count;
+
+    /* state and figures */
+    _Atomic int state; /* OK, DISK_FULL, READ_ONLY */
+    pthread_mutex_t state_lock;
+    char state_text[128];
+    _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances, snapshots,
+        snapshot_failures, compactions, duplicates;
+    _Atomic int64_t last_snapshot_time_ms;
+    _Atomic uint64_t last_snapshot_us;
+    fr_histogram sync_time;
+    double recovery_ms;
+} fr_db;
+
+/* ---- db.c ---- */
+bool fr_engine_step(fr_db *db, fr_role role); /* true: it did something */
+void fr_engine_drain(fr_db *db);              /* no_threads: steps until nothing is left to do */
+void fr_engine_wake(fr_db *db, fr_role role);
+void fr_engine_step_all(fr_db *db);           /* no_threads: one step of each */
+/* Free everything without writing a byte: the simulation's power cut. Pending writes answer CLOSED. */
+void fr_engine_abandon(fr_db *db);
+uint32_t fr_engine_pin(fr_db *db);
+void fr_engine_unpin(fr_db *db, uint32_t token);
+fr_collection *fr_engine_collection_ref(fr_db *db, fr_id id); /* NULL: not there; unref when done */
+void fr_engine_ref(fr_collection *collection);
+void fr_engine_unref(fr_collection *collection);
+void fr_engine_set_state(fr_db *db, fr_code code, const char *text); /* READ_ONLY is final */
+fr_code fr_engine_state_fail(fr_db *db, fr_err *err);               /* answers the state as an error */
+void fr_engine_release(fr_db *db, uint64_t bytes);                   /* a place in the queue limits */
+
+/* ---- events.c: the caller's list of events, and the record value ---- */
+enum { FR_EVENT_REMOVE = 1, FR_EVENT_KEY_IS_INT = 2 };
+typedef struct fr_stored_event {
+    uint8_t flags;
+    fr_span key, event_id, value;
+} fr_stored_event;
+bool fr_engine_event_next(const fr_batch *batch, size_t *at_io, fr_stored_event *event_out); /* false: end, or not well formed */
+
+typedef struct fr_decoded {
+    uint32_t schema_version;
+    bool key_is_int;
+    int64_t source_time_ms;
+    fr_span model_version, vector, metadata;
+    uint8_t vector_type, metadata_type;
+    uint32_t value_count; /* fields of the schema */
+} fr_decoded;
+/* Record value binary v1. values: NULL or FR_FIELDS_MAX. INVALID: not such a value; UNSUPPORTED: JSON. */
+fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_err *err);
+/* Is this row one of the collection's? The verdict depends on the record and the schema only. index names it in err.field. */
+fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err);
+fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decoded, uint32_t index, fr_err *err);
+
+#define FR_HEADER_EVENT_ID "freshet.event_id"
+#define FR_HEADER_KEY_IS_INT "freshet.key_is_int" /* tombstones: they have no fields */
+#define FR_HEADER_PARTS "freshet.parts"           /* first record of each batch of a request over several partitions */
+
+/* ---- submit.c ---- */
+fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, fr_err *err); /* checked, simple form expanded */
+void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */
+
+/* ---- writer.c, erase.c, syncer.c, applier.c, linker.c, keeper.c: the steps ---- */
+bool fr_engine_writer_step(fr_db *db);
+bool fr_engine_syncer_step(fr_db *db);
+bool fr_engine_applier_step(fr_db *db);
+bool fr_engine_linker_step(fr_db *db);
+bool fr_engine_keeper_step(fr_db *db);
+fr_code fr_engine_append(fr_db *db, fr_collection *collection, const fr_batch *batch, fr_write *write, fr_commit **commit_out, fr_err *err);
+void fr_engine_round_add(fr_db *db, fr_commit *commit);
+void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *err);
+void fr_engine_commit_free(fr_db *db, fr_commit *commit);
+bool fr_engine_erase_step(fr_db *db);
+fr_code fr_engine_erase_begin(fr_db *db, fr_write *write);
+void fr_engine_erase_end(fr_db *db, fr_erasure *erasure, fr_code code, const fr_err *err);
+void fr_engine_ddl(fr_db *db, fr_write *write); /* catalog.c; writer thread */
+
+/* ---- apply.c ---- */
+typedef enum fr_apply_mode { FR_APPLY_LIVE, FR_APPLY_REPLAY } fr_apply_mode;
+typedef struct fr_apply_tally {
+    uint32_t existed, rows;
+    int64_t count_delta;
+} fr_apply_tally;
+typedef struct fr_apply_record {
+    fr_offset offset;
+    int64_t timestamp_ms;
+    fr_span key, value, event_id; /* value.data == NULL: tombstone */
+} fr_apply_record;
+/* One record into one shard: live and replay. NO_MEMORY leaves the shard as it was; what cannot be read is skipped and counted. */
+fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally);
+/* Whole batches as the log gives them; records outside [from, to] are left alone. */
+fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit, fr_apply_mode mode,
+                        fr_apply_tally *tally, fr_err *err);
+fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out);
+
+/* ---- catalog.c ---- */
+fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool live);
+fr_code fr_engine_catalog_publish(fr_db *db); /* a new map, when something changed */
+fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def_out, int64_t *created_ms_out, fr_err *err);
+bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombstone); /* under a pin */
+fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, int64_t created_ms);
+void fr_engine_collection_free(fr_collection *collection, bool remove_files);
+fr_code fr_engine_shard_path(const fr_shard *shard, const char *kind, char path[FR_PATH_MAX]);
+fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err);
+fr_code fr_engine_remove_dir(fr_io *io, const char *path, fr_err *err);
+fr_offset fr_engine_durable(const fr_shard *shard); /* last durable offset, -1 */
+static inline fr_log *fr_shard_log(const fr_shard *s) { return atomic_load_explicit(&s->log, memory_order_acquire); }
+static inline fr_table *fr_shard_table(const fr_shard *s) { return atomic_load_explicit(&s->table, memory_order_acquire); }
+
+/* ---- recover.c, snapshot.c ---- */
+fr_code fr_engine_recover(fr_db *db, fr_err *err);
+fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err); /* sets table, applied, snapshot when one is good */
+fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err);        /* keeper, between save_begin and save_end */
+void fr_snapshot_tidy(fr_shard *shard);                                    /* removes files that no manifest names */
+fr_code fr_snapshot_equalise(fr_shard *shard, fr_err *err);                /* the older manifest slot says the same as the newer */
+bool fr_engine_wants_snapshot(const fr_shard *shard, int64_t now_ms);
+
+/* ---- waiters.c ---- */
+void fr_engine_waiters_fire(fr_collection *collection, fr_code closing); /* OK: those whose offset is reached; else all with this code */
+
+/* ---- embed.c ---- */
+fr_code fr_engine_embed_hash(fr_span text, uint32_t dimension, float *out, fr_err *err);
+
+#endif

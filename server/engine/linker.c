@@ -1,0 +1,35 @@
+/* linker.c: graph insertion and repair in the background: a few rows of one shard per step, shards in turn. */
+#include "server/engine/engine.h"
+
+#define ROWS_PER_STEP 32u
+
+static bool link_shard(fr_shard *shard, uint32_t rows)
+{
+    fr_table *table = fr_shard_table(shard);
+    if (table == NULL || !atomic_load(&shard->links)) return false;
+    for (uint32_t i = 0; i < rows; i++) {
+        if (fr_table_link_step(table)) continue;
+        /* The applier sets the flag after its puts: clear it, and look once more, so that no row is forgotten. */
+        atomic_store(&shard->links, false);
+        if (!fr_table_link_step(table)) return i != 0;
+        atomic_store(&shard->links, true);
+    }
+    return true;
+}
+
+bool fr_engine_linker_step(fr_db *db)
+{
+    uint32_t pin = fr_engine_pin(db);
+    const fr_map *map = atomic_load(&db->map);
+    bool worked = false;
+    uint32_t start = atomic_load_explicit(&db->link_cursor, memory_order_relaxed);
+    for (uint32_t i = 0; i < map->count && !worked; i++) {
+        uint32_t at = (start + i) % map->count;
+        fr_collection *c = map->by_id[at];
+        for (uint32_t s = 0; s < c->shard_count; s++)
+            if (link_shard(&c->shards[s], db->options.no_threads ? 1 : ROWS_PER_STEP)) worked = true;
+        if (worked) atomic_store_explicit(&db->link_cursor, at + 1, memory_order_relaxed);
+    }
+    fr_engine_unpin(db, pin);
+    return worked;
+}

@@ -1,0 +1,41 @@
+/* query.h: what query.c and scroll.c share. */
+#ifndef FR_QUERY_H
+#define FR_QUERY_H
+
+#include "server/engine/engine.h"
+#include "simd/simd.h"
+
+typedef struct fr_merged {
+    float distance;
+    uint32_t row, shard;
+} fr_merged;
+
+typedef struct fr_group {
+    fr_doc value; /* inside a row; absent is a group too */
+    uint32_t count;
+} fr_group;
+
+struct fr_searcher { /* one thread at a time */
+    fr_db *db;
+    fr_scratch *scratch;
+    const fr_table *entered;
+    uint32_t pin;
+    fr_arena arena; /* what the last answer's spans point to */
+    size_t arena_room;
+    fr_row_hit *found;
+    fr_merged *merged;
+    fr_group *groups;
+    uint32_t found_capacity, merged_capacity, group_capacity;
+    uint64_t distances;
+};
+
+void fr_query_reset(fr_searcher *s);
+fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *err); /* pins; fr_query_end when OK */
+void fr_query_end(fr_searcher *s);
+uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c); /* visible */
+void fr_query_leave(fr_searcher *s);
+fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row, bool with_metadata,
+                      bool with_vector, fr_hit *hit);
+fr_code fr_query_filter(const fr_collection *c, const char *text, fr_filter **out, fr_err *err);
+
+#endif

@@ -1,0 +1,58 @@
+/* syncer.c: makes a round durable: one fdatasync per touched file, while the writer prepares the next round. The first sync that
+ * fails is final for the whole database: what the disk holds is not known any more. */
+#include "server/engine/engine.h"
+
+static fr_code sync_round(fr_db *db, fr_round *round, fr_err *err)
+{
+    int64_t start = db->io->mono_us(db->io);
+    for (uint32_t i = 0; i < round->touched_count; i++)
+        FR_TRY(fr_log_sync(fr_shard_log(round->touched[i].shard), round->touched[i].end, err));
+    if (round->touched_count != 0) {
+        fr_histogram_add(&db->sync_time, db->io->mono_us(db->io) - start);
+        atomic_fetch_add_explicit(&db->sync_rounds, 1, memory_order_relaxed);
+    }
+    return FR_OK;
+}
+
+static void fail_round(fr_db *db, fr_round *round, const fr_err *cause)
+{
+    atomic_fetch_add_explicit(&db->sync_errors, 1, memory_order_relaxed);
+    fr_engine_set_state(db, FR_ERR_READ_ONLY, cause->text);
+    fr_err err = {0};
+    fr_code code = fr_engine_state_fail(db, &err);
+    fr_commit *commit;
+    while ((commit = fr_commits_pop(&round->commits)) != NULL) fr_engine_refuse(db, commit, code, &err);
+}
+
+/* Nobody may touch a write after its done(): an early answer also takes the caller's events away, so apply reads the log. */
+static void answer_durable(fr_db *db, fr_commit *commit)
+{
+    fr_write *write = commit->write;
+    if (write == NULL || write->ack != FR_ACK_DURABLE || commit->collection == db->catalog) return;
+    commit->write = NULL;
+    commit->events = NULL;
+    fr_engine_finish(db, write, FR_OK, NULL);
+}
+
+bool fr_engine_syncer_step(fr_db *db)
+{
+    fr_round *round = atomic_load(&db->flight); /* pairs with hand_over in writer.c */
+    if (round == NULL) return false;
+    fr_err err = {0};
+    fr_code code = sync_round(db, round, &err);
+    if (code != FR_OK) {
+        fail_round(db, round, &err);
+    } else {
+        for (uint32_t i = 0; i < round->touched_count; i++) fr_engine_waiters_fire(round->touched[i].shard->collection, FR_OK);
+        for (fr_commit *commit = round->commits.head; commit != NULL; commit = commit->next) answer_durable(db, commit);
+        pthread_mutex_lock(&db->apply_lock);
+        fr_commit *commit;
+        while ((commit = fr_commits_pop(&round->commits)) != NULL) fr_commits_push(&db->to_apply, commit);
+        pthread_mutex_unlock(&db->apply_lock);
+        fr_engine_wake(db, FR_ROLE_APPLIER);
+    }
+    round->touched_count = 0;
+    atomic_store(&db->flight, NULL); /* pairs with hand_over: the round is the writer's again */
+    fr_engine_wake(db, FR_ROLE_WRITER);
+    return true;
+}
