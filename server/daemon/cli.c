@@ -46,14 +46,10 @@ const char *fr_cli_url(const char *option)
 
 void fr_cli_print(const fr_reply *reply)
 {
-    json_t *root = fr_reply_json(reply, NULL);
-    if (!root) {
-        fwrite(reply->body.data, 1, reply->body.size, stdout);
-    } else {
-        json_dumpf(root, stdout,
-                   JSON_ENCODE_ANY | (isatty(STDOUT_FILENO) ? (size_t)JSON_INDENT(2) : (size_t)JSON_COMPACT));
-        json_decref(root);
-    }
+    json_t *root = isatty(STDOUT_FILENO) ? fr_reply_json(reply, NULL) : NULL;
+    if (root) json_dumpf(root, stdout, JSON_ENCODE_ANY | JSON_INDENT(2));
+    else fwrite(reply->body.data, 1, reply->body.size, stdout); /* as it came: no number changes its form */
+    json_decref(root);
     fputc('\n', stdout);
 }
 

@@ -460,7 +460,7 @@ static fr_code run_load(import_job *load, fr_err *err)
         if (!load->workers[index].started)
             code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no thread for connection %u", index);
     }
-    load->started_us = load->saved_us = fr_cli_now_us();
+    load->started_us = load->saved_us = load->shown_us = fr_cli_now_us();
     save_checkpoint(load, load->import.row); /* before the first record: its run's name must survive */
     if (code == FR_OK) code = read_all(load, err);
     /* What was read before a bad record is still sent: the checkpoint then stands right at that record. */

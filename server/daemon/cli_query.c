@@ -6,6 +6,16 @@
 #include <time.h>
 #include <unistd.h>
 
+/* One line; numbers keep the form that they came in. */
+static void print_line(const json_t *value, FILE *out)
+{
+    fr_text line = {0};
+    fr_text_json(&line, value);
+    fr_text_puts(&line, "\n");
+    fwrite(line.data, 1, line.size, out);
+    fr_text_free(&line);
+}
+
 /* ---- search ---- */
 
 typedef struct search_arguments {
@@ -156,8 +166,7 @@ int fr_cli_search_main(int argc, char **argv)
     if (code != FR_OK) {
         status = fr_cli_fail("search", &err);
     } else if (args.json || !isatty(STDOUT_FILENO)) {
-        json_dumpf(root, stdout, JSON_COMPACT);
-        putchar('\n');
+        print_line(root, stdout);
     } else {
         print_table(json_object_get(root, "hits"));
     }
@@ -178,8 +187,7 @@ static void print_record(const json_t *record, FILE *out)
         json_t *value = json_object_get(record, members[index]);
         if (value && !json_is_null(value)) json_object_set(kept, members[index], value);
     }
-    json_dumpf(kept, out, JSON_COMPACT | JSON_REAL_PRECISION(9)); /* 9 digits name every float32 */
-    fputc('\n', out);
+    print_line(kept, out);
     json_decref(kept);
 }
 
@@ -324,8 +332,7 @@ static fr_code print_page(fr_client *client, log_arguments *args, bool *more_out
     const json_t *record;
     json_array_foreach(records, index, record)
     {
-        json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        putchar('\n');
+        print_line(record, stdout);
         args->offset = json_integer_value(json_object_get(record, "offset")) + 1;
     }
     args->limit -= (int64_t)json_array_size(records);

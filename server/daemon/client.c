@@ -75,15 +75,51 @@ void fr_text_json_string(fr_text *text, const void *data, size_t size)
     fr_text_add(text, "\"", 1);
 }
 
-static int dump_into(const char *data, size_t size, void *user)
+/* The shortest digits that read back as the same number: 0.1 stays 0.1. */
+static void put_real(fr_text *text, double value)
 {
-    fr_text_add(user, data, size);
-    return 0;
+    char digits[40];
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, value);
+        if (strtod(digits, NULL) == value) break;
+    }
+    fr_text_puts(text, digits);
+    if (!strpbrk(digits, ".e")) fr_text_puts(text, ".0"); /* stays a real number, not an integer */
 }
 
 void fr_text_json(fr_text *text, const json_t *value)
 {
-    if (json_dump_callback(value, dump_into, text, JSON_COMPACT | JSON_ENCODE_ANY) != 0) text->failed = true;
+    size_t index;
+    const json_t *element;
+    json_t *object = (json_t *)(uintptr_t)value;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        fr_text_puts(text, "{");
+        for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+            const char *key = json_object_iter_key(at);
+            if (at != json_object_iter(object)) fr_text_puts(text, ",");
+            fr_text_json_string(text, key, strlen(key));
+            fr_text_puts(text, ":");
+            fr_text_json(text, json_object_iter_value(at));
+        }
+        fr_text_puts(text, "}");
+        break;
+    case JSON_ARRAY:
+        fr_text_puts(text, "[");
+        json_array_foreach(value, index, element)
+        {
+            if (index) fr_text_puts(text, ",");
+            fr_text_json(text, element);
+        }
+        fr_text_puts(text, "]");
+        break;
+    case JSON_STRING: fr_text_json_string(text, json_string_value(value), json_string_length(value)); break;
+    case JSON_INTEGER: fr_text_format(text, "%lld", (long long)json_integer_value(value)); break;
+    case JSON_REAL: put_real(text, json_real_value(value)); break;
+    case JSON_TRUE: fr_text_puts(text, "true"); break;
+    case JSON_FALSE: fr_text_puts(text, "false"); break;
+    default: fr_text_puts(text, "null"); break;
+    }
 }
 
 void fr_text_float(fr_text *text, float value)

@@ -16,7 +16,7 @@ void fr_text_add(fr_text *text, const void *data, size_t size);
 void fr_text_puts(fr_text *text, const char *string);
 void fr_text_format(fr_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void fr_text_json_string(fr_text *text, const void *data, size_t size); /* quoted and escaped; bytes must be UTF-8 */
-void fr_text_json(fr_text *text, const json_t *value);                  /* compact */
+void fr_text_json(fr_text *text, const json_t *value);                  /* compact; not NULL */
 void fr_text_float(fr_text *text, float value);                         /* finite; reads back as the same float */
 void fr_text_path(fr_text *text, const char *segment);                  /* "/" and the percent-encoded segment */
 void fr_text_reset(fr_text *text);
