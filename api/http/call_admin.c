@@ -24,6 +24,18 @@ fr_http_next fr_http_on_snapshot(fr_http *door, fr_http_call *call, fr_http_work
     return fr_http_done(call, 200);
 }
 
+fr_http_next fr_http_on_compact(fr_http *door, fr_http_call *call, fr_http_worker *worker)
+{
+    (void)door;
+    if (worker->loop) return FR_HTTP_CHORE;
+    fr_code code = fr_http_collection(call);
+    if (code == FR_OK) code = fr_compact(call->db, call->info->id, &call->err);
+    if (code == FR_OK) code = fr_http_collection(call); /* the sizes behind it */
+    if (code != FR_OK) return fr_http_fail(call, &call->err, code);
+    fr_http_collection_out(&call->out, call->info);
+    return fr_http_done(call, 200);
+}
+
 fr_http_next fr_http_on_livez(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
     (void)door, (void)worker;

@@ -86,6 +86,7 @@ FR_HTTP_HANDLER(alias_get);
 FR_HTTP_HANDLER(alias_drop);
 FR_HTTP_HANDLER(log);
 FR_HTTP_HANDLER(snapshot);
+FR_HTTP_HANDLER(compact);
 FR_HTTP_HANDLER(livez);
 FR_HTTP_HANDLER(readyz);
 FR_HTTP_HANDLER(metrics);

@@ -111,6 +111,8 @@ const fr_http_route fr_http_routes[] = {
      "{\"partition\":0,\"records\":[{\"offset\":17,\"timestamp\":1700000000000,\"key\":\"a\",\"op\":\"upsert\",\"vector\":[1,2,3],"
      "\"metadata\":{}}],\"next\":18,\"end\":18}",
      false},
+    {"POST", "/v1/collections/{collection}/compact", "compact", "Compact the log now; answers when it is done", fr_http_on_compact,
+     NO_FIELDS, NO_FIELDS, COLLECTION_EXAMPLE, false},
     {"GET", "/v1/aliases", "alias_list", "All aliases", fr_http_on_alias_list, NO_FIELDS, NO_FIELDS,
      "{\"aliases\":[{\"alias\":\"current\",\"collection\":\"docs\"}]}", false},
     {"PUT", "/v1/aliases/{alias}", "alias_put", "Create or switch an alias, atomically", fr_http_on_alias_put, FIELDS(alias), NO_FIELDS,
