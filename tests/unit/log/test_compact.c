@@ -28,7 +28,7 @@ static bool keep_latest(void *user, fr_span key, fr_offset offset, bool tombston
     char text[16];
     snprintf(text, sizeof text, "%.*s", (int)key.size, (const char *)key.data);
     l->asked++;
-    return l->of[atoi(text + 4)] == offset;
+    return l->of[strtol(text + 4, NULL, 10)] == offset;
 }
 
 static void fill(model *m, fr_log *log, int rounds)

@@ -72,20 +72,22 @@ static uint64_t power_cut_life(uint64_t seed)
         fr_log *log = open_or_fail(sim, &options, seed);
         model_take_end(m, log);
         check_life(m, log, FR_MIN(compacted, fr_log_end(log)), seed);
-        io_sim_cut_at(sim, 1 + model_draw(m) % 400, seed + (uint64_t)life);
+        uint64_t killed_in = model_draw(m) % 3 == 0 ? model_draw(m) % 60 : UINT64_MAX; /* steps until kill -9 */
+        io_sim_cut_at(sim, killed_in == UINT64_MAX ? 1 + model_draw(m) % 400 : 0, seed + (uint64_t)life);
         /* The model learns of a failed step only by what recovery finds: a cut may come after the effect. */
-        while (!io_sim_is_down(sim) && m->count < MODEL_MAX - 10) {
-            fr_offset count = m->count;
+        while (!io_sim_is_down(sim) && m->count < MODEL_MAX - 10 && killed_in-- > 0) {
             fr_code code = step_once(m, log, &compacted, &err);
             if (code && !io_sim_is_down(sim)) fail_msg("seed %" PRIu64 ": %s: %s", seed, fr_strcode(code), err.text);
-            (void)count;
         }
-        if (!io_sim_is_down(sim)) io_sim_power_cut(sim, seed);
+        if (!io_sim_is_down(sim)) io_sim_kill(sim);
         fr_log_close(log);
         for (int cut = 0; cut < 2; cut++) { /* cut recovery too */
             io_sim_restart(sim);
             io_sim_cut_at(sim, 1 + model_draw(m) % 40, seed * 7 + (uint64_t)cut);
-            if (fr_log_open(io_sim_io(sim), LOG_DIR, &options, &log, &err) == FR_OK) fr_log_close(log);
+            if (fr_log_open(io_sim_io(sim), LOG_DIR, &options, &log, &err) == FR_OK) {
+                if (!io_sim_is_down(sim)) model_take_end(m, log); /* what recovery has shown must stay */
+                fr_log_close(log);
+            }
             if (!io_sim_is_down(sim)) io_sim_power_cut(sim, seed * 3 + (uint64_t)cut);
         }
         io_sim_restart(sim);
