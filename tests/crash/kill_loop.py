@@ -37,7 +37,7 @@ def disturb(port, stop, seed, counts):
     rng = random.Random(seed)
     client = Client(port, timeout=30)
     while not stop.is_set():
-        stop.wait(rng.uniform(0, 0.15))
+        stop.wait(rng.uniform(0, 0.03))
         path = rng.choice(["/v1/snapshots", f"/v1/collections/{COLLECTION}/compact"])
         try:
             client.post(path)
