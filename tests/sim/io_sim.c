@@ -105,7 +105,7 @@ static void image_resize(image *im, uint64_t size)
 
 static void image_put(image *im, uint64_t at, const void *data, uint64_t size)
 {
-    if (at >= im->size) return;
+    if (at >= im->size || size == 0) return;
     size = FR_MIN(size, im->size - at);
     image_reach(im, at + size);
     memcpy(im->bytes + at, data, size);
