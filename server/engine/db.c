@@ -260,6 +260,11 @@ static fr_code make_dirs(fr_db *db, fr_err *err)
 {
     char path[FR_PATH_MAX + 16];
     FR_TRY(db->io->make_dir(db->io, db->dir, err));
+    snprintf(path, sizeof path, "%s", db->dir); /* the directory's own name lives in its parent */
+    char *slash = strrchr(path, '/');
+    if (slash == NULL) snprintf(path, sizeof path, ".");
+    else slash[slash == path ? 1 : 0] = 0;
+    FR_TRY(db->io->sync_dir(db->io, path, err));
     snprintf(path, sizeof path, "%s/lock", db->dir);
     FR_TRY(db->io->lock(db->io, path, &db->lock_file, err));
     static const char *const names[] = {"log", "snap"};

@@ -82,7 +82,10 @@ static fr_code map_runs(fr_snapshot_source *source, const char *dir, fr_err *err
         if (code == FR_OK && size < run->position + run->size) code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is cut short", path);
         if (code == FR_OK) code = io->map(io, file, run->position, run->size, &run->map, err);
         io->close(io, file);
-        FR_TRY(code);
+        if (code != FR_OK) {
+            run->map = (fr_io_map){.data = NULL};
+            return code;
+        }
         fr_mem_account(FR_MEM_ROWS, (int64_t)run->size);
     }
     return FR_OK;
