@@ -14,10 +14,28 @@ static fr_code check_lanes(const fr_table *t, uint32_t row, uint32_t level, fr_e
         if (ids[i] == row) return broken(err, 2, row, "a lane leads to the row itself");
         const fr_row *to = fr_row_at(t, ids[i]);
         if (atomic_load(&to->birth) == FR_NEVER) return broken(err, 3, row, "a lane leads to a free slot");
-        if (level > 0 && fr_row_alive(to) && fr_upper_unit(t, ids[i], level) == NULL) return broken(err, 4, row, "a lane leads below its level");
+        bool settled = fr_row_alive(to) && atomic_load(&to->linked) == FR_LINKED;
+        if (level > 0 && settled && fr_upper_unit(t, ids[i], level) == NULL) return broken(err, 4, row, "a lane leads below its level");
         for (uint32_t j = 0; j < i; j++)
             if (ids[i] == ids[j]) return broken(err, 5, row, "a lane stands twice");
     }
+    return FR_OK;
+}
+
+static bool leads_to(const fr_table *t, uint32_t row, uint32_t to)
+{
+    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] == to) return true;
+    return false;
+}
+
+static fr_code check_parent(const fr_table *t, uint32_t row, fr_err *err)
+{
+    uint32_t parent = atomic_load(&fr_row_at(t, row)->parent);
+    if (parent == FR_ROW_NONE) return t->root == row + 1 ? FR_OK : broken(err, 10, row, "no parent, and not the root");
+    if (parent >= t->row_count || atomic_load(&fr_row_at(t, parent)->linked) != FR_LINKED) return broken(err, 10, row, "its parent is not linked");
+    if (!leads_to(t, row, parent) || !leads_to(t, parent, row)) return broken(err, 10, row, "parent and child do not lead to each other");
     return FR_OK;
 }
 
@@ -37,10 +55,11 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
             continue;
         }
         for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) FR_TRY(check_lanes(t, row, level, err));
+        FR_TRY(check_parent(t, row, err));
     }
     if (live != t->live) return broken(err, 7, 0, "the live count is wrong");
     uint64_t entry = t->entry;
-    if (live > fresh && (entry == 0 || !fr_row_alive(fr_row_at(t, (uint32_t)entry - 1)))) return broken(err, 8, 0, "no live entry point");
+    if (live > fresh && (entry == 0 || atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) != FR_LINKED)) return broken(err, 8, 0, "no linked entry point");
     uint64_t waiting = t->ring_tail - t->ring_low;
     if (waiting < fresh) return broken(err, 9, 0, "an unlinked row is not in the fresh ring");
     return FR_OK;

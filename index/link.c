@@ -1,11 +1,14 @@
 /* link.c: linking fresh rows into the graph.
  *
  * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row chosen by
- * the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A prune keeps rows that
- * only this list leads to, so that no row gets lost among near-duplicates (index/README.md, invariant 9). */
+ * the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A prune never drops a link
+ * of the tree (tree.c), so that no row gets lost among near-duplicates. */
 #include "index/table_private.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+#define LINKS_MIN 6u
 
 /* ==== lists of neighbours ==== */
 
@@ -30,37 +33,38 @@ void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
     }
 }
 
-static void indegree_add(fr_table *t, uint32_t row, int change)
+uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner, const fr_candidate *candidates, uint32_t count,
+                   uint32_t max, uint32_t *chosen)
 {
-    _Atomic uint16_t *degree = &fr_row_at(t, row)->indegree;
-    uint16_t held = atomic_load_explicit(degree, memory_order_relaxed);
-    while (held != UINT16_MAX && (held != 0 || change > 0)) /* saturated stays: a hub */
-        if (atomic_compare_exchange_weak_explicit(degree, &held, (uint16_t)(held + change), memory_order_relaxed, memory_order_relaxed)) return;
-}
-
-uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count, uint32_t max,
-                   bool protect, uint32_t *chosen)
-{
-    uint32_t n = 0, held = 0;
+    uint32_t n = 0, passed_over[FR_LANES_MAX], spare = 0, reserved = 0;
     float distances[8];
     fr_space space;
+    bool inner = t->options.metric == FR_METRIC_IP; /* no zero there that means "equal" */
+    for (uint32_t i = 0; i < count; i++) reserved += owner != FR_ROW_NONE && fr_tree_link(t, owner, candidates[i].row);
     for (uint32_t i = 0; i < count && n < max; i++) {
         const fr_candidate *c = &candidates[i];
-        if (!fr_row_alive(fr_row_at(t, c->row))) continue;
-        bool keep = protect && held < max / 2 && atomic_load_explicit(&fr_row_at(t, c->row)->indegree, memory_order_relaxed) <= 1;
-        held += keep;
+        bool keep = owner != FR_ROW_NONE && fr_tree_link(t, owner, c->row);
+        if (keep) reserved--;
+        else if (!fr_row_alive(fr_row_at(t, c->row)) || n + reserved >= max) continue;
         if (n != 0 && !keep) {
             bool diverse = true;
+            float bound = c->distance - 1e-6f * fabsf(c->distance); /* the same distance from the other end differs by rounding */
             fr_space_of_row(&space, t, codes, c->row, s->q2, s->decoded, s->rotated);
             for (uint32_t at = 0; at < n && diverse; at += 8) {
                 uint32_t some = FR_MIN(8u, n - at);
                 fr_space_distances(&space, chosen + at, some, distances);
-                for (uint32_t j = 0; j < some; j++) diverse &= distances[j] >= c->distance;
+                /* an equal of one already chosen adds nothing, but what lies beyond both does */
+                for (uint32_t j = 0; j < some; j++) diverse &= distances[j] >= bound && (inner || distances[j] > 0);
             }
-            if (!diverse) continue;
+            if (!diverse) {
+                if (spare < FR_LANES_MAX) passed_over[spare++] = c->row;
+                continue;
+            }
         }
         chosen[n++] = c->row;
     }
+    /* Among equal vectors one passes; a few more keep the list from being a single thread. */
+    for (uint32_t i = 0; i < spare && n < FR_MIN(max, LINKS_MIN); i++) chosen[n++] = passed_over[i];
     return n;
 }
 
@@ -89,49 +93,74 @@ static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint3
     for (uint32_t i = 0; i < max; i++) {
         uint32_t old = atomic_load_explicit(&lanes[i], memory_order_relaxed), value = i < count ? ids[i] + 1 : 0;
         if (old == value) continue;
-        if (level == 0 && value != 0) indegree_add(t, value - 1, 1);
-        if (level == 0 && old != 0) indegree_add(t, old - 1, -1);
         atomic_store_explicit(&lanes[i], value, memory_order_release);
     }
     mark_links(t, row, level);
 }
 
-void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to)
 {
-    uint32_t max, count = 0;
-    if (row == to) return;
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
+    uint32_t place = t->lanes;
     fr_spin_lock(fr_row_lock(t, row));
+    for (uint32_t i = 0; i < t->lanes; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
+        if (id == to + 1) {
+            fr_spin_unlock(fr_row_lock(t, row));
+            return true;
+        }
+        if (id == 0 || !fr_tree_link(t, row, id - 1)) place = i;
+        if (id == 0) break;
+    }
+    if (place < t->lanes) {
+        atomic_store_explicit(&lanes[place], to + 1, memory_order_release);
+        mark_links(t, row, 0);
+    }
+    fr_spin_unlock(fr_row_lock(t, row));
+    return place < t->lanes;
+}
+
+void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+{
+    uint32_t max, count = 0, ids[FR_LANES_MAX + 1];
     _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
-    if (lanes == NULL || !fr_row_alive(fr_row_at(t, row)) || !fr_row_alive(fr_row_at(t, to))) goto out;
-    uint32_t ids[FR_LANES_MAX + 1];
+    if (lanes == NULL) return;
     for (; count < max; count++) {
         uint32_t id = atomic_load_explicit(&lanes[count], memory_order_relaxed);
         if (id == 0) break;
-        if (id - 1 == to) goto out;
+        if (id - 1 == to) return;
         ids[count] = id - 1;
     }
     if (count < max) {
-        if (level == 0) indegree_add(t, to, 1);
         atomic_store_explicit(&lanes[count], to + 1, memory_order_release);
         mark_links(t, row, level);
-        goto out;
+        return;
     }
     fr_candidate candidates[FR_LANES_MAX + 1];
     float distances[FR_LANES_MAX + 1];
     uint32_t chosen[FR_LANES_MAX];
     fr_space space;
     ids[count++] = to;
-    /* rows younger than these codes have no place in them */
-    uint32_t known = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (ids[i] < s->row_limit) ids[known++] = ids[i];
+    /* rows younger than these codes have no place in them: 0 keeps them in front */
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
-    fr_space_distances(&space, ids, known, distances);
-    for (uint32_t i = 0; i < known; i++) candidates[i] = (fr_candidate){distances[i], ids[i]};
-    fr_sort_candidates(candidates, known);
-    uint32_t kept = fr_select(t, s, codes, candidates, known, max, level == 0, chosen);
+    for (uint32_t i = 0; i < count; i++) {
+        distances[i] = 0;
+        if (ids[i] < s->row_limit) fr_space_distances(&space, &ids[i], 1, &distances[i]);
+        candidates[i] = (fr_candidate){distances[i], ids[i]};
+    }
+    fr_sort_candidates(candidates, count);
+    uint32_t known = 0, kept;
+    for (uint32_t i = 0; i < count; i++)
+        if (candidates[i].row < s->row_limit || fr_tree_link(t, row, candidates[i].row)) candidates[known++] = candidates[i];
+    kept = fr_select(t, s, codes, level == 0 ? row : FR_ROW_NONE, candidates, known, max, chosen);
     store_lanes(t, row, level, lanes, max, chosen, kept);
-out:
+}
+
+void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+{
+    if (row == to) return;
+    fr_spin_lock(fr_row_lock(t, row));
+    if (fr_row_alive(fr_row_at(t, row)) && fr_row_alive(fr_row_at(t, to))) fr_add_lane(t, s, codes, row, to, level);
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
@@ -237,15 +266,20 @@ static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_spac
     return n;
 }
 
+/* Links of the row and back, on one level; on level 0 one of its neighbours becomes its parent. */
 static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, const fr_candidate *pool, uint32_t size)
 {
-    uint32_t chosen[FR_LANES_MAX], max;
-    uint32_t count = fr_select(t, s, codes, pool, size, t->m, false, chosen);
+    uint32_t chosen[FR_LANES_MAX], max, adopted = FR_ROW_NONE;
+    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, pool, size, t->m, chosen);
     fr_spin_lock(fr_row_lock(t, row));
     _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
     if (lanes != NULL) store_lanes(t, row, level, lanes, max, chosen, count);
     fr_spin_unlock(fr_row_lock(t, row));
-    for (uint32_t i = 0; i < count; i++) fr_link_back(t, s, codes, chosen[i], row, level);
+    for (uint32_t i = 0; i < count && level == 0 && adopted == FR_ROW_NONE; i++)
+        if (fr_tree_adopt(t, s, codes, chosen[i], row)) adopted = chosen[i];
+    if (level == 0 && adopted == FR_ROW_NONE && count != 0) fr_tree_adopt_below(t, s, codes, chosen[0], row);
+    for (uint32_t i = 0; i < count; i++)
+        if (chosen[i] != adopted) fr_link_back(t, s, codes, chosen[i], row, level);
 }
 
 static void raise_entry(fr_table *t, uint32_t row, uint32_t level)
@@ -262,7 +296,10 @@ void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
     uint32_t level = r->level;
     if (level > 0 && !fr_upper_create(t, row, level)) level = 0; /* no memory: level 0 alone keeps it reachable */
     uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0, empty = 0;
-    if (entry == 0 && atomic_compare_exchange_strong(&t->entry, &empty, (uint64_t)level << 32 | (row + 1))) return;
+    if (entry == 0 && atomic_compare_exchange_strong(&t->entry, &empty, (uint64_t)level << 32 | (row + 1))) {
+        fr_tree_settle(t, s, codes, row);
+        return;
+    }
     entry = atomic_load_explicit(&t->entry, memory_order_acquire);
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
@@ -275,14 +312,17 @@ void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
         fr_visit(s, row); /* never its own neighbour */
         for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
         size = fr_walk_level(t, s, &space, l, size, l == 0 ? t->ef_construction : FR_MAX(t->ef_construction / 2, t->m), false, &hops, &distances);
-        uint32_t usable = alive_of(t, s->pool, size);
+        uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = alive_of(t, s->pool, size);
         if (usable == 0 && l == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
+        /* only dead rows are left: one of them takes it in until its repair passes it on */
+        if (usable == 0 && l == 0 && nearest != FR_ROW_NONE) fr_tree_adopt_below(t, s, codes, nearest, row);
         link_level(t, s, codes, row, l, s->pool, usable);
         size = usable;
         if (l == 0) break;
         fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
     }
     fr_visited_clear(s);
+    fr_tree_settle(t, s, codes, row);
     raise_entry(t, row, level);
 }
 

@@ -126,6 +126,7 @@ static fr_code save_array(fr_table *t, fr_sink *sink, fr_chunk_kind kind, const 
         if (kind == FR_CHUNK_ROWS_OF) pack_rows(t, first, count, buffer);
         else copy_rows_out(x, first, count, buffer);
         code = sink->chunk(sink, chunk_id(kind, index), buffer, count * stride, err);
+        if (count < FR_CHUNK_ROWS) atomic_store((_Atomic uint8_t *)fr_extent_at(&t->dirty[kind], index), 1); /* rows came since */
     }
     fr_free(FR_MEM_ROWS, buffer);
     return code;
@@ -148,7 +149,11 @@ static fr_code save_vectors(fr_table *t, fr_sink *sink, fr_err *err)
     uint32_t per_mark = FR_CHUNK_ROWS >> h->vector_log2;
     bool dirty = false;
     for (uint32_t i = 0; i < h->vector_chunks; i++) {
-        if (i % per_mark == 0) dirty = take(t, FR_CHUNK_VECTORS, i / per_mark, t->save->all_codes);
+        if (i % per_mark == 0) {
+            dirty = take(t, FR_CHUNK_VECTORS, i / per_mark, t->save->all_codes);
+            bool partial = (i / per_mark + 1) * (uint64_t)FR_CHUNK_ROWS > h->rows;
+            if (dirty && partial) atomic_store((_Atomic uint8_t *)fr_extent_at(&t->dirty[FR_CHUNK_VECTORS], i / per_mark), 1);
+        }
         const fr_vector_chunk *c = fr_vectors_chunk(&t->vectors, i << h->vector_log2);
         if (c == NULL) continue;
         if (!dirty) {
@@ -237,7 +242,9 @@ static fr_code load_array(fr_source *source, fr_chunk_kind kind, fr_extents *x, 
         void *data;
         size_t size;
         FR_TRY(source->chunk(source, chunk_id(kind, first / FR_CHUNK_ROWS), &data, &size, err));
-        if (size < count * x->stride) return corrupt(err, "array chunk", first / FR_CHUNK_ROWS);
+        if (size < count * x->stride)
+            return fr_fail(err, FR_ERR_CORRUPT, NULL, "snapshot chunk %u of kind %d has %zu bytes, %zu needed", first / FR_CHUNK_ROWS, (int)kind, size,
+                           count * x->stride);
         copy_rows_in(x, first, count, data);
     }
     return FR_OK;
@@ -347,6 +354,7 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
     atomic_store(&r->ended, -1);
     atomic_store(&r->blob, saved->blob);
     atomic_store(&r->prev, FR_ROW_NONE);
+    atomic_store(&r->parent, FR_ROW_NONE);
     r->level = saved->level;
     atomic_store(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED);
     uint32_t size = fr_blob_size(&blob);
@@ -395,7 +403,7 @@ static bool upper_chain_holds(fr_table *t, uint32_t row)
     return length <= fr_row_at(t, row)->level;
 }
 
-static uint32_t scrub_lanes(fr_table *t, _Atomic uint32_t *lanes, uint32_t max, bool count_degree)
+static uint32_t scrub_lanes(fr_table *t, _Atomic uint32_t *lanes, uint32_t max)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < max; i++) {
@@ -403,10 +411,39 @@ static uint32_t scrub_lanes(fr_table *t, _Atomic uint32_t *lanes, uint32_t max, 
         atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
         if (id == 0 || !linked_alive(t, id - 1)) continue;
         atomic_store_explicit(&lanes[kept++], id, memory_order_relaxed);
-        _Atomic uint16_t *degree = &fr_row_at(t, id - 1)->indegree;
-        if (count_degree && *degree != UINT16_MAX) ++*degree;
     }
     return kept;
+}
+
+/* The tree of level 0 anew, breadth first from the entry point; what it does not reach is linked again. */
+static fr_code load_tree(fr_table *t, fr_err *err)
+{
+    uint32_t rows = t->row_count, head = 0, tail = 0, ids[FR_LANES_MAX];
+    uint32_t *queue = fr_alloc(FR_MEM_LINKS, FR_MAX(rows, 1u) * sizeof *queue);
+    if (queue == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+    uint32_t root = (uint32_t)t->entry;
+    atomic_store(&t->root, root);
+    if (root != 0) queue[tail++] = root - 1;
+    while (head < tail) {
+        uint32_t row = queue[head++], count = fr_level0_lanes(t, row, ids), children = 0;
+        if (head + 8 < tail) fr_links_prefetch(t, queue[head + 8]);
+        for (uint32_t i = 0; i < count; i++) __builtin_prefetch(fr_row_at(t, ids[i]));
+        for (uint32_t i = 0; i < count && children < t->lanes * 3 / 4; i++) {
+            fr_row *r = fr_row_at(t, ids[i]);
+            if (ids[i] + 1 == root || atomic_load_explicit(&r->parent, memory_order_relaxed) != FR_ROW_NONE) continue;
+            atomic_store_explicit(&r->parent, row, memory_order_relaxed);
+            fr_force_lane(t, ids[i], row);
+            queue[tail++] = ids[i];
+            children++;
+        }
+    }
+    fr_free(FR_MEM_LINKS, queue);
+    for (uint32_t row = 0; row < rows; row++)
+        if (linked_alive(t, row) && row + 1 != root && fr_row_at(t, row)->parent == FR_ROW_NONE) {
+            atomic_store(&fr_row_at(t, row)->linked, FR_UNLINKED);
+            fr_upper_release(t, row);
+        }
+    return FR_OK;
 }
 
 /* Links, upper units, the free lists and the entry point, rebuilt around the rows that live. */
@@ -431,7 +468,7 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
             }
         }
         if (used) {
-            scrub_lanes(t, u->lanes, t->m, false);
+            scrub_lanes(t, u->lanes, t->m);
         } else {
             u->row = FR_ROW_NONE;
             u->above = t->upper_free;
@@ -439,20 +476,8 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
             fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
         }
     }
-    for (uint32_t row = 0; row < rows; row++) {
-        fr_row *r = fr_row_at(t, row);
-        if (linked_alive(t, row)) {
-            scrub_lanes(t, fr_links_at(t, row), t->lanes, true);
-            continue;
-        }
-        for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&fr_links_at(t, row)[i], 0, memory_order_relaxed);
-        if (!fr_row_alive(r)) {
-            fr_list_push(t, &t->free, row);
-        } else {
-            if (!fr_ring_reserve(t)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
-            fr_ring_push(t, row);
-        }
-    }
+    for (uint32_t row = 0; row < rows; row++)
+        if (linked_alive(t, row)) scrub_lanes(t, fr_links_at(t, row), t->lanes);
     bool holds = entry != 0 && linked_alive(t, (uint32_t)entry - 1) &&
                  (entry >> 32 == 0 || fr_upper_unit(t, (uint32_t)entry - 1, (uint32_t)(entry >> 32)) != NULL);
     uint64_t best = holds ? entry : 0;
@@ -463,6 +488,17 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
         if (best == 0 || level > best >> 32) best = (uint64_t)level << 32 | (row + 1);
     }
     atomic_store(&t->entry, best);
+    FR_TRY(load_tree(t, err));
+    for (uint32_t row = 0; row < rows; row++) {
+        if (linked_alive(t, row)) continue;
+        for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&fr_links_at(t, row)[i], 0, memory_order_relaxed);
+        if (!fr_row_alive(fr_row_at(t, row))) {
+            fr_list_push(t, &t->free, row);
+        } else {
+            if (!fr_ring_reserve(t)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+            fr_ring_push(t, row);
+        }
+    }
     return FR_OK;
 }
 

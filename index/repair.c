@@ -61,6 +61,7 @@ static void repair_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, ui
 void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
 {
     const fr_codeset *codes = fr_codes_of(t);
+    fr_tree_bury(t, s, codes, p);
     replace_entry(t, p);
     for (uint32_t level = 1; fr_upper_unit(t, p, level) != NULL; level++) repair_upper(t, s, codes, p, level);
     fr_space space;

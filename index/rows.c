@@ -360,7 +360,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
     r->level = (uint8_t)fr_rows_level(t, row, data->offset);
     atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
-    atomic_store_explicit(&r->indegree, 0, memory_order_relaxed);
+    atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
     atomic_store_explicit(&r->prev, old != FR_KEYMAP_NONE ? old : FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);

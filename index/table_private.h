@@ -23,7 +23,7 @@ typedef struct fr_row {
     uint32_t next;                 /* in one of the table's lists; list lock */
     uint8_t level;
     _Atomic uint8_t linked;        /* fr_link_state */
-    _Atomic uint16_t indegree;     /* level 0, approximate, saturating */
+    _Atomic uint32_t parent;       /* in the tree of level 0 (tree.c); FR_ROW_NONE: the root, or not linked */
 } fr_row;
 _Static_assert(sizeof(fr_row) == 56, "56 bytes a row");
 
@@ -31,7 +31,8 @@ enum fr_link_state {
     FR_UNLINKED = 0,
     FR_LINKED = 1,
     FR_SKIPPED = 2, /* died before it was linked */
-    FR_REPAIRED = 3 /* dead, its neighbourhood mended: links to it may be dropped */
+    FR_MENDING = 3,  /* dead, its children are being given away: adopts no more */
+    FR_REPAIRED = 4  /* dead, its neighbourhood mended: links to it may be dropped */
 };
 
 /* Links of one level above 0. */
@@ -77,9 +78,10 @@ struct fr_table {
     _Atomic uint64_t ring_low, ring_head, ring_tail;
     /* the graph */
     _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
+    _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */
     _Atomic uint32_t row_locks[1024 / 4];
     /* lists and the sweep */
-    _Atomic uint32_t list_lock;
+    _Atomic uint32_t list_lock, tree_lock;
     fr_list dead, pending, sweeping, swept, free;
     uint64_t sweep_stamp, swept_stamp, swept_death, sweeping_death, pending_death;
     uint32_t sweep_cursor;
@@ -202,12 +204,24 @@ uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
 /* link.c, repair.c */
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);
+/* tree.c */
+static inline bool fr_tree_link(const fr_table *t, uint32_t a, uint32_t b)
+{
+    return atomic_load_explicit(&fr_row_at(t, a)->parent, memory_order_relaxed) == b ||
+           atomic_load_explicit(&fr_row_at(t, b)->parent, memory_order_relaxed) == a;
+}
+bool fr_tree_adopt(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t parent, uint32_t child);
+void fr_tree_adopt_below(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t ancestor, uint32_t child);
+void fr_tree_settle(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row); /* a linked row without a parent */
+void fr_tree_bury(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t dead);
 void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t row);
 bool fr_sweep_step(fr_table *t);
-/* Choose up to `max` diverse neighbours out of candidates sorted by distance; protect: keep rows that only we lead to. */
-uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count, uint32_t max,
-                   bool protect, uint32_t *chosen);
+/* Choose up to `max` diverse neighbours of `owner` out of candidates sorted by distance; its tree links always stay. */
+uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner, const fr_candidate *candidates, uint32_t count,
+                   uint32_t max, uint32_t *chosen);
 void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level);
+bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to); /* at the cost of a lane that is no tree link */
+void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level); /* under the row's lock */
 bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to); /* true: it was there */
 void fr_sort_candidates(fr_candidate *candidates, uint32_t count);
 fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level); /* NULL when the row is lower */
