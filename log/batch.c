@@ -1,9 +1,9 @@
 /* batch.c: check and decode Kafka RecordBatch v2.
  *
- * Nothing here trusts a length: every field is compared with what is left. Decompression stops when its output would pass
- * FR_BATCH_BYTES_MAX. baseOffset, partitionLeaderEpoch and (by its effect) batchLength lie outside the checksum: the log
- * compares them with the position they stand at.
- * Source: org.apache.kafka.common.record.DefaultRecordBatch and DefaultRecord (byte table in log/README.md).
+ * Nothing here trusts a length: every field is compared with what is left. Decompression stops when its output would
+ * pass FR_BATCH_BYTES_MAX. baseOffset, partitionLeaderEpoch and (by its effect) batchLength lie outside the checksum:
+ * the log compares them with the position they stand at. Source: org.apache.kafka.common.record.DefaultRecordBatch and
+ * DefaultRecord (byte table in log/README.md).
  */
 #include "log/batch_private.h"
 #include "simd/simd.h"
@@ -23,7 +23,8 @@ struct fr_batch_reader {
     fr_log_header headers[FR_LOG_HEADERS_MAX];
 };
 
-void fr_batch_header_get(const uint8_t *data, fr_batch_header *h) {
+void fr_batch_header_get(const uint8_t *data, fr_batch_header *h)
+{
     h->baseOffset = (int64_t)fr_load_be64(data);
     h->batchLength = (int32_t)fr_load_be32(data + 8);
     h->partitionLeaderEpoch = (int32_t)fr_load_be32(data + 12);
@@ -39,36 +40,49 @@ void fr_batch_header_get(const uint8_t *data, fr_batch_header *h) {
     h->recordCount = (int32_t)fr_load_be32(data + 57);
 }
 
-fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header_out, size_t *batch_size_out, fr_err *err) {
+fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header_out, size_t *batch_size_out,
+                       fr_err *err)
+{
     if (!data || size < FR_BATCH_HEADER)
-        return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batch is cut: %zu bytes, the header alone has %u", size, FR_BATCH_HEADER);
+        return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batch is cut: %zu bytes, the header alone has %u", size,
+                       FR_BATCH_HEADER);
     fr_batch_header h;
     fr_batch_header_get(data, &h);
     if (h.batchLength < (int32_t)(FR_BATCH_HEADER - FR_BATCH_OVERHEAD))
-        return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batchLength %d is below %u", h.batchLength, FR_BATCH_HEADER - FR_BATCH_OVERHEAD);
+        return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batchLength %d is below %u", h.batchLength,
+                       FR_BATCH_HEADER - FR_BATCH_OVERHEAD);
     if ((uint32_t)h.batchLength > FR_BATCH_BYTES_MAX - FR_BATCH_OVERHEAD)
-        return fr_fail(err, FR_ERR_TOO_LARGE, "batchLength", "batchLength %d is over the limit of %u bytes per batch", h.batchLength, FR_BATCH_BYTES_MAX);
-    if (h.magic != 2) return fr_fail(err, FR_ERR_CORRUPT, "magic", "magic %d, only record batches of magic 2 are read", h.magic);
+        return fr_fail(err, FR_ERR_TOO_LARGE, "batchLength", "batchLength %d is over the limit of %u bytes per batch",
+                       h.batchLength, FR_BATCH_BYTES_MAX);
+    if (h.magic != 2)
+        return fr_fail(err, FR_ERR_CORRUPT, "magic", "magic %d, only record batches of magic 2 are read", h.magic);
     size_t whole = FR_BATCH_OVERHEAD + (size_t)h.batchLength;
     if (whole > size) return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batch is cut: %zu bytes of %zu", size, whole);
     uint32_t crc = fr_simd_crc32c(0, data + 21, whole - 21);
     if (crc != h.crc) return fr_fail(err, FR_ERR_CORRUPT, "crc", "checksum %08x, computed %08x", h.crc, crc);
-    if (h.attributes & ~0x7f) return fr_fail(err, FR_ERR_UNSUPPORTED, "attributes", "unknown bits in attributes 0x%04x", (unsigned)(uint16_t)h.attributes);
+    if (h.attributes & ~0x7f)
+        return fr_fail(err, FR_ERR_UNSUPPORTED, "attributes", "unknown bits in attributes 0x%04x",
+                       (unsigned)(uint16_t)h.attributes);
     int codec = h.attributes & 7;
-    if (codec > FR_CODEC_ZSTD) return fr_fail(err, FR_ERR_UNSUPPORTED, "attributes", "unknown compression codec %d", codec);
+    if (codec > FR_CODEC_ZSTD)
+        return fr_fail(err, FR_ERR_UNSUPPORTED, "attributes", "unknown compression codec %d", codec);
     if (h.baseOffset < 0 || h.lastOffsetDelta < 0 || h.baseOffset > INT64_MAX - 1 - h.lastOffsetDelta)
-        return fr_fail(err, FR_ERR_INVALID, "lastOffsetDelta", "offsets %lld + %d", (long long)h.baseOffset, h.lastOffsetDelta);
+        return fr_fail(err, FR_ERR_INVALID, "lastOffsetDelta", "offsets %lld + %d", (long long)h.baseOffset,
+                       h.lastOffsetDelta);
     if (h.recordCount < 0 || (int64_t)h.recordCount > (int64_t)h.lastOffsetDelta + 1)
-        return fr_fail(err, FR_ERR_INVALID, "recordCount", "recordCount %d with lastOffsetDelta %d", h.recordCount, h.lastOffsetDelta);
+        return fr_fail(err, FR_ERR_INVALID, "recordCount", "recordCount %d with lastOffsetDelta %d", h.recordCount,
+                       h.lastOffsetDelta);
     if (codec == FR_CODEC_NONE && (uint64_t)h.recordCount * FR_BATCH_RECORD_MIN > whole - FR_BATCH_HEADER)
-        return fr_fail(err, FR_ERR_INVALID, "recordCount", "recordCount %d does not fit %zu bytes", h.recordCount, whole - FR_BATCH_HEADER);
+        return fr_fail(err, FR_ERR_INVALID, "recordCount", "recordCount %d does not fit %zu bytes", h.recordCount,
+                       whole - FR_BATCH_HEADER);
     if (header_out) *header_out = h;
     if (batch_size_out) *batch_size_out = whole;
     return FR_OK;
 }
 
 /* One lz4 frame, whole; output bounded. */
-static fr_code decompress(fr_batch_reader *r, const uint8_t *source, size_t size, size_t *size_out, fr_err *err) {
+static fr_code decompress(fr_batch_reader *r, const uint8_t *source, size_t size, size_t *size_out, fr_err *err)
+{
     if (!r->lz4 && LZ4F_isError(LZ4F_createDecompressionContext(&r->lz4, LZ4F_VERSION))) {
         r->lz4 = NULL;
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "lz4 context");
@@ -78,8 +92,10 @@ static fr_code decompress(fr_batch_reader *r, const uint8_t *source, size_t size
     while (hint != 0) {
         if (written == r->capacity) {
             if (r->capacity >= FR_BATCH_BYTES_MAX)
-                return fr_fail(err, FR_ERR_TOO_LARGE, "records", "records unpack to more than %u bytes", FR_BATCH_BYTES_MAX);
-            size_t capacity = FR_MIN(FR_MAX(FR_MAX(r->capacity * 2, size * 4), (size_t)16384), (size_t)FR_BATCH_BYTES_MAX);
+                return fr_fail(err, FR_ERR_TOO_LARGE, "records", "records unpack to more than %u bytes",
+                               FR_BATCH_BYTES_MAX);
+            size_t capacity =
+                FR_MIN(FR_MAX(FR_MAX(r->capacity * 2, size * 4), (size_t)16384), (size_t)FR_BATCH_BYTES_MAX);
             uint8_t *grown = fr_realloc(FR_MEM_LOG, r->buffer, capacity);
             if (!grown) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "unpacking %zu bytes", size);
             r->buffer = grown;
@@ -101,8 +117,10 @@ static fr_code decompress(fr_batch_reader *r, const uint8_t *source, size_t size
 
 static const char *const codec_names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
 
-fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader **reader_io, fr_err *err) {
-    if (!*reader_io && !(*reader_io = fr_zalloc(FR_MEM_LOG, sizeof **reader_io))) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "batch reader");
+fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader **reader_io, fr_err *err)
+{
+    if (!*reader_io && !(*reader_io = fr_zalloc(FR_MEM_LOG, sizeof **reader_io)))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "batch reader");
     fr_batch_reader *r = *reader_io;
     r->at = r->end = NULL;
     r->left = 0;
@@ -111,9 +129,11 @@ fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader *
     r->raw = (fr_span){0};
     if (size < FR_BATCH_HEADER) return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batch is cut: %zu bytes", size);
     fr_batch_header_get(data, &r->header);
-    if (r->header.batchLength < (int32_t)(FR_BATCH_HEADER - FR_BATCH_OVERHEAD) || FR_BATCH_OVERHEAD + (size_t)r->header.batchLength > size)
+    if (r->header.batchLength < (int32_t)(FR_BATCH_HEADER - FR_BATCH_OVERHEAD) ||
+        FR_BATCH_OVERHEAD + (size_t)r->header.batchLength > size)
         return fr_fail(err, FR_ERR_CORRUPT, "batchLength", "batch is cut: %zu bytes", size);
-    if (r->header.recordCount < 0) return fr_fail(err, FR_ERR_CORRUPT, "recordCount", "recordCount %d", r->header.recordCount);
+    if (r->header.recordCount < 0)
+        return fr_fail(err, FR_ERR_CORRUPT, "recordCount", "recordCount %d", r->header.recordCount);
     const uint8_t *records = data + FR_BATCH_HEADER;
     size_t records_size = FR_BATCH_OVERHEAD + (size_t)r->header.batchLength - FR_BATCH_HEADER;
     int codec = r->header.attributes & 7;
@@ -130,7 +150,8 @@ fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader *
     return FR_OK;
 }
 
-static bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_out) {
+static bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_out)
+{
     uint64_t bits = 0;
     for (uint32_t shift = 0; shift < 70 && *at < end; shift += 7) {
         uint8_t byte = *(*at)++;
@@ -144,7 +165,8 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_ou
     return false;
 }
 
-static bool get_bytes(const uint8_t **at, const uint8_t *end, bool nullable, fr_span *span_out) {
+static bool get_bytes(const uint8_t **at, const uint8_t *end, bool nullable, fr_span *span_out)
+{
     int64_t size;
     if (!get_varint(at, end, &size)) return false;
     if (size == -1 && nullable) {
@@ -157,14 +179,18 @@ static bool get_bytes(const uint8_t **at, const uint8_t *end, bool nullable, fr_
     return true;
 }
 
-static bool get_record(fr_batch_reader *r, fr_log_record *record) {
+static bool get_record(fr_batch_reader *r, fr_log_record *record)
+{
     int64_t size, timestamp_delta, offset_delta, count;
-    if (!get_varint(&r->at, r->end, &size) || size < (int64_t)FR_BATCH_RECORD_MIN - 1 || size > r->end - r->at) return false;
+    if (!get_varint(&r->at, r->end, &size) || size < (int64_t)FR_BATCH_RECORD_MIN - 1 || size > r->end - r->at)
+        return false;
     const uint8_t *at = r->at, *end = r->at + size;
     r->raw_attributes = *at++;
     if (!get_varint(&at, end, &timestamp_delta)) return false;
     r->raw = (fr_span){at, (size_t)(end - at)};
-    if (!get_varint(&at, end, &offset_delta) || offset_delta <= r->last_delta || offset_delta > r->header.lastOffsetDelta) return false;
+    if (!get_varint(&at, end, &offset_delta) || offset_delta <= r->last_delta ||
+        offset_delta > r->header.lastOffsetDelta)
+        return false;
     if (!get_bytes(&at, end, true, &record->key) || !get_bytes(&at, end, true, &record->value)) return false;
     if (!get_varint(&at, end, &count) || count < 0 || count > (end - at) / 2) return false;
     record->header_count = (uint32_t)FR_MIN(count, (int64_t)FR_LOG_HEADERS_MAX);
@@ -175,14 +201,16 @@ static bool get_record(fr_batch_reader *r, fr_log_record *record) {
     if (at != end) return false;
     record->headers = r->headers;
     record->offset = r->header.baseOffset + offset_delta;
-    record->timestamp_ms = r->header.attributes & 8 ? r->header.maxTimestamp
-                                                    : (int64_t)((uint64_t)r->header.baseTimestamp + (uint64_t)timestamp_delta);
+    record->timestamp_ms = r->header.attributes & 8
+                               ? r->header.maxTimestamp
+                               : (int64_t)((uint64_t)r->header.baseTimestamp + (uint64_t)timestamp_delta);
     r->last_delta = (int32_t)offset_delta;
     r->at = end;
     return true;
 }
 
-bool fr_batch_reader_next(fr_batch_reader *r, fr_log_record *record_out) {
+bool fr_batch_reader_next(fr_batch_reader *r, fr_log_record *record_out)
+{
     if (r->code) return false;
     if (r->left == 0) {
         if (r->at != r->end) r->code = FR_ERR_CORRUPT; /* bytes behind the last record */
@@ -199,19 +227,22 @@ bool fr_batch_reader_next(fr_batch_reader *r, fr_log_record *record_out) {
 fr_code fr_batch_reader_code(const fr_batch_reader *reader) { return reader->code; }
 const fr_batch_header *fr_batch_reader_header(const fr_batch_reader *reader) { return &reader->header; }
 
-fr_span fr_batch_reader_raw(const fr_batch_reader *reader, uint8_t *attributes_out) {
+fr_span fr_batch_reader_raw(const fr_batch_reader *reader, uint8_t *attributes_out)
+{
     *attributes_out = reader->raw_attributes;
     return reader->raw;
 }
 
-void fr_batch_reader_close(fr_batch_reader *reader) {
+void fr_batch_reader_close(fr_batch_reader *reader)
+{
     if (!reader) return;
     if (reader->lz4) LZ4F_freeDecompressionContext(reader->lz4);
     fr_free(FR_MEM_LOG, reader->buffer);
     fr_free(FR_MEM_LOG, reader);
 }
 
-fr_code fr_batch_check_records(const uint8_t *data, size_t size, fr_err *err) {
+fr_code fr_batch_check_records(const uint8_t *data, size_t size, fr_err *err)
+{
     fr_batch_header header;
     size_t whole;
     FR_TRY(fr_batch_check(data, size, &header, &whole, err));
@@ -220,7 +251,8 @@ fr_code fr_batch_check_records(const uint8_t *data, size_t size, fr_err *err) {
     fr_log_record record;
     int32_t count = 0;
     while (!code && fr_batch_reader_next(reader, &record)) count++;
-    if (!code && reader->code) code = fr_fail(err, reader->code, "records", "record %d of %d is malformed", count, header.recordCount);
+    if (!code && reader->code)
+        code = fr_fail(err, reader->code, "records", "record %d of %d is malformed", count, header.recordCount);
     fr_batch_reader_close(reader);
     return code;
 }

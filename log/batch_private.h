@@ -4,10 +4,10 @@
 
 #include "log/batch.h"
 
-#define FR_BATCH_OVERHEAD 12u /* baseOffset and batchLength: the bytes that batchLength does not count */
-#define FR_BATCH_RECORD_MIN 7u /* seven fields of one byte each */
-#define FR_BATCH_HORIZON 0x40  /* attributes bit 6: baseTimestamp is the delete horizon */
-#define FR_BATCH_CONTROL 0x20
+#define FR_BATCH_OVERHEAD   12u  /* baseOffset and batchLength: the bytes that batchLength does not count */
+#define FR_BATCH_RECORD_MIN 7u   /* seven fields of one byte each */
+#define FR_BATCH_HORIZON    0x40 /* attributes bit 6: baseTimestamp is the delete horizon */
+#define FR_BATCH_CONTROL    0x20
 
 /* Parse the 61 bytes without judging them. */
 void fr_batch_header_get(const uint8_t *data, fr_batch_header *header_out);
@@ -21,8 +21,9 @@ const fr_batch_header *fr_batch_reader_header(const fr_batch_reader *reader);
 uint8_t *fr_varint_put(uint8_t *at, int64_t value); /* zig-zag; at most 10 bytes */
 size_t fr_varint_size(int64_t value);
 
-/* Compress records as one lz4 frame (64 KiB independent blocks) behind a header of room bytes in *buffer_io, which grows.
- * *size_out is 0 when the frame is not at least 10 % smaller. */
-fr_code fr_batch_compress(const uint8_t *records, size_t size, size_t room, uint8_t **buffer_io, size_t *capacity_io, size_t *size_out);
+/* Compress records as one lz4 frame (64 KiB independent blocks) behind a header of room bytes in *buffer_io, which
+ * grows. *size_out is 0 when the frame is not at least 10 % smaller. */
+fr_code fr_batch_compress(const uint8_t *records, size_t size, size_t room, uint8_t **buffer_io, size_t *capacity_io,
+                          size_t *size_out);
 
 #endif

@@ -1,7 +1,7 @@
 /* batch_write.c: encode Kafka RecordBatch v2.
  *
- * While a batch is built, the header's bytes hold nothing but lastOffsetDelta (at its place); everything else is written by
- * fr_batch_writer_end. The first error stays in writer->code and every later call is a no-op until begin.
+ * While a batch is built, the header's bytes hold nothing but lastOffsetDelta (at its place); everything else is
+ * written by fr_batch_writer_end. The first error stays in writer->code and every later call is a no-op until begin.
  * Source: org.apache.kafka.common.record.DefaultRecordBatch (byte table in log/README.md).
  */
 #include "log/batch_private.h"
@@ -9,7 +9,8 @@
 
 #include <lz4frame.h>
 
-uint8_t *fr_varint_put(uint8_t *at, int64_t value) {
+uint8_t *fr_varint_put(uint8_t *at, int64_t value)
+{
     uint64_t bits = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
     while (bits >= 0x80) {
         *at++ = (uint8_t)(bits | 0x80);
@@ -19,7 +20,8 @@ uint8_t *fr_varint_put(uint8_t *at, int64_t value) {
     return at;
 }
 
-size_t fr_varint_size(int64_t value) {
+size_t fr_varint_size(int64_t value)
+{
     uint64_t bits = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
     size_t size = 1;
     while (bits >= 0x80) {
@@ -29,7 +31,8 @@ size_t fr_varint_size(int64_t value) {
     return size;
 }
 
-void fr_batch_header_put(uint8_t *data, size_t size, fr_batch_header *header) {
+void fr_batch_header_put(uint8_t *data, size_t size, fr_batch_header *header)
+{
     header->batchLength = (int32_t)(size - FR_BATCH_OVERHEAD);
     fr_store_be64(data, (uint64_t)header->baseOffset);
     fr_store_be32(data + 8, (uint32_t)header->batchLength);
@@ -48,7 +51,8 @@ void fr_batch_header_put(uint8_t *data, size_t size, fr_batch_header *header) {
 }
 
 /* Room for `more` bytes behind size; false sets code. */
-static bool reserve(fr_batch_writer *w, size_t more) {
+static bool reserve(fr_batch_writer *w, size_t more)
+{
     if (more > FR_BATCH_BYTES_MAX || w->size + more > FR_BATCH_BYTES_MAX) {
         w->code = FR_ERR_TOO_LARGE;
         return false;
@@ -67,7 +71,8 @@ static bool reserve(fr_batch_writer *w, size_t more) {
     return true;
 }
 
-void fr_batch_writer_begin(fr_batch_writer *w, fr_codec codec) {
+void fr_batch_writer_begin(fr_batch_writer *w, fr_codec codec)
+{
     w->size = 0;
     w->baseTimestamp = 0;
     w->maxTimestamp = -1;
@@ -84,19 +89,22 @@ void fr_batch_writer_begin(fr_batch_writer *w, fr_codec codec) {
     w->size = FR_BATCH_HEADER;
 }
 
-static uint8_t *put_bytes(uint8_t *at, fr_span span, bool nullable) {
+static uint8_t *put_bytes(uint8_t *at, fr_span span, bool nullable)
+{
     if (nullable && !span.data) return fr_varint_put(at, -1);
     at = fr_varint_put(at, (int64_t)span.size);
     if (span.size) memcpy(at, span.data, span.size);
     return at + span.size;
 }
 
-static size_t bytes_size(fr_span span, bool nullable) {
+static size_t bytes_size(fr_span span, bool nullable)
+{
     return nullable && !span.data ? 1 : fr_varint_size((int64_t)span.size) + span.size;
 }
 
 void fr_batch_writer_add_at(fr_batch_writer *w, int32_t offset_delta, int64_t timestamp_ms, fr_span key, fr_span value,
-                            const fr_log_header *headers, uint32_t header_count) {
+                            const fr_log_header *headers, uint32_t header_count)
+{
     if (w->code) return;
     int32_t last = (int32_t)fr_load_be32(w->data + 23);
     if (offset_delta <= last || header_count > FR_LOG_HEADERS_MAX) {
@@ -110,8 +118,8 @@ void fr_batch_writer_add_at(fr_batch_writer *w, int32_t offset_delta, int64_t ti
     if (w->recordCount == 0) w->baseTimestamp = w->maxTimestamp = timestamp_ms;
     /* Deltas wrap, as Java's do; the reader's sum wraps back. */
     int64_t delta = (int64_t)((uint64_t)timestamp_ms - (uint64_t)w->baseTimestamp);
-    size_t body = 1 + fr_varint_size(delta) + fr_varint_size(offset_delta) + bytes_size(key, true) + bytes_size(value, true) +
-                  fr_varint_size((int64_t)header_count);
+    size_t body = 1 + fr_varint_size(delta) + fr_varint_size(offset_delta) + bytes_size(key, true) +
+                  bytes_size(value, true) + fr_varint_size((int64_t)header_count);
     for (uint32_t i = 0; i < header_count; i++) {
         if (headers[i].key.size > FR_BATCH_BYTES_MAX || headers[i].value.size > FR_BATCH_BYTES_MAX) {
             w->code = FR_ERR_TOO_LARGE;
@@ -138,8 +146,9 @@ void fr_batch_writer_add_at(fr_batch_writer *w, int32_t offset_delta, int64_t ti
     fr_store_be32(w->data + 23, (uint32_t)offset_delta);
 }
 
-void fr_batch_writer_add(fr_batch_writer *w, int64_t timestamp_ms, fr_span key, fr_span value, const fr_log_header *headers,
-                         uint32_t header_count) {
+void fr_batch_writer_add(fr_batch_writer *w, int64_t timestamp_ms, fr_span key, fr_span value,
+                         const fr_log_header *headers, uint32_t header_count)
+{
     if (w->code) return;
     int32_t last = (int32_t)fr_load_be32(w->data + 23);
     if (last == INT32_MAX) {
@@ -149,7 +158,9 @@ void fr_batch_writer_add(fr_batch_writer *w, int64_t timestamp_ms, fr_span key, 
     fr_batch_writer_add_at(w, last + 1, timestamp_ms, key, value, headers, header_count);
 }
 
-fr_code fr_batch_compress(const uint8_t *records, size_t size, size_t room, uint8_t **buffer_io, size_t *capacity_io, size_t *size_out) {
+fr_code fr_batch_compress(const uint8_t *records, size_t size, size_t room, uint8_t **buffer_io, size_t *capacity_io,
+                          size_t *size_out)
+{
     LZ4F_preferences_t preferences = {.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
     size_t bound = LZ4F_compressFrameBound(size, &preferences);
     *size_out = 0;
@@ -165,30 +176,39 @@ fr_code fr_batch_compress(const uint8_t *records, size_t size, size_t room, uint
     return FR_OK;
 }
 
-fr_code fr_batch_writer_end(fr_batch_writer *w, uint8_t **batch_out, size_t *size_out) {
+fr_code fr_batch_writer_end(fr_batch_writer *w, uint8_t **batch_out, size_t *size_out)
+{
     if (w->code) return w->code;
     if (w->recordCount == 0) return w->code = FR_ERR_INVALID;
     uint8_t *data = w->data;
     size_t size = w->size, packed = 0;
     int32_t last = (int32_t)fr_load_be32(w->data + 23);
     if (w->codec == FR_CODEC_LZ4) {
-        w->code = fr_batch_compress(data + FR_BATCH_HEADER, size - FR_BATCH_HEADER, FR_BATCH_HEADER, &w->scratch, &w->scratch_capacity, &packed);
+        w->code = fr_batch_compress(data + FR_BATCH_HEADER, size - FR_BATCH_HEADER, FR_BATCH_HEADER, &w->scratch,
+                                    &w->scratch_capacity, &packed);
         if (w->code) return w->code;
         if (packed) {
             data = w->scratch;
             size = FR_BATCH_HEADER + packed;
         }
     }
-    fr_batch_header header = {.magic = 2, .attributes = packed ? FR_CODEC_LZ4 : FR_CODEC_NONE, .lastOffsetDelta = last,
-                              .baseTimestamp = w->baseTimestamp, .maxTimestamp = w->maxTimestamp, .producerId = -1,
-                              .producerEpoch = -1, .baseSequence = -1, .recordCount = w->recordCount};
+    fr_batch_header header = {.magic = 2,
+                              .attributes = packed ? FR_CODEC_LZ4 : FR_CODEC_NONE,
+                              .lastOffsetDelta = last,
+                              .baseTimestamp = w->baseTimestamp,
+                              .maxTimestamp = w->maxTimestamp,
+                              .producerId = -1,
+                              .producerEpoch = -1,
+                              .baseSequence = -1,
+                              .recordCount = w->recordCount};
     fr_batch_header_put(data, size, &header);
     *batch_out = data;
     *size_out = size;
     return FR_OK;
 }
 
-void fr_batch_writer_free(fr_batch_writer *w) {
+void fr_batch_writer_free(fr_batch_writer *w)
+{
     fr_free(FR_MEM_LOG, w->data);
     fr_free(FR_MEM_LOG, w->scratch);
     *w = (fr_batch_writer){0};

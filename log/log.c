@@ -1,8 +1,9 @@
 /* log.c: the write path of one partition: append, roll, rounds.
  *
- * A round: sync_begin writes into a slot of the active segment how far the previous round reached; sync makes that slot and
- * all appended batches durable with one fdatasync. The slot of round r overwrites that of r - 2 only after r - 1 is on disk.
- * A roll syncs the old segment whole and seals it before the new one gets its name, so only the last segment is ever torn.
+ * A round: sync_begin writes into a slot of the active segment how far the previous round reached; sync makes that slot
+ * and all appended batches durable with one fdatasync. The slot of round r overwrites that of r - 2 only after r - 1 is
+ * on disk. A roll syncs the old segment whole and seals it before the new one gets its name, so only the last segment
+ * is ever torn.
  */
 #include "log/log_private.h"
 
@@ -13,7 +14,8 @@
 fr_code fr_log_check(const fr_log *log, fr_err *err)
 {
     if (atomic_load_explicit(&log->state, memory_order_acquire) == FR_OK) return FR_OK; /* pairs with fr_log_sticky */
-    return fr_fail(err, FR_ERR_READ_ONLY, NULL, "%s is read-only since a write or sync failed; reopen it after checking the disk", log->dir);
+    return fr_fail(err, FR_ERR_READ_ONLY, NULL,
+                   "%s is read-only since a write or sync failed; reopen it after checking the disk", log->dir);
 }
 
 fr_code fr_log_sticky(fr_log *log, fr_err *err, const char *what)
@@ -64,7 +66,8 @@ void fr_log_list_unref(fr_segment_list *list)
     fr_free(FR_MEM_LOG, list);
 }
 
-fr_segment_list *fr_log_list_splice(fr_log *log, fr_segment_list *prepared, uint32_t from, uint32_t removed, fr_segment *added)
+fr_segment_list *fr_log_list_splice(fr_log *log, fr_segment_list *prepared, uint32_t from, uint32_t removed,
+                                    fr_segment *added)
 {
     fr_segment_list *old = log->list;
     uint32_t count = 0;
@@ -150,8 +153,11 @@ static fr_code seal(fr_log *log, fr_err *err)
     log->slot_pending = false;
     uint64_t round = log->round;
     pthread_mutex_unlock(&log->lock);
-    fr_slot slot = {.round = round + 1, .durable_bytes = segment->bytes, .durable_offset = segment->end,
-                    .max_timestamp = segment->max_timestamp, .sealed = true};
+    fr_slot slot = {.round = round + 1,
+                    .durable_bytes = segment->bytes,
+                    .durable_offset = segment->end,
+                    .max_timestamp = segment->max_timestamp,
+                    .sealed = true};
     code = fr_segment_slot_write(io, segment->file, &slot, err);
     if (code) return write_failed(log, code, err, "writing a round slot");
     if (io->sync(io, segment->file, err) != FR_OK) return fr_log_sticky(log, err, "fdatasync");
@@ -215,7 +221,8 @@ static bool roll_due(const fr_log *log, size_t size, int32_t last_offset_delta)
     return log->options.segment_ms > 0 && log->io->now_ms(log->io) - log->first_append_ms >= log->options.segment_ms;
 }
 
-/* File space for `need` bytes in all: doubling steps of 64 KiB to 16 MiB, or just enough when the disk is nearly full. */
+/* File space for `need` bytes in all: doubling steps of 64 KiB to 16 MiB, or just enough when the disk is nearly full.
+ */
 static fr_code make_room(fr_log *log, uint64_t need, fr_err *err)
 {
     if (need <= log->allocated) return FR_OK;
@@ -247,11 +254,13 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     fr_batch_header header;
     size_t whole;
     FR_TRY(fr_batch_check(batch, size, &header, &whole, err));
-    if (whole != size) return fr_fail(err, FR_ERR_INVALID, "batchLength", "%zu bytes given, the batch has %zu", size, whole);
+    if (whole != size)
+        return fr_fail(err, FR_ERR_INVALID, "batchLength", "%zu bytes given, the batch has %zu", size, whole);
     if (header.recordCount < 1) return fr_fail(err, FR_ERR_INVALID, "recordCount", "an empty batch");
     if (roll_due(log, size, header.lastOffsetDelta)) FR_TRY(fr_log_roll(log, err));
     fr_segment *segment = log->active;
-    if (segment->end > INT64_MAX - 2 - header.lastOffsetDelta) return fr_fail(err, FR_ERR_TOO_LARGE, NULL, "offsets are used up");
+    if (segment->end > INT64_MAX - 2 - header.lastOffsetDelta)
+        return fr_fail(err, FR_ERR_TOO_LARGE, NULL, "offsets are used up");
     bool indexed = log->last_indexed == 0 || segment->bytes - log->last_indexed >= log->options.index_interval_bytes;
     fr_code code = FR_OK;
     if (indexed) {
@@ -273,8 +282,8 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     if (segment->end == segment->base) log->first_append_ms = log->io->now_ms(log->io);
     if (indexed) {
         pthread_mutex_lock(&log->lock);
-        segment->index.entries[segment->index.count++] =
-            (fr_sparse_entry){(uint32_t)(segment->end - segment->base), (uint32_t)segment->bytes, segment->max_timestamp};
+        segment->index.entries[segment->index.count++] = (fr_sparse_entry){
+            (uint32_t)(segment->end - segment->base), (uint32_t)segment->bytes, segment->max_timestamp};
         pthread_mutex_unlock(&log->lock);
         log->last_indexed = segment->bytes;
     }
@@ -297,7 +306,9 @@ fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err)
     *end_out = end;
     if (end == durable) return FR_OK;
     pthread_mutex_lock(&log->lock);
-    fr_slot slot = {.round = log->round + 1, .durable_bytes = log->durable_bytes, .durable_offset = FR_MAX(durable, segment->base),
+    fr_slot slot = {.round = log->round + 1,
+                    .durable_bytes = log->durable_bytes,
+                    .durable_offset = FR_MAX(durable, segment->base),
                     .max_timestamp = log->durable_max_timestamp};
     log->flight.segment = segment;
     log->flight.bytes = segment->bytes;
@@ -321,7 +332,8 @@ static fr_code sync_locked(fr_log *log, fr_offset end, fr_err *err)
     if (end <= fr_log_durable(log)) return FR_OK;
     if (end > log->flight.end) return fr_fail(err, FR_ERR_INVALID, NULL, "sync to %" PRId64 " without sync_begin", end);
     bool in_active = log->flight.segment == log->active; /* else a roll has synced it */
-    if (in_active && log->io->sync(log->io, log->active->file, err) != FR_OK) return fr_log_sticky(log, err, "fdatasync");
+    if (in_active && log->io->sync(log->io, log->active->file, err) != FR_OK)
+        return fr_log_sticky(log, err, "fdatasync");
     pthread_mutex_lock(&log->lock);
     if (in_active && !log->active->sealed) {
         log->durable_bytes = log->flight.bytes;
@@ -346,8 +358,11 @@ void fr_log_close(fr_log *log)
 {
     if (!log) return;
     if (log->active && !log->active->sealed && log->durable_bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
-        /* Without a sync: after a clean end no round is ambiguous. Same slot as the next round's, so a torn one harms nothing. */
-        fr_slot slot = {.round = log->round + 1, .durable_bytes = log->durable_bytes, .durable_offset = fr_log_durable(log),
+        /* Without a sync: after a clean end no round is ambiguous. Same slot as the next round's, so a torn one harms
+         * nothing. */
+        fr_slot slot = {.round = log->round + 1,
+                        .durable_bytes = log->durable_bytes,
+                        .durable_offset = fr_log_durable(log),
                         .max_timestamp = log->durable_max_timestamp};
         (void)!fr_segment_slot_write(log->io, log->active->file, &slot, NULL);
     }

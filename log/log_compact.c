@@ -1,10 +1,11 @@
 /* log_compact.c: keep the latest record of each key in closed segments.
  *
- * Offsets never move. A batch that keeps records keeps its base and last offset; a run of batches that keep none becomes one
- * empty batch over its offsets, so that batches tile a segment without holes and a wrong base offset is always seen.
- * The switch: X.clean is written and synced; rename to X.swap and a synced directory is the commit; the replaced segments
- * are removed, the directory synced, X.swap renamed to X.log. fr_log_open finishes it from any state between.
- * Tombstones: Kafka's delete horizon (KIP-534) in the batch: attributes bit 6, baseTimestamp = the time they may go.
+ * Offsets never move. A batch that keeps records keeps its base and last offset; a run of batches that keep none
+ * becomes one empty batch over its offsets, so that batches tile a segment without holes and a wrong base offset is
+ * always seen. The switch: X.clean is written and synced; rename to X.swap and a synced directory is the commit; the
+ * replaced segments are removed, the directory synced, X.swap renamed to X.log. fr_log_open finishes it from any state
+ * between. Tombstones: Kafka's delete horizon (KIP-534) in the batch: attributes bit 6, baseTimestamp = the time they
+ * may go.
  */
 #include "log/log_private.h"
 
@@ -39,7 +40,8 @@ static fr_code flush_out(compaction *c, fr_err *err)
 {
     fr_code code = FR_OK;
     if (c->out_size)
-        code = c->log->io->write(c->log->io, c->segment->file, c->segment->bytes - c->out_size, c->out, c->out_size, err);
+        code =
+            c->log->io->write(c->log->io, c->segment->file, c->segment->bytes - c->out_size, c->out, c->out_size, err);
     c->out_size = 0;
     return code;
 }
@@ -71,8 +73,14 @@ static fr_code fill_gap(compaction *c, fr_offset to, fr_err *err)
 {
     if (c->filled_to == to) return FR_OK;
     uint8_t empty[FR_BATCH_HEADER];
-    fr_batch_header header = {.baseOffset = c->filled_to, .magic = 2, .lastOffsetDelta = (int32_t)(to - c->filled_to - 1),
-                              .baseTimestamp = -1, .maxTimestamp = -1, .producerId = -1, .producerEpoch = -1, .baseSequence = -1};
+    fr_batch_header header = {.baseOffset = c->filled_to,
+                              .magic = 2,
+                              .lastOffsetDelta = (int32_t)(to - c->filled_to - 1),
+                              .baseTimestamp = -1,
+                              .maxTimestamp = -1,
+                              .producerId = -1,
+                              .producerEpoch = -1,
+                              .baseSequence = -1};
     fr_batch_header_put(empty, sizeof empty, &header);
     return put_batch(c, empty, sizeof empty, &header, err);
 }
@@ -110,7 +118,8 @@ static fr_code judge(compaction *c, const fr_batch_header *header, batch_verdict
         verdict->max_timestamp = FR_MAX(verdict->max_timestamp, record.timestamp_ms);
     }
     if (fr_batch_reader_code(c->reader))
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "batch at offset %" PRId64 ": record %u is malformed", header->baseOffset, verdict->count);
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "batch at offset %" PRId64 ": record %u is malformed",
+                       header->baseOffset, verdict->count);
     return FR_OK;
 }
 
@@ -126,14 +135,16 @@ static fr_code grow_batch(compaction *c, size_t more, fr_err *err)
 }
 
 /* The kept records behind a new header; everything but length and timestamp delta is copied as it was. */
-static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const fr_batch_header *old, const batch_verdict *verdict, fr_err *err)
+static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const fr_batch_header *old,
+                       const batch_verdict *verdict, fr_err *err)
 {
     fr_batch_header header = *old;
     header.recordCount = (int32_t)verdict->kept;
     if (!(old->attributes & 8)) header.maxTimestamp = verdict->max_timestamp; /* else it is every record's timestamp */
     bool fresh_horizon = verdict->tombstones > 0 && !(old->attributes & FR_BATCH_HORIZON);
     if (fresh_horizon) header.baseTimestamp = c->now_ms + c->log->options.delete_retention_ms;
-    header.attributes = (int16_t)(verdict->tombstones ? old->attributes | FR_BATCH_HORIZON : old->attributes & ~FR_BATCH_HORIZON);
+    header.attributes =
+        (int16_t)(verdict->tombstones ? old->attributes | FR_BATCH_HORIZON : old->attributes & ~FR_BATCH_HORIZON);
     FR_TRY(fr_batch_reader_open(batch, size, &c->reader, err));
     c->batch_size = 0;
     FR_TRY(grow_batch(c, FR_BATCH_HEADER, err));
@@ -155,8 +166,8 @@ static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const f
     uint8_t *data = c->batch;
     size_t packed = 0;
     if ((old->attributes & 7) == FR_CODEC_LZ4) {
-        fr_code code = fr_batch_compress(c->batch + FR_BATCH_HEADER, c->batch_size - FR_BATCH_HEADER, FR_BATCH_HEADER, &c->packed,
-                                         &c->packed_capacity, &packed);
+        fr_code code = fr_batch_compress(c->batch + FR_BATCH_HEADER, c->batch_size - FR_BATCH_HEADER, FR_BATCH_HEADER,
+                                         &c->packed, &c->packed_capacity, &packed);
         if (code) return fr_fail(err, code, NULL, "compacting");
         header.attributes = (int16_t)((header.attributes & ~7) | (packed ? FR_CODEC_LZ4 : FR_CODEC_NONE));
         if (packed) data = c->packed;
@@ -171,7 +182,8 @@ static fr_code copy_batch(compaction *c, const uint8_t *batch, size_t size, cons
 {
     c->counts.records_before += (uint64_t)header->recordCount;
     if (header->recordCount == 0) return FR_OK; /* becomes part of the next gap */
-    fr_code code = header->attributes & FR_BATCH_CONTROL ? FR_ERR_UNSUPPORTED : fr_batch_reader_open(batch, size, &c->reader, err);
+    fr_code code =
+        header->attributes & FR_BATCH_CONTROL ? FR_ERR_UNSUPPORTED : fr_batch_reader_open(batch, size, &c->reader, err);
     batch_verdict verdict = {.kept = (uint32_t)header->recordCount};
     bool as_is = code == FR_ERR_UNSUPPORTED; /* a marker, or a codec that is not decoded: kept whole */
     if (!as_is) {
@@ -235,8 +247,11 @@ static fr_code write_clean(compaction *c, fr_segment *const *group, uint32_t cou
     c->counts.bytes_after = segment->bytes;
     *needed_out = c->changed || count > 1;
     if (code || !*needed_out) return code;
-    fr_slot slot = {.round = 1, .durable_bytes = segment->bytes, .durable_offset = segment->end,
-                    .max_timestamp = segment->max_timestamp, .sealed = true};
+    fr_slot slot = {.round = 1,
+                    .durable_bytes = segment->bytes,
+                    .durable_offset = segment->end,
+                    .max_timestamp = segment->max_timestamp,
+                    .sealed = true};
     FR_TRY(fr_segment_header_write(io, segment->file, segment, &slot, err));
     slot.round = 2;
     FR_TRY(fr_segment_slot_write(io, segment->file, &slot, err));
@@ -294,7 +309,8 @@ static fr_code switch_group(compaction *c, fr_segment *const *group, uint32_t co
     bool whole = at + count <= log->list->count;
     for (uint32_t i = 0; whole && i < count; i++) whole = log->list->items[at + i] == group[i];
     pthread_mutex_unlock(&log->lock);
-    fr_code code = whole ? FR_OK : fr_fail(err, FR_ERR_BUSY, NULL, "retention removed a segment that was being compacted");
+    fr_code code =
+        whole ? FR_OK : fr_fail(err, FR_ERR_BUSY, NULL, "retention removed a segment that was being compacted");
     char clean[FR_LOG_PATH_BYTES], swap[FR_LOG_PATH_BYTES];
     fr_segment_path(clean, log->dir, c->segment->base, FR_SUFFIX_CLEAN);
     fr_segment_path(swap, log->dir, c->segment->base, FR_SUFFIX_SWAP);
@@ -359,14 +375,16 @@ static uint32_t group_size(const fr_log *log, const fr_segment_list *list, uint3
         const fr_segment *segment = list->items[i];
         uint64_t more = segment->bytes - (count ? FR_SEGMENT_HEADER : 0);
         if (segment->end > clean_until) break;
-        if (count && (bytes + more > log->options.segment_bytes || segment->end - list->items[first]->base > INT32_MAX)) break;
+        if (count && (bytes + more > log->options.segment_bytes || segment->end - list->items[first]->base > INT32_MAX))
+            break;
         bytes += more;
         count++;
     }
     return count;
 }
 
-fr_code fr_log_compact(fr_log *log, fr_offset clean_until, int64_t now_ms, fr_log_keep keep, void *user, fr_log_compacted *out, fr_err *err)
+fr_code fr_log_compact(fr_log *log, fr_offset clean_until, int64_t now_ms, fr_log_keep keep, void *user,
+                       fr_log_compacted *out, fr_err *err)
 {
     if (out) *out = (fr_log_compacted){0};
     FR_TRY(fr_log_check(log, err));

@@ -1,8 +1,8 @@
 /* log_open.c: open, recover and remove a partition's files.
  *
  * Every step may be cut by a power failure and is then simply taken again. Order: leftovers of unfinished work go, a
- * compaction's switch is finished, the segments must tile the offsets without a hole, and the last one's torn round is cut.
- * Damage below the durable mark is never cut: it fails the open with file, byte and offset.
+ * compaction's switch is finished, the segments must tile the offsets without a hole, and the last one's torn round is
+ * cut. Damage below the durable mark is never cut: it fails the open with file, byte and offset.
  */
 #include "log/log_private.h"
 
@@ -15,7 +15,7 @@ typedef struct name_list {
     struct {
         fr_offset base;
         fr_suffix suffix;
-    } *items;
+    } * items;
     uint32_t count, capacity;
     fr_code code;
 } name_list;
@@ -47,7 +47,8 @@ static int by_base(const void *a, const void *b)
 }
 
 /* Base offsets of the files with one suffix, ascending. */
-fr_code fr_log_scan_dir(fr_io *io, const char *dir, fr_suffix suffix, fr_offset **bases_out, uint32_t *count_out, fr_err *err)
+fr_code fr_log_scan_dir(fr_io *io, const char *dir, fr_suffix suffix, fr_offset **bases_out, uint32_t *count_out,
+                        fr_err *err)
 {
     name_list names = {0};
     *bases_out = NULL;
@@ -99,8 +100,10 @@ static fr_code remove_all(fr_io *io, const char *dir, fr_suffix suffix, fr_err *
     return code;
 }
 
-/* A .swap is a compacted segment that was whole on disk before it got this name: it replaces every segment in its range. */
-static fr_code finish_switch(fr_io *io, const char *dir, fr_offset base, const fr_offset *logs, uint32_t count, fr_err *err)
+/* A .swap is a compacted segment that was whole on disk before it got this name: it replaces every segment in its
+ * range. */
+static fr_code finish_switch(fr_io *io, const char *dir, fr_offset base, const fr_offset *logs, uint32_t count,
+                             fr_err *err)
 {
     char swap[FR_LOG_PATH_BYTES], path[FR_LOG_PATH_BYTES];
     fr_segment_path(swap, dir, base, FR_SUFFIX_SWAP);
@@ -159,10 +162,12 @@ static fr_code index_below_mark(fr_log *log, fr_segment *segment, const char *pa
     FR_TRY(fr_sparse_load(log->io, log->dir, segment, &segment->index, &complete));
     log->index_flushed = segment->index.count / FR_INDEX_ENTRIES * FR_INDEX_ENTRIES;
     for (int attempt = 0;; attempt++) {
-        fr_code code = fr_sparse_extend(log->io, segment->file, path, segment, slot->durable_bytes, log->options.index_interval_bytes,
-                                       &segment->index, &segment->end, &segment->max_timestamp, err);
+        fr_code code = fr_sparse_extend(log->io, segment->file, path, segment, slot->durable_bytes,
+                                        log->options.index_interval_bytes, &segment->index, &segment->end,
+                                        &segment->max_timestamp, err);
         if (!code && segment->end != slot->durable_offset)
-            code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte %" PRIu64 ": batches end at offset %" PRId64 ", the round slot says %" PRId64,
+            code = fr_fail(err, FR_ERR_CORRUPT, NULL,
+                           "%s: byte %" PRIu64 ": batches end at offset %" PRId64 ", the round slot says %" PRId64,
                            path, slot->durable_bytes, segment->end, slot->durable_offset);
         if (code != FR_ERR_CORRUPT || attempt > 0) return code;
         segment->index.count = 0;
@@ -189,8 +194,8 @@ static fr_code scan_above_mark(fr_log *log, fr_segment *segment, const char *pat
         if (last_indexed == 0 || position - last_indexed >= log->options.index_interval_bytes) {
             code = fr_sparse_reserve(&segment->index, 1);
             if (code) break;
-            segment->index.entries[segment->index.count++] =
-                (fr_sparse_entry){(uint32_t)(header.baseOffset - segment->base), (uint32_t)position, segment->max_timestamp};
+            segment->index.entries[segment->index.count++] = (fr_sparse_entry){
+                (uint32_t)(header.baseOffset - segment->base), (uint32_t)position, segment->max_timestamp};
             last_indexed = position;
         }
         segment->max_timestamp = FR_MAX(segment->max_timestamp, header.maxTimestamp);
@@ -222,8 +227,30 @@ static fr_code all_zero(fr_io *io, fr_file *file, uint64_t at, uint64_t end, boo
     return code;
 }
 
+/* Write the bytes again that stand there already. After a failed sync the kernel may hold pages that look written and
+ * are clean: a process that starts again would read them, build on them, and lose them at the next power cut. Written
+ * again they are dirty. */
+static fr_code write_again(fr_io *io, fr_file *file, uint64_t at, uint64_t end, fr_err *err)
+{
+    enum { CHUNK = 1 << 20 };
+    if (at == end) return FR_OK;
+    uint8_t *bytes = fr_alloc(FR_MEM_LOG, CHUNK);
+    if (!bytes) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "rewriting a tail");
+    fr_code code = FR_OK;
+    while (!code && at < end) {
+        size_t got = 0;
+        code = io->read(io, file, at, bytes, (size_t)FR_MIN(end - at, (uint64_t)CHUNK), &got, err);
+        if (!code && got == 0) code = fr_fail(err, FR_ERR_IO, NULL, "a tail became shorter while it was read");
+        if (!code) code = io->write(io, file, at, bytes, got, err);
+        at += got;
+    }
+    fr_free(FR_MEM_LOG, bytes);
+    return code;
+}
+
 /* The last segment, not sealed: everything up to the first bad batch lives, what is behind it is wiped. */
-static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, const fr_slot *slot, uint64_t file_bytes, fr_err *err)
+static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, const fr_slot *slot,
+                            uint64_t file_bytes, fr_err *err)
 {
     fr_io *io = log->io;
     FR_TRY(index_below_mark(log, segment, path, slot, err));
@@ -233,13 +260,16 @@ static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, 
     bool zero = true, above = end_bytes > slot->durable_bytes;
     FR_TRY(all_zero(io, segment->file, end_bytes, file_bytes, &zero, err));
     if (!zero) {
-        /* Whole batches of the torn round may stand behind the hole: they must be gone for good before a new batch of the
-         * same size fills it. */
-        fr_note(FR_NOTE_WARN, "event=torn_round_cut file=%s byte=%" PRIu64 " offset=%" PRId64, path, end_bytes, segment->end);
+        /* Whole batches of the torn round may stand behind the hole: they must be gone for good before a new batch of
+         * the same size fills it. */
+        fr_note(FR_NOTE_WARN, "event=torn_round_cut file=%s byte=%" PRIu64 " offset=%" PRId64, path, end_bytes,
+                segment->end);
         FR_TRY(io->truncate(io, segment->file, end_bytes, err));
         file_bytes = end_bytes;
     }
-    if (!zero || above) FR_TRY(io->sync(io, segment->file, err)); /* after kill -9 the tail may be in the page cache only */
+    if (above) FR_TRY(write_again(io, segment->file, slot->durable_bytes, end_bytes, err));
+    if (!zero || above)
+        FR_TRY(io->sync(io, segment->file, err)); /* after kill -9 the tail may be in the page cache only */
     segment->bytes = end_bytes;
     segment->index_loaded = true;
     log->active = segment;
@@ -250,7 +280,10 @@ static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, 
     log->durable_max_timestamp = segment->max_timestamp;
     log->first_append_ms = segment->created_ms;
     if (above) { /* unsynced: the next round writes the same slot again */
-        fr_slot mark = {.round = slot->round + 1, .durable_bytes = end_bytes, .durable_offset = segment->end, .max_timestamp = segment->max_timestamp};
+        fr_slot mark = {.round = slot->round + 1,
+                        .durable_bytes = end_bytes,
+                        .durable_offset = segment->end,
+                        .max_timestamp = segment->max_timestamp};
         FR_TRY(fr_segment_slot_write(io, segment->file, &mark, err));
         log->marked_bytes = end_bytes;
         log->slot_pending = true;
@@ -273,8 +306,9 @@ static fr_code open_segment(fr_log *log, fr_offset base, bool last, fr_segment *
     if (!code) code = fr_segment_header_read(io, segment->file, path, base, segment, &slot, err);
     if (!code) code = io->size(io, segment->file, &file_bytes, err);
     if (!code && file_bytes < slot.durable_bytes)
-        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: cut at byte %" PRIu64 ", %" PRIu64 " bytes were durable (offsets below %" PRId64 ")",
-                       path, file_bytes, slot.durable_bytes, slot.durable_offset);
+        code = fr_fail(err, FR_ERR_CORRUPT, NULL,
+                       "%s: cut at byte %" PRIu64 ", %" PRIu64 " bytes were durable (offsets below %" PRId64 ")", path,
+                       file_bytes, slot.durable_bytes, slot.durable_offset);
     if (!code && !slot.sealed && !last)
         code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 512: a segment that is not the last is not sealed", path);
     if (!code && slot.sealed) {
@@ -304,8 +338,8 @@ static fr_code open_segments(fr_log *log, const fr_offset *bases, uint32_t count
     fr_offset expected = count ? bases[0] : 0;
     for (uint32_t i = 0; i < count; i++) {
         if (bases[i] != expected)
-            return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: offsets %" PRId64 "..%" PRId64 " are missing or there twice", log->dir,
-                           FR_MIN(expected, bases[i]), FR_MAX(expected, bases[i]) - 1);
+            return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: offsets %" PRId64 "..%" PRId64 " are missing or there twice",
+                           log->dir, FR_MIN(expected, bases[i]), FR_MAX(expected, bases[i]) - 1);
         fr_segment *segment = NULL;
         FR_TRY(open_segment(log, bases[i], i + 1 == count, &segment, err));
         log->list->items[log->list->count++] = segment;
@@ -333,7 +367,8 @@ static fr_code open_segments(fr_log *log, const fr_offset *bases, uint32_t count
 static void fill_options(fr_log_options *o)
 {
     if (o->segment_bytes == 0) o->segment_bytes = 1u << 30;
-    o->segment_bytes = FR_MIN(FR_MAX(o->segment_bytes, (uint64_t)2 * FR_SEGMENT_HEADER), (uint64_t)FR_SEGMENT_BYTES_MAX);
+    o->segment_bytes =
+        FR_MIN(FR_MAX(o->segment_bytes, (uint64_t)2 * FR_SEGMENT_HEADER), (uint64_t)FR_SEGMENT_BYTES_MAX);
     if (o->segment_ms == 0) o->segment_ms = 7 * 24 * 3600 * 1000LL;
     if (o->retention_ms == 0) o->retention_ms = 7 * 24 * 3600 * 1000LL;
     if (o->delete_retention_ms == 0) o->delete_retention_ms = 24 * 3600 * 1000LL;
@@ -345,7 +380,8 @@ static void fill_options(fr_log_options *o)
 fr_code fr_log_open(fr_io *io, const char *dir, const fr_log_options *options, fr_log **log_out, fr_err *err)
 {
     *log_out = NULL;
-    if (strlen(dir) > FR_LOG_DIR_BYTES_MAX) return fr_fail(err, FR_ERR_INVALID, "dir", "the path is longer than %u bytes", FR_LOG_DIR_BYTES_MAX);
+    if (strlen(dir) > FR_LOG_DIR_BYTES_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "dir", "the path is longer than %u bytes", FR_LOG_DIR_BYTES_MAX);
     fr_log *log = fr_zalloc(FR_MEM_LOG, sizeof *log);
     if (!log) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "opening %s", dir);
     log->io = io;

@@ -1,7 +1,8 @@
 /* log_read.c: reading by offset and by time, on any thread, beside append, roll, retention and a compaction's switch.
  *
- * A reader holds the list of segments as it was; a segment's file stays readable while it is held open, whatever happens to
- * its name. Only when a file must be opened by name can the list turn out to be old (NOT_FOUND): the newest one is taken then.
+ * A reader holds the list of segments as it was; a segment's file stays readable while it is held open, whatever
+ * happens to its name. Only when a file must be opened by name can the list turn out to be old (NOT_FOUND): the newest
+ * one is taken then.
  */
 #include "log/log_private.h"
 
@@ -31,7 +32,8 @@ static fr_file *evict(fr_log *log, fr_segment_index *index_out)
     return file;
 }
 
-static fr_code open_closed(fr_log *log, const fr_segment *segment, fr_file **file_out, fr_segment_index *index_out, fr_err *err)
+static fr_code open_closed(fr_log *log, const fr_segment *segment, fr_file **file_out, fr_segment_index *index_out,
+                           fr_err *err)
 {
     fr_io *io = log->io;
     char path[FR_LOG_PATH_BYTES];
@@ -40,7 +42,8 @@ static fr_code open_closed(fr_log *log, const fr_segment *segment, fr_file **fil
     fr_slot slot;
     FR_TRY(io->open(io, path, FR_OPEN_READ, file_out, err));
     fr_code code = fr_segment_header_read(io, *file_out, path, segment->base, &found, &slot, err);
-    if (!code && found.generation != segment->generation) code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s was replaced", path);
+    if (!code && found.generation != segment->generation)
+        code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s was replaced", path);
     if (!code) code = fr_sparse_get(log, segment, *file_out, index_out, err);
     if (code) {
         io->close(io, *file_out);
@@ -91,8 +94,8 @@ void fr_log_segment_release(fr_log *log, fr_segment *segment)
 }
 
 /* Where to start walking, and the bound: nothing at or above it may be looked at. */
-static void start_point(fr_log *log, fr_segment *segment, bool by_time, int64_t target, uint64_t *position_out, fr_offset *base_out,
-                        uint64_t *bound_out)
+static void start_point(fr_log *log, fr_segment *segment, bool by_time, int64_t target, uint64_t *position_out,
+                        fr_offset *base_out, uint64_t *bound_out)
 {
     pthread_mutex_lock(&log->lock);
     const fr_segment_index *index = &segment->index;
@@ -101,7 +104,8 @@ static void start_point(fr_log *log, fr_segment *segment, bool by_time, int64_t 
     *base_out = segment->base;
     if (index->count) {
         uint32_t delta = (uint32_t)FR_MIN(FR_MAX(target - segment->base, (int64_t)0), (int64_t)UINT32_MAX);
-        fr_sparse_entry entry = index->entries[by_time ? fr_sparse_by_timestamp(index, target) : fr_sparse_by_offset(index, delta)];
+        fr_sparse_entry entry =
+            index->entries[by_time ? fr_sparse_by_timestamp(index, target) : fr_sparse_by_offset(index, delta)];
         if (entry.position < *bound_out) {
             *position_out = entry.position;
             *base_out = segment->base + entry.offset_delta;
@@ -112,7 +116,8 @@ static void start_point(fr_log *log, fr_segment *segment, bool by_time, int64_t 
 
 /* ---- by offset ---- */
 
-static fr_code read_segment(fr_log *log, fr_segment *segment, fr_offset from, fr_offset limit, uint32_t bytes_max, fr_view *view, fr_err *err)
+static fr_code read_segment(fr_log *log, fr_segment *segment, fr_offset from, fr_offset limit, uint32_t bytes_max,
+                            fr_view *view, fr_err *err)
 {
     fr_file *file;
     FR_TRY(fr_log_segment_acquire(log, segment, &file, err));
@@ -129,7 +134,8 @@ static fr_code read_segment(fr_log *log, fr_segment *segment, fr_offset from, fr
     fr_batch_header header;
     fr_code code = FR_OK;
     while (!code && cursor.expected < limit) {
-        if (first && (!fr_cursor_buffered(&cursor, &size) || total + size > bytes_max)) break; /* no refill: first must stay */
+        if (first && (!fr_cursor_buffered(&cursor, &size) || total + size > bytes_max))
+            break; /* no refill: first must stay */
         fr_offset last_good = cursor.expected;
         code = fr_cursor_next(&cursor, &batch, &size, &header, err);
         if (code && first) { /* what was read is good; the next read says what is wrong */
@@ -161,7 +167,8 @@ static fr_code read_segment(fr_log *log, fr_segment *segment, fr_offset from, fr
     return code;
 }
 
-fr_code fr_log_read(const fr_log *log_const, fr_offset from, fr_offset limit, uint32_t bytes_max, fr_view *view, fr_err *err)
+fr_code fr_log_read(const fr_log *log_const, fr_offset from, fr_offset limit, uint32_t bytes_max, fr_view *view,
+                    fr_err *err)
 {
     fr_log *log = (fr_log *)log_const;
     for (int attempt = 0;; attempt++) {
@@ -172,7 +179,8 @@ fr_code fr_log_read(const fr_log *log_const, fr_offset from, fr_offset limit, ui
         fr_offset start = list->items[0]->base;
         if (from < start || from > fr_log_end(log)) {
             fr_log_list_unref(list);
-            return fr_fail(err, FR_ERR_INVALID, "offset", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64, from, start, fr_log_end(log));
+            return fr_fail(err, FR_ERR_INVALID, "offset", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64,
+                           from, start, fr_log_end(log));
         }
         fr_code code = FR_OK;
         if (from < end) {
@@ -198,7 +206,8 @@ void fr_view_release(fr_view *view)
 /* ---- by time ---- */
 
 /* The first record of the batch at or after timestamp_ms; the batch's base when it cannot be unpacked. */
-static fr_code seek_batch(const uint8_t *batch, size_t size, int64_t timestamp_ms, fr_batch_reader **reader_io, fr_offset *offset_io, fr_err *err)
+static fr_code seek_batch(const uint8_t *batch, size_t size, int64_t timestamp_ms, fr_batch_reader **reader_io,
+                          fr_offset *offset_io, fr_err *err)
 {
     fr_code code = fr_batch_reader_open(batch, size, reader_io, err);
     if (code == FR_ERR_UNSUPPORTED) return FR_OK;
@@ -209,10 +218,13 @@ static fr_code seek_batch(const uint8_t *batch, size_t size, int64_t timestamp_m
         *offset_io = record.offset;
         return FR_OK;
     }
-    return fr_batch_reader_code(*reader_io) ? fr_fail(err, FR_ERR_CORRUPT, NULL, "offset %" PRId64 ": malformed records", *offset_io) : FR_OK;
+    return fr_batch_reader_code(*reader_io)
+               ? fr_fail(err, FR_ERR_CORRUPT, NULL, "offset %" PRId64 ": malformed records", *offset_io)
+               : FR_OK;
 }
 
-static fr_code seek_segment(fr_log *log, fr_segment *segment, int64_t timestamp_ms, fr_offset durable, bool *found_out, fr_offset *offset_out, fr_err *err)
+static fr_code seek_segment(fr_log *log, fr_segment *segment, int64_t timestamp_ms, fr_offset durable, bool *found_out,
+                            fr_offset *offset_out, fr_err *err)
 {
     fr_file *file;
     FR_TRY(fr_log_segment_acquire(log, segment, &file, err));

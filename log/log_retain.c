@@ -1,7 +1,7 @@
 /* log_retain.c: segments that go: retention at the front, fr_log_cut at the end.
  *
- * Files are removed one by one, each removal synced before the next, so that a power cut never leaves a hole: the front is
- * removed oldest first, the end newest first.
+ * Files are removed one by one, each removal synced before the next, so that a power cut never leaves a hole: the front
+ * is removed oldest first, the end newest first.
  */
 #include "log/log_private.h"
 
@@ -110,8 +110,8 @@ static fr_code walk_to(fr_log *log, fr_file *file, fr_offset from, cut_point *po
         point->max_timestamp = FR_MAX(point->max_timestamp, header.maxTimestamp);
     }
     if (!code && cursor.expected != from)
-        code = fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is inside the batch that ends at %" PRId64, from,
-                       cursor.expected - 1);
+        code = fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is inside the batch that ends at %" PRId64,
+                       from, cursor.expected - 1);
     point->position = cursor.position;
     fr_cursor_close(&cursor);
     return code;
@@ -123,7 +123,8 @@ static fr_code find_cut(fr_log *log, fr_offset from, cut_point *point, fr_err *e
     fr_segment_list *list = fr_log_list_ref(log);
     uint32_t i = list->count - 1;
     while (i > 0 && list->items[i]->base > from) i--;
-    *point = (cut_point){.segment = list->items[i], .number = i, .position = FR_SEGMENT_HEADER, .max_timestamp = INT64_MIN};
+    *point =
+        (cut_point){.segment = list->items[i], .number = i, .position = FR_SEGMENT_HEADER, .max_timestamp = INT64_MIN};
     fr_segment_ref(point->segment);
     fr_log_list_unref(list);
     fr_file *file;
@@ -154,9 +155,10 @@ static fr_code drop_behind(fr_log *log, uint32_t number, fr_err *err)
     }
 }
 
-/* The last segment's file ends at point->position and takes appends again. First the slot, then the size: the other order
- * would look like a segment cut below its durable mark. */
-static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh, bool *begun_out, fr_err *err)
+/* The last segment's file ends at point->position and takes appends again. First the slot, then the size: the other
+ * order would look like a segment cut below its durable mark. */
+static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh, bool *begun_out,
+                       fr_err *err)
 {
     fr_io *io = log->io;
     char path[FR_LOG_PATH_BYTES];
@@ -169,7 +171,10 @@ static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_s
     log->round = slot.round;
     log->slot_pending = false;
     pthread_mutex_unlock(&log->lock);
-    slot = (fr_slot){.round = slot.round + 1, .durable_bytes = point->position, .durable_offset = from, .max_timestamp = point->max_timestamp};
+    slot = (fr_slot){.round = slot.round + 1,
+                     .durable_bytes = point->position,
+                     .durable_offset = from,
+                     .max_timestamp = point->max_timestamp};
     FR_TRY(fr_segment_slot_write(io, fresh->file, &slot, err));
     *begun_out = true;
     FR_TRY(io->sync(io, fresh->file, err));
@@ -183,13 +188,15 @@ static fr_code shorten(fr_log *log, fr_offset from, const cut_point *point, fr_s
     return FR_OK;
 }
 
-static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh, fr_segment_list *prepared)
+static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_segment *fresh,
+                        fr_segment_list *prepared)
 {
     fresh->end = from;
     fresh->bytes = point->position;
     fresh->max_timestamp = point->max_timestamp;
     fresh->index_loaded = true;
-    while (fresh->index.count && fresh->index.entries[fresh->index.count - 1].position >= point->position) fresh->index.count--;
+    while (fresh->index.count && fresh->index.entries[fresh->index.count - 1].position >= point->position)
+        fresh->index.count--;
     pthread_mutex_lock(&log->lock);
     atomic_fetch_sub_explicit(&log->bytes, point->segment->bytes - point->position, memory_order_relaxed);
     fr_segment_list *old = fr_log_list_splice(log, prepared, point->number, 1, fresh);
@@ -210,7 +217,8 @@ static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_
     log->first_append_ms = fresh->created_ms;
 }
 
-/* Once files changed, a failure is final until the log is opened again; before, a full disk or memory leaves it as it was. */
+/* Once files changed, a failure is final until the log is opened again; before, a full disk or memory leaves it as it
+ * was. */
 static fr_code cut_at(fr_log *log, fr_offset from, const cut_point *point, fr_err *err)
 {
     fr_segment *fresh = fr_segment_create(log->io, point->segment->base);
@@ -241,7 +249,8 @@ fr_code fr_log_cut(fr_log *log, fr_offset from, fr_err *err)
     FR_TRY(fr_log_check(log, err));
     if (from == fr_log_end(log)) return FR_OK;
     if (from < fr_log_start(log) || from > fr_log_end(log))
-        return fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64, from, fr_log_start(log), fr_log_end(log));
+        return fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64, from,
+                       fr_log_start(log), fr_log_end(log));
     cut_point point = {0};
     fr_code code = find_cut(log, from, &point, err); /* before files_lock, which a rebuilt index takes */
     if (!code) {
@@ -250,7 +259,8 @@ fr_code fr_log_cut(fr_log *log, fr_offset from, fr_err *err)
         uint32_t count = fr_log_segment_count(log);
         point.number = 0;
         while (point.number < count && log->list->items[point.number] != point.segment) point.number++;
-        if (point.number == count) code = fr_fail(err, FR_ERR_BUSY, NULL, "compaction replaced the segment of offset %" PRId64, from);
+        if (point.number == count)
+            code = fr_fail(err, FR_ERR_BUSY, NULL, "compaction replaced the segment of offset %" PRId64, from);
         else code = cut_at(log, from, &point, err);
         pthread_mutex_unlock(&log->sync_lock);
         pthread_mutex_unlock(&log->files_lock);

@@ -49,7 +49,8 @@ static fr_code walk(verifier *v, fr_file *file, const char *path, uint64_t bound
             break;
         }
         if (records && records != FR_ERR_UNSUPPORTED)
-            say(v, true, "%s: byte %" PRIu64 ", offset %" PRId64 ": %s", path, t->position, header.baseOffset, why.text);
+            say(v, true, "%s: byte %" PRIu64 ", offset %" PRId64 ": %s", path, t->position, header.baseOffset,
+                why.text);
         t->batches++;
         t->records += (uint64_t)header.recordCount;
         t->position = cursor.position;
@@ -88,21 +89,23 @@ static fr_code verify_open_segment(verifier *v, fr_file *file, const char *path,
     segment.sealed = slot.sealed;
     tally t = {.position = FR_SEGMENT_HEADER, .end = base};
     if (file_bytes < slot.durable_bytes)
-        say(v, true, "%s: cut at byte %" PRIu64 ", %" PRIu64 " bytes were durable", path, file_bytes, slot.durable_bytes);
+        say(v, true, "%s: cut at byte %" PRIu64 ", %" PRIu64 " bytes were durable", path, file_bytes,
+            slot.durable_bytes);
     if (!slot.sealed && !last) say(v, true, "%s: byte 512: a segment that is not the last is not sealed", path);
     code = walk(v, file, path, FR_MIN(slot.durable_bytes, file_bytes), &t, &why);
     if (code == FR_ERR_CORRUPT) say(v, true, "%s", why.text);
     else if (code) return fr_fail(err, code, NULL, "%s", why.text);
     else if (t.end != slot.durable_offset && file_bytes >= slot.durable_bytes)
-        say(v, true, "%s: byte %" PRIu64 ": batches end at offset %" PRId64 ", the round slot says %" PRId64, path, t.position, t.end, slot.durable_offset);
+        say(v, true, "%s: byte %" PRIu64 ": batches end at offset %" PRId64 ", the round slot says %" PRId64, path,
+            t.position, t.end, slot.durable_offset);
     if (!code && !slot.sealed && file_bytes > slot.durable_bytes) {
         code = walk(v, file, path, file_bytes, &t, &why);
         if (code && code != FR_ERR_CORRUPT) return fr_fail(err, code, NULL, "%s", why.text);
         v->expected = t.end;
     }
     FR_TRY(verify_index(v, &segment, slot.durable_bytes));
-    say(v, false, "%s: %" PRIu64 " batches, %" PRIu64 " records, offsets %" PRId64 "..%" PRId64 ", %" PRIu64 " bytes%s", path, t.batches,
-        t.records, base, t.end - 1, t.position, slot.sealed ? "" : ", open");
+    say(v, false, "%s: %" PRIu64 " batches, %" PRIu64 " records, offsets %" PRId64 "..%" PRId64 ", %" PRIu64 " bytes%s",
+        path, t.batches, t.records, base, t.end - 1, t.position, slot.sealed ? "" : ", open");
     return FR_OK;
 }
 
@@ -111,7 +114,8 @@ static fr_code verify_segment(verifier *v, fr_offset base, bool last, fr_err *er
     char path[FR_LOG_PATH_BYTES];
     fr_segment_path(path, v->dir, base, FR_SUFFIX_LOG);
     if (v->expected >= 0 && base != v->expected)
-        say(v, true, "%s: offsets %" PRId64 "..%" PRId64 " are missing or there twice", v->dir, FR_MIN(base, v->expected), FR_MAX(base, v->expected) - 1);
+        say(v, true, "%s: offsets %" PRId64 "..%" PRId64 " are missing or there twice", v->dir,
+            FR_MIN(base, v->expected), FR_MAX(base, v->expected) - 1);
     fr_file *file;
     FR_TRY(v->io->open(v->io, path, FR_OPEN_READ, &file, err));
     fr_code code = verify_open_segment(v, file, path, base, last, err);
@@ -119,15 +123,18 @@ static fr_code verify_segment(verifier *v, fr_offset base, bool last, fr_err *er
     return code;
 }
 
-fr_code fr_log_verify(fr_io *io, const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err)
+fr_code fr_log_verify(fr_io *io, const char *dir, void (*report)(void *user, bool bad, const char *line), void *user,
+                      fr_err *err)
 {
-    if (strlen(dir) > FR_LOG_DIR_BYTES_MAX) return fr_fail(err, FR_ERR_INVALID, "dir", "the path is longer than %u bytes", FR_LOG_DIR_BYTES_MAX);
+    if (strlen(dir) > FR_LOG_DIR_BYTES_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "dir", "the path is longer than %u bytes", FR_LOG_DIR_BYTES_MAX);
     verifier v = {.io = io, .dir = dir, .report = report, .user = user, .expected = -1};
     fr_offset *bases, *swaps;
     uint32_t count, swap_count;
     FR_TRY(fr_log_scan_dir(io, dir, FR_SUFFIX_LOG, &bases, &count, err));
     fr_code code = fr_log_scan_dir(io, dir, FR_SUFFIX_SWAP, &swaps, &swap_count, err);
-    if (!code && swap_count) say(&v, false, "%s: a compaction's switch is unfinished; opening the log finishes it", dir);
+    if (!code && swap_count)
+        say(&v, false, "%s: a compaction's switch is unfinished; opening the log finishes it", dir);
     fr_free(FR_MEM_LOG, swaps);
     for (uint32_t i = 0; !code && i < count; i++) {
         if (swap_count) v.expected = -1;

@@ -1,7 +1,7 @@
 /* segment.c: one segment file: identity, round slots, and the walk over its batches.
  *
- * The two slots lie in sectors of their own, and a slot is written again only after the other one is known to be on disk:
- * one torn write never takes both. Byte tables: log/README.md.
+ * The two slots lie in sectors of their own, and a slot is written again only after the other one is known to be on
+ * disk: one torn write never takes both. Byte tables: log/README.md.
  */
 #include "log/log_private.h"
 #include "simd/simd.h"
@@ -87,13 +87,16 @@ fr_code fr_segment_header_read(fr_io *io, fr_file *file, const char *path, fr_of
     uint8_t page[FR_SEGMENT_SECTOR * 3];
     size_t got;
     FR_TRY(io->read(io, file, 0, page, sizeof page, &got, err));
-    if (got < sizeof page) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: cut inside its header at byte %zu", path, got);
-    if (memcmp(page, magic, sizeof magic) != 0) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 0: not a segment file", path);
+    if (got < sizeof page)
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: cut inside its header at byte %zu", path, got);
+    if (memcmp(page, magic, sizeof magic) != 0)
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 0: not a segment file", path);
     if (fr_load_le32(page + 508) != fr_simd_crc32c(0, page, 508))
         return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 0: header checksum is wrong", path);
     uint32_t version = fr_load_le32(page + 8);
     if (version > FR_SEGMENT_VERSION)
-        return fr_fail(err, FR_ERR_VERSION, NULL, "%s: segment format %u, this build reads up to %u", path, version, FR_SEGMENT_VERSION);
+        return fr_fail(err, FR_ERR_VERSION, NULL, "%s: segment format %u, this build reads up to %u", path, version,
+                       FR_SEGMENT_VERSION);
     segment->base = (fr_offset)fr_load_le64(page + 16);
     segment->created_ms = (int64_t)fr_load_le64(page + 24);
     segment->generation = fr_load_le64(page + 32);
@@ -104,7 +107,8 @@ fr_code fr_segment_header_read(fr_io *io, fr_file *file, const char *path, fr_of
         return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 512: both round slots are damaged", path);
     *slot_out = slots[1].valid && (!slots[0].valid || slots[1].round > slots[0].round) ? slots[1] : slots[0];
     if (slot_out->durable_offset < segment->base)
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 512: round slot names offset %" PRId64, path, slot_out->durable_offset);
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte 512: round slot names offset %" PRId64, path,
+                       slot_out->durable_offset);
     return FR_OK;
 }
 
@@ -136,7 +140,12 @@ void fr_segment_unref(fr_segment *segment)
 void fr_cursor_open(fr_cursor *cursor, fr_io *io, fr_file *file, const char *path, uint64_t position, uint64_t bound,
                     fr_offset expected)
 {
-    *cursor = (fr_cursor){.io = io, .file = file, .path = path, .position = position, .bound = bound, .expected = expected,
+    *cursor = (fr_cursor){.io = io,
+                          .file = file,
+                          .path = path,
+                          .position = position,
+                          .bound = bound,
+                          .expected = expected,
                           .buffer_at = position};
 }
 
@@ -174,10 +183,12 @@ bool fr_cursor_buffered(const fr_cursor *c, size_t *size_out)
 
 static fr_code bad_batch(const fr_cursor *c, fr_err *err, const char *why)
 {
-    return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte %" PRIu64 ", offset %" PRId64 ": %s", c->path, c->position, c->expected, why);
+    return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: byte %" PRIu64 ", offset %" PRId64 ": %s", c->path, c->position,
+                   c->expected, why);
 }
 
-fr_code fr_cursor_next(fr_cursor *c, const uint8_t **batch_out, size_t *size_out, fr_batch_header *header_out, fr_err *err)
+fr_code fr_cursor_next(fr_cursor *c, const uint8_t **batch_out, size_t *size_out, fr_batch_header *header_out,
+                       fr_err *err)
 {
     *batch_out = NULL;
     *size_out = 0;
@@ -187,7 +198,8 @@ fr_code fr_cursor_next(fr_cursor *c, const uint8_t **batch_out, size_t *size_out
         FR_TRY(refill(c, FR_BATCH_HEADER, err));
         if (c->filled < FR_BATCH_HEADER) return bad_batch(c, err, "cut inside a batch header");
         int32_t length = (int32_t)fr_load_be32(c->buffer + 8);
-        if (length < 0 || (uint32_t)length > FR_BATCH_BYTES_MAX - FR_BATCH_OVERHEAD) return bad_batch(c, err, "impossible batch length");
+        if (length < 0 || (uint32_t)length > FR_BATCH_BYTES_MAX - FR_BATCH_OVERHEAD)
+            return bad_batch(c, err, "impossible batch length");
         size = FR_BATCH_OVERHEAD + (size_t)length;
         if (size > c->bound - c->position) return bad_batch(c, err, "cut inside a batch");
         if (size > c->filled) FR_TRY(refill(c, size, err));

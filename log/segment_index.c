@@ -1,8 +1,8 @@
 /* segment_index.c: the sparse offset and time index of a segment.
  *
  * The .index file is a hint: blocks of 4 KiB with a checksum each, written without a sync, never for batches above the
- * durable mark (those may be cut). The segment's generation in its first block ties it to one file. Whatever is missing or
- * bad is rebuilt from the segment.
+ * durable mark (those may be cut). The segment's generation in its first block ties it to one file. Whatever is missing
+ * or bad is rebuilt from the segment.
  */
 #include "log/log_private.h"
 #include "simd/simd.h"
@@ -71,7 +71,8 @@ static bool block_entries(const uint8_t *block, uint32_t number, fr_segment_inde
         const uint8_t *at = block + 16 + i * 16;
         fr_sparse_entry entry = {fr_load_le32(at), fr_load_le32(at + 4), (int64_t)fr_load_le64(at + 8)};
         const fr_sparse_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
-        if (last ? entry.position <= last->position || entry.offset_delta <= last->offset_delta || entry.max_before < last->max_before
+        if (last ? entry.position <= last->position || entry.offset_delta <= last->offset_delta ||
+                       entry.max_before < last->max_before
                  : entry.position != FR_SEGMENT_HEADER || entry.offset_delta != 0)
             return false;
         index->entries[index->count++] = entry;
@@ -79,7 +80,8 @@ static bool block_entries(const uint8_t *block, uint32_t number, fr_segment_inde
     return true;
 }
 
-fr_code fr_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index, bool *complete_out)
+fr_code fr_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index,
+                       bool *complete_out)
 {
     char path[FR_LOG_PATH_BYTES];
     fr_segment_path(path, dir, segment->base, FR_SUFFIX_INDEX);
@@ -133,9 +135,10 @@ static void block_put(uint8_t *block, uint32_t number, const fr_sparse_entry *en
     fr_store_le32(block + CRC_AT, fr_simd_crc32c(0, block, CRC_AT));
 }
 
-/* Whole blocks from entry `from` on (a multiple of FR_INDEX_ENTRIES); with `last` also the short one that ends the file. */
-fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index, uint32_t from,
-                       bool last, fr_err *err)
+/* Whole blocks from entry `from` on (a multiple of FR_INDEX_ENTRIES); with `last` also the short one that ends the
+ * file. */
+fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
+                        uint32_t from, bool last, fr_err *err)
 {
     char path[FR_LOG_PATH_BYTES];
     fr_segment_path(path, dir, segment->base, FR_SUFFIX_INDEX);
@@ -163,8 +166,9 @@ fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, c
     return code;
 }
 
-fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound, uint32_t interval,
-                        fr_segment_index *index, fr_offset *end_out, int64_t *max_timestamp_out, fr_err *err)
+fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
+                         uint32_t interval, fr_segment_index *index, fr_offset *end_out, int64_t *max_timestamp_out,
+                         fr_err *err)
 {
     while (index->count && index->entries[index->count - 1].position >= bound) index->count--;
     const fr_sparse_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
@@ -186,7 +190,8 @@ fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_se
             if (position > UINT32_MAX || base - segment->base > UINT32_MAX) continue;
             code = fr_sparse_reserve(index, 1);
             if (code) break;
-            index->entries[index->count++] = (fr_sparse_entry){(uint32_t)(base - segment->base), (uint32_t)position, max_timestamp};
+            index->entries[index->count++] =
+                (fr_sparse_entry){(uint32_t)(base - segment->base), (uint32_t)position, max_timestamp};
             last_position = position;
         }
         max_timestamp = FR_MAX(max_timestamp, header.maxTimestamp);
@@ -206,10 +211,12 @@ fr_code fr_sparse_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_
     fr_segment_path(path, log->dir, segment->base, FR_SUFFIX_LOG);
     fr_offset end;
     int64_t max_timestamp;
-    FR_TRY(fr_sparse_extend(log->io, file, path, segment, segment->bytes, log->options.index_interval_bytes, index, &end, &max_timestamp, err));
+    FR_TRY(fr_sparse_extend(log->io, file, path, segment, segment->bytes, log->options.index_interval_bytes, index,
+                            &end, &max_timestamp, err));
     if (atomic_load_explicit(&log->state, memory_order_relaxed) == FR_OK) {
         pthread_mutex_lock(&log->files_lock);
-        (void)!fr_sparse_write(log->io, log->dir, segment, index, 0, true, NULL); /* a hint: the next reader may write it */
+        (void)!fr_sparse_write(log->io, log->dir, segment, index, 0, true,
+                               NULL); /* a hint: the next reader may write it */
         pthread_mutex_unlock(&log->files_lock);
     }
     return FR_OK;

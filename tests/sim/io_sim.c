@@ -1,9 +1,9 @@
 /* io_sim.c: files in memory: what the program sees (now), what is on disk (disk), and the steps between (pending).
  *
- * A file is two images and a list of steps since its last sync: sector writes (512 B, with their whole new content) and size
- * changes. A directory is two lists of names and the steps between. A power cut builds the new disk image from the old one
- * and a random choice of steps; a sync makes disk equal to now. Single-threaded use gives the same run for the same seed.
- * Source of the method: sqlite src/test6.c.
+ * A file is two images and a list of steps since its last sync: sector writes (512 B, with their whole new content) and
+ * size changes. A directory is two lists of names and the steps between. A power cut builds the new disk image from the
+ * old one and a random choice of steps; a sync makes disk equal to now. Single-threaded use gives the same run for the
+ * same seed. Source of the method: sqlite src/test6.c.
  */
 #include "tests/sim/io_sim.h"
 
@@ -280,7 +280,8 @@ static void cut_dir(node *n, uint64_t *seed)
         uint64_t fate = draw(seed);
         if (in_order ? i >= prefix : fate % 256 >= mood) continue;
         if (s->kind == STEP_LINK) names_put(&n->names_disk, s->name, s->node);
-        if (s->kind == STEP_UNLINK && names_find(&n->names_disk, s->name) == s->node) names_remove(&n->names_disk, s->name);
+        if (s->kind == STEP_UNLINK && names_find(&n->names_disk, s->name) == s->node)
+            names_remove(&n->names_disk, s->name);
         if (s->kind == STEP_RENAME) {
             if (names_find(&n->names_disk, s->name) == s->node) names_remove(&n->names_disk, s->name);
             names_put(&n->names_disk, s->to, s->node);
@@ -361,7 +362,8 @@ static fr_code alive(const io_sim *sim, const fr_file *file, fr_err *err)
 }
 
 /* Walk a path. *dir_out is the parent, *name_out the last part (in buffer), *node_out what it names (NULL: nothing). */
-static fr_code resolve(io_sim *sim, const char *path, char buffer[4096], node **dir_out, const char **name_out, node **node_out, fr_err *err)
+static fr_code resolve(io_sim *sim, const char *path, char buffer[4096], node **dir_out, const char **name_out,
+                       node **node_out, fr_err *err)
 {
     FR_ASSERT(strlen(path) < 4096);
     memcpy(buffer, path, strlen(path) + 1);
@@ -407,7 +409,8 @@ static fr_code sim_open(fr_io *io, const char *path, int flags, fr_file **file_o
     if (!code) code = resolve(sim, path, buffer, &dir, &name, &found, err);
     if (!code && found && (flags & FR_OPEN_CREATE)) code = fr_fail(err, FR_ERR_EXISTS, NULL, "%s exists", path);
     else if (!code && found && found->dir) code = fr_fail(err, FR_ERR_IO, NULL, "%s is a directory", path);
-    else if (!code && !found && !(flags & FR_OPEN_CREATE)) code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s: no such file", path);
+    else if (!code && !found && !(flags & FR_OPEN_CREATE))
+        code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s: no such file", path);
     if (!code && !found) {
         found = new_node(sim, false);
         link_name(dir, name, found);
@@ -512,9 +515,11 @@ static fr_code sim_sync(fr_io *io, fr_file *file, fr_err *err)
 {
     ENTER(io, false);
     if (!code) code = alive(sim, file, err);
-    if (!code && sim->fail_sync_at && --sim->fail_sync_at == 0) code = fr_fail(err, FR_ERR_IO, NULL, "simulated: sync fails");
+    if (!code && sim->fail_sync_at && --sim->fail_sync_at == 0)
+        code = fr_fail(err, FR_ERR_IO, NULL, "simulated: sync fails");
     if (!code && !cut_after) make_durable(file->node);
-    else if (code && !sim->down && file->epoch == sim->epoch) clear_steps(file->node); /* pages are marked clean, and never written */
+    else if (code && !sim->down && file->epoch == sim->epoch)
+        clear_steps(file->node); /* pages are marked clean, and never written */
     LEAVE();
 }
 
@@ -522,7 +527,8 @@ static fr_code sim_allocate(fr_io *io, fr_file *file, uint64_t size, fr_err *err
 {
     ENTER(io, true);
     if (!code) code = alive(sim, file, err);
-    if (!code && !fits(sim, file->node, size)) code = fr_fail(err, FR_ERR_DISK_FULL, NULL, "simulated: the disk is full");
+    if (!code && !fits(sim, file->node, size))
+        code = fr_fail(err, FR_ERR_DISK_FULL, NULL, "simulated: the disk is full");
     if (!code && size > file->node->now.size) resize(sim, file->node, size);
     LEAVE();
 }
@@ -600,7 +606,8 @@ static fr_code sim_rename(fr_io *io, const char *from, const char *to, fr_err *e
     if (!code) code = resolve(sim, from, from_buffer, &from_dir, &from_name, &found, err);
     if (!code) code = resolve(sim, to, to_buffer, &to_dir, &to_name, &replaced, err);
     if (!code && !found) code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s: no such file", from);
-    if (!code && from_dir != to_dir) code = fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "simulated: rename between directories");
+    if (!code && from_dir != to_dir)
+        code = fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "simulated: rename between directories");
     if (!code) {
         if (replaced) sim->used -= replaced->now.size;
         names_remove(&from_dir->names_now, from_name);
@@ -632,7 +639,8 @@ static fr_code sim_remove(fr_io *io, const char *path, fr_err *err)
     LEAVE();
 }
 
-static fr_code sim_list(fr_io *io, const char *path, void (*each)(void *user, const char *name), void *user, fr_err *err)
+static fr_code sim_list(fr_io *io, const char *path, void (*each)(void *user, const char *name), void *user,
+                        fr_err *err)
 {
     ENTER(io, false);
     char buffer[4096];
@@ -689,12 +697,31 @@ static uint64_t sim_random(fr_io *io)
 io_sim *io_sim_create(uint64_t seed)
 {
     io_sim *sim = take(NULL, sizeof *sim);
-    *sim = (io_sim){.io = {.open = sim_open, .close = sim_close, .size = sim_size, .read = sim_read, .write = sim_write,
-                           .sync = sim_sync, .allocate = sim_allocate, .truncate = sim_truncate, .map = sim_map,
-                           .unmap = sim_unmap, .make_dir = sim_make_dir, .sync_dir = sim_sync_dir, .rename = sim_rename,
-                           .remove = sim_remove, .list = sim_list, .free_bytes = sim_free_bytes, .lock = sim_lock,
-                           .now_ms = sim_now_ms, .mono_us = sim_mono_us, .random = sim_random, .sleep_ms = sim_sleep_ms},
-                    .epoch = 1, .random_state = fr_mix64(seed), .now_ms = 1700000000000, .mono_us = 1000000};
+    *sim = (io_sim){.io = {.open = sim_open,
+                           .close = sim_close,
+                           .size = sim_size,
+                           .read = sim_read,
+                           .write = sim_write,
+                           .sync = sim_sync,
+                           .allocate = sim_allocate,
+                           .truncate = sim_truncate,
+                           .map = sim_map,
+                           .unmap = sim_unmap,
+                           .make_dir = sim_make_dir,
+                           .sync_dir = sim_sync_dir,
+                           .rename = sim_rename,
+                           .remove = sim_remove,
+                           .list = sim_list,
+                           .free_bytes = sim_free_bytes,
+                           .lock = sim_lock,
+                           .now_ms = sim_now_ms,
+                           .mono_us = sim_mono_us,
+                           .random = sim_random,
+                           .sleep_ms = sim_sleep_ms},
+                    .epoch = 1,
+                    .random_state = fr_mix64(seed),
+                    .now_ms = 1700000000000,
+                    .mono_us = 1000000};
     pthread_mutex_init(&sim->mutex, NULL);
     sim->root = new_node(sim, true);
     return sim;
@@ -809,7 +836,8 @@ bool io_sim_file_size(io_sim *sim, const char *path, uint64_t *size_out)
     return n != NULL;
 }
 
-static void list_below(const node *dir, const char *path, void (*each)(void *user, const char *path, uint64_t size), void *user)
+static void list_below(const node *dir, const char *path, void (*each)(void *user, const char *path, uint64_t size),
+                       void *user)
 {
     for (uint32_t i = 0; i < dir->names_now.count; i++) {
         const entry *e = &dir->names_now.items[i];

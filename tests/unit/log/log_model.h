@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#define LOG_DIR "db/log"
+#define LOG_DIR   "db/log"
 #define MODEL_MAX 20000
 
 typedef struct model_record {
@@ -52,14 +52,17 @@ static inline void value_fill(uint8_t *value, uint32_t seed, uint32_t size)
 }
 
 /* Append one batch of `count` records with keys below `keys`; on success the model has it too. */
-static inline fr_code model_append(model *m, fr_log *log, uint32_t count, uint32_t keys, uint32_t value_max, fr_err *err)
+static inline fr_code model_append(model *m, fr_log *log, uint32_t count, uint32_t keys, uint32_t value_max,
+                                   fr_err *err)
 {
     fr_batch_writer_begin(&m->writer, model_draw(m) % 2 ? FR_CODEC_LZ4 : FR_CODEC_NONE);
     uint8_t *value = take(NULL, value_max + 1);
     for (uint32_t i = 0; i < count; i++) {
         model_record *r = &m->records[m->count + i];
-        *r = (model_record){.key = (uint32_t)(model_draw(m) % keys), .value_seed = (uint32_t)model_draw(m),
-                            .value_size = (uint32_t)(model_draw(m) % (value_max + 1)), .tombstone = model_draw(m) % 8 == 0,
+        *r = (model_record){.key = (uint32_t)(model_draw(m) % keys),
+                            .value_seed = (uint32_t)model_draw(m),
+                            .value_size = (uint32_t)(model_draw(m) % (value_max + 1)),
+                            .tombstone = model_draw(m) % 8 == 0,
                             .timestamp_ms = 1000000 + (m->count + i) * 10 - (int64_t)(model_draw(m) % 25)};
         char key[16];
         snprintf(key, sizeof key, "key-%u", r->key);
@@ -107,9 +110,10 @@ static inline void model_check_record(const model *m, const fr_log_record *recor
     fr_free(FR_MEM_TEST, value);
 }
 
-/* Read everything from `from`; seen[offset] (may be NULL) is set; every record must be as appended. Returns the next offset. */
-static inline fr_code model_read(const model *m, const fr_log *log, fr_offset from, uint32_t bytes_max, bool *seen, fr_offset *next_out,
-                                 fr_err *err)
+/* Read everything from `from`; seen[offset] (may be NULL) is set; every record must be as appended. Returns the next
+ * offset. */
+static inline fr_code model_read(const model *m, const fr_log *log, fr_offset from, uint32_t bytes_max, bool *seen,
+                                 fr_offset *next_out, fr_err *err)
 {
     fr_batch_reader *reader = NULL;
     fr_code code = FR_OK;

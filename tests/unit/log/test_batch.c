@@ -17,7 +17,8 @@ static void build(fr_batch_writer *w, fr_codec codec, uint8_t **batch, size_t *s
     fr_log_header headers[2] = {{text("trace"), text("abc")}, {text("none"), {NULL, 0}}};
     fr_batch_writer_begin(w, codec);
     fr_batch_writer_add(w, 1700000000000, text("a"), text("one"), headers, 2);
-    fr_batch_writer_add(w, 1699999999000, text("b"), (fr_span){0}, NULL, 0); /* earlier than the first: a negative delta */
+    fr_batch_writer_add(w, 1699999999000, text("b"), (fr_span){0}, NULL,
+                        0); /* earlier than the first: a negative delta */
     fr_batch_writer_add(w, 1700000005000, (fr_span){0}, text("no key"), NULL, 0);
     fr_batch_writer_add(w, 1700000001000, fr_span_of("", 0), fr_span_of("", 0), NULL, 0); /* empty is not null */
     fr_batch_writer_add(w, 0, text("long"), fr_span_of(long_value, sizeof long_value), headers, 1);
@@ -93,21 +94,23 @@ static void lz4_only_when_it_helps(void **state)
 
 /* Written by hand from the protocol's description; the checksum by a bitwise CRC-32C. */
 static const uint8_t golden[] = {
-    0, 0, 0, 0, 0, 0, 0, 0,             /* baseOffset 0 */
-    0, 0, 0, 68,                        /* batchLength: 49 + 9 + 10 */
-    0, 0, 0, 0,                         /* partitionLeaderEpoch */
-    2,                                  /* magic */
-    0, 0, 0, 0,                         /* crc: filled in below */
-    0, 0,                               /* attributes */
-    0, 0, 0, 1,                         /* lastOffsetDelta */
-    0, 0, 0, 0, 0, 0, 0x03, 0xe8,       /* baseTimestamp 1000 */
-    0, 0, 0, 0, 0, 0, 0x03, 0xe9,       /* maxTimestamp 1001 */
-    255, 255, 255, 255, 255, 255, 255, 255, /* producerId -1 */
-    255, 255,                           /* producerEpoch -1 */
-    255, 255, 255, 255,                 /* baseSequence -1 */
-    0, 0, 0, 2,                         /* recordCount */
-    16, 0, 0, 0, 2, 'k', 2, 'v', 0,     /* length 8, attributes, +0 ms, offset 0, key "k", value "v", no headers */
-    18, 0, 2, 2, 1, 1, 2, 2, 'h', 1,    /* length 9, attributes, +1 ms, offset 1, null key, null value, header h: null */
+    0,   0,   0,   0,   0,   0,   0,    0,    /* baseOffset 0 */
+    0,   0,   0,   68,                        /* batchLength: 49 + 9 + 10 */
+    0,   0,   0,   0,                         /* partitionLeaderEpoch */
+    2,                                        /* magic */
+    0,   0,   0,   0,                         /* crc: filled in below */
+    0,   0,                                   /* attributes */
+    0,   0,   0,   1,                         /* lastOffsetDelta */
+    0,   0,   0,   0,   0,   0,   0x03, 0xe8, /* baseTimestamp 1000 */
+    0,   0,   0,   0,   0,   0,   0x03, 0xe9, /* maxTimestamp 1001 */
+    255, 255, 255, 255, 255, 255, 255,  255,  /* producerId -1 */
+    255, 255,                                 /* producerEpoch -1 */
+    255, 255, 255, 255,                       /* baseSequence -1 */
+    0,   0,   0,   2,                         /* recordCount */
+    16,  0,   0,   0,   2,   'k', 2,    'v',
+    0, /* length 8, attributes, +0 ms, offset 0, key "k", value "v", no headers */
+    18,  0,   2,   2,   1,   1,   2,    2,
+    'h', 1, /* length 9, attributes, +1 ms, offset 1, null key, null value, header h: null */
 };
 
 static uint32_t crc_bitwise(const uint8_t *data, size_t size)
@@ -156,7 +159,9 @@ static void every_bit_flip(void **state)
             fr_batch_header h;
             size_t whole;
             fr_code code = fr_batch_check(copy, size, &h, &whole, &err);
-            bool outside = bit / 8 < 8 || (bit / 8 >= 12 && bit / 8 < 16); /* base offset (bit 7: its sign) and leader epoch: the log checks them */
+            bool outside =
+                bit / 8 < 8 || (bit / 8 >= 12 &&
+                                bit / 8 < 16); /* base offset (bit 7: its sign) and leader epoch: the log checks them */
             if (outside && bit != 7) assert_int_equal(code, FR_OK);
             else assert_int_not_equal(code, FR_OK);
         }
@@ -200,7 +205,8 @@ static void lying_records(void **state)
             fr_err err = {0};
             fr_code code = fr_batch_check_records(batch, sizeof batch, &err);
             assert_true(code == FR_OK || code == FR_ERR_CORRUPT);
-            if ((at == 61 || at == 70) && value != golden[at]) assert_int_equal(code, FR_ERR_CORRUPT); /* record lengths */
+            if ((at == 61 || at == 70) && value != golden[at])
+                assert_int_equal(code, FR_ERR_CORRUPT); /* record lengths */
         }
     }
     struct {
@@ -265,7 +271,8 @@ static void other_codecs_are_accepted_but_not_decoded(void **state)
         fr_store_be32(batch + 17, fr_simd_crc32c(0, batch + 21, sizeof golden - 21));
         fr_batch_header h;
         size_t whole;
-        assert_int_equal(fr_batch_check(batch, sizeof batch, &h, &whole, NULL), codec <= 4 ? FR_OK : FR_ERR_UNSUPPORTED);
+        assert_int_equal(fr_batch_check(batch, sizeof batch, &h, &whole, NULL),
+                         codec <= 4 ? FR_OK : FR_ERR_UNSUPPORTED);
         assert_int_equal(fr_batch_check_records(batch, sizeof batch, NULL), FR_ERR_UNSUPPORTED);
     }
     fr_batch_writer w = {0};
@@ -315,7 +322,8 @@ static void failing_allocations(void **state)
         size_t size;
         fr_mem_fail_at(n);
         fr_batch_writer_begin(&w, FR_CODEC_LZ4);
-        for (int i = 0; i < 300; i++) fr_batch_writer_add(&w, i, text("same key"), text("same value every time"), NULL, 0);
+        for (int i = 0; i < 300; i++)
+            fr_batch_writer_add(&w, i, text("same key"), text("same value every time"), NULL, 0);
         fr_code code = fr_batch_writer_end(&w, &batch, &size);
         if (!code) code = fr_batch_reader_open(batch, size, &r, NULL);
         fr_mem_fail_at(0);

@@ -1,10 +1,14 @@
-/* Compaction: latest record per key, tombstones and their horizon, offsets that never move, merging, cuts of power within. */
+/* Compaction: latest record per key, tombstones and their horizon, offsets that never move, merging, cuts of power
+ * within. */
 #include "tests/unit/log/log_model.h"
 #include "log/log_private.h"
 
 #include <stdio.h>
 
-static const fr_log_options small = {.segment_bytes = 16 << 10, .segment_ms = -1, .index_interval_bytes = 512, .compact = true,
+static const fr_log_options small = {.segment_bytes = 16 << 10,
+                                     .segment_ms = -1,
+                                     .index_interval_bytes = 512,
+                                     .compact = true,
                                      .delete_retention_ms = 1000};
 
 /* keep(): the model knows the latest offset of each key. */
@@ -165,7 +169,9 @@ static void small_segments_are_merged(void **state)
     for (fr_offset i = 0; i < m->count; i += 17) {
         fr_offset at, expected = 0;
         bool *seen = read_seen(m, log);
-        while (expected < m->count && (!seen[expected] || m->records[expected].timestamp_ms < m->records[i].timestamp_ms)) expected++;
+        while (expected < m->count &&
+               (!seen[expected] || m->records[expected].timestamp_ms < m->records[i].timestamp_ms))
+            expected++;
         fr_free(FR_MEM_TEST, seen);
         assert_int_equal(fr_log_seek(log, m->records[i].timestamp_ms, &at, &err), FR_OK);
         assert_int_equal(at, expected);
@@ -301,7 +307,8 @@ static void power_cut_at_every_operation(void **state)
             assert_int_equal(fr_log_end(log), m->count);
             bool *seen = read_seen(m, log);
             for (int k = 0; k < 40; k++)
-                if (l.of[k] >= 0 && !seen[l.of[k]]) fail_msg("operation %" PRIu64 " seed %" PRIu64 ": the latest of key %d is lost", n, seed, k);
+                if (l.of[k] >= 0 && !seen[l.of[k]])
+                    fail_msg("operation %" PRIu64 " seed %" PRIu64 ": the latest of key %d is lost", n, seed, k);
             fr_free(FR_MEM_TEST, seen);
             assert_int_equal(fr_log_compact(log, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
             check_compacted(m, log, m->count, true);

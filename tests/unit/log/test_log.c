@@ -1,4 +1,5 @@
-/* The log over real files and over the simulated disk: append, rounds, reopen, torn tails, damage, retention, cut, verify. */
+/* The log over real files and over the simulated disk: append, rounds, reopen, torn tails, damage, retention, cut,
+ * verify. */
 #include "tests/unit/log/log_model.h"
 #include "simd/simd.h"
 
@@ -26,7 +27,8 @@ static void posix_append_reopen_seek(void **state)
         assert_int_equal(fr_log_end(log), m->count);
         model_check_all(m, log, 3000);
         for (int round = 0; round < 40; round++) {
-            for (int b = 0; b < 3; b++) assert_int_equal(model_append(m, log, 1 + (uint32_t)model_draw(m) % 5, 50, 300, &err), FR_OK);
+            for (int b = 0; b < 3; b++)
+                assert_int_equal(model_append(m, log, 1 + (uint32_t)model_draw(m) % 5, 50, 300, &err), FR_OK);
             assert_true(fr_log_durable(log) < fr_log_end(log));
             assert_int_equal(model_sync(m, log, &err), FR_OK);
         }
@@ -181,8 +183,8 @@ static file_list segments(io_sim *sim)
     return list;
 }
 
-/* The last two batches lie above the durable mark (the process was killed before the next round): cut at every byte, the
- * log keeps what is whole. */
+/* The last two batches lie above the durable mark (the process was killed before the next round): cut at every byte,
+ * the log keeps what is whole. */
 static void torn_tail_at_every_byte(void **state)
 {
     (void)state;
@@ -218,7 +220,8 @@ static void torn_tail_at_every_byte(void **state)
     io_sim_free(sim);
 }
 
-/* A hole in the torn round, a whole batch behind it: once cut, the batch must not come back when the hole is filled anew. */
+/* A hole in the torn round, a whole batch behind it: once cut, the batch must not come back when the hole is filled
+ * anew. */
 static void batches_behind_a_hole_stay_dead(void **state)
 {
     (void)state;
@@ -295,7 +298,8 @@ static void damage_is_corrupt_with_its_place(void **state)
             uint64_t size = 12 + fr_load_be32(head + 8);
             if (n % 7 == 0) {
                 io_sim *bad = io_sim_clone(sim);
-                assert_true(io_sim_flip(bad, files.paths[f], position + model_draw(m) % size, (unsigned)model_draw(m) % 8));
+                assert_true(
+                    io_sim_flip(bad, files.paths[f], position + model_draw(m) % size, (unsigned)model_draw(m) % 8));
                 expect_corrupt(bad, m, position, "flip");
                 fr_err err = {0};
                 assert_int_equal(fr_log_verify(io_sim_io(bad), LOG_DIR, NULL, NULL, &err), FR_ERR_CORRUPT);
@@ -318,8 +322,8 @@ static void damage_is_corrupt_with_its_place(void **state)
     io_sim_free(sim);
 }
 
-/* Any flip anywhere in any file: the log opens and reads exactly what was appended (a prefix of the ambiguous last round may
- * be missing), or says CORRUPT. */
+/* Any flip anywhere in any file: the log opens and reads exactly what was appended (a prefix of the ambiguous last
+ * round may be missing), or says CORRUPT. */
 static void random_flips_never_lie(void **state)
 {
     (void)state;
@@ -336,7 +340,8 @@ static void random_flips_never_lie(void **state)
     for (int i = 0; i < 1500; i++) {
         io_sim *bad = io_sim_clone(sim);
         uint32_t f = (uint32_t)model_draw(m) % files.count;
-        uint64_t reach = model_draw(m) % 4 ? FR_MIN(files.sizes[f], (uint64_t)16384) : FR_MIN(files.sizes[f], (uint64_t)2048);
+        uint64_t reach =
+            model_draw(m) % 4 ? FR_MIN(files.sizes[f], (uint64_t)16384) : FR_MIN(files.sizes[f], (uint64_t)2048);
         assert_true(io_sim_flip(bad, files.paths[f], model_draw(m) % reach, (unsigned)model_draw(m) % 8));
         fr_err err = {0};
         fr_log *opened = NULL;
@@ -348,7 +353,8 @@ static void random_flips_never_lie(void **state)
             if (code != FR_ERR_CORRUPT && code != FR_ERR_VERSION) fail_msg("%s: %s", fr_strcode(code), err.text);
             corrupt++;
         } else {
-            if (next < m->bases[m->base_count - 1]) fail_msg("flip in %s: only %" PRId64 " of %" PRId64, files.paths[f], next, m->count);
+            if (next < m->bases[m->base_count - 1])
+                fail_msg("flip in %s: only %" PRId64 " of %" PRId64, files.paths[f], next, m->count);
             for (fr_offset o = 0; o < next; o++) assert_true(seen[o]);
         }
         fr_free(FR_MEM_TEST, seen);
@@ -547,7 +553,8 @@ static void cut_anywhere(void **state)
         fill(m, log, 30);
         if (i % 3 == 0) assert_int_equal(model_append(m, log, 2, 9, 50, &err), FR_OK); /* appended, no round yet */
         fr_offset from = m->bases[m->base_count - 1 - model_draw(m) % FR_MIN(m->base_count, i % 5 == 0 ? 200u : 10u)];
-        if (m->count - 1 > m->bases[m->base_count - 1]) assert_int_equal(fr_log_cut(log, m->count - 1, &err), FR_ERR_INVALID);
+        if (m->count - 1 > m->bases[m->base_count - 1])
+            assert_int_equal(fr_log_cut(log, m->count - 1, &err), FR_ERR_INVALID);
         assert_int_equal(fr_log_cut(log, m->count, &err), FR_OK);
         if (fr_log_cut(log, from, &err)) fail_msg("cut: %s", err.text);
         assert_int_equal(fr_log_end(log), from);
@@ -655,7 +662,8 @@ static void *reader_thread(void *user)
         if (code) fail_msg("read %" PRId64 ": %s: %s", from, fr_strcode(code), err.text);
         if (view.size == 0 && from < durable) fail_msg("nothing at %" PRId64 " below %" PRId64, from, durable);
         for (size_t at = 0, size; at < view.size; at += size)
-            if (fr_batch_check(view.data + at, view.size - at, &(fr_batch_header){0}, &size, &err)) fail_msg("bad batch");
+            if (fr_batch_check(view.data + at, view.size - at, &(fr_batch_header){0}, &size, &err))
+                fail_msg("bad batch");
         fr_view_release(&view);
         fr_offset found;
         code = fr_log_seek(s->log, (int64_t)(draw(&random) % 2000000), &found, &err);
@@ -677,7 +685,8 @@ static void *compact_thread(void *user)
     while (!atomic_load(&s->stop)) {
         fr_err err = {0};
         fr_code code = fr_log_compact(s->log, INT64_MAX, 5000000, keep_half, NULL, NULL, &err);
-        if (code && code != FR_ERR_BUSY && code != FR_ERR_NOT_FOUND) fail_msg("compact: %s: %s", fr_strcode(code), err.text);
+        if (code && code != FR_ERR_BUSY && code != FR_ERR_NOT_FOUND)
+            fail_msg("compact: %s: %s", fr_strcode(code), err.text);
         usleep(2000);
     }
     return NULL;
@@ -702,7 +711,8 @@ static void *sync_thread(void *user)
     return NULL;
 }
 
-/* Append, roll and retention beside readers, a syncing thread and compaction. Under the tsan preset this is the race test. */
+/* Append, roll and retention beside readers, a syncing thread and compaction. Under the tsan preset this is the race
+ * test. */
 static void readers_beside_everything(void **state)
 {
     (void)state;

@@ -5,8 +5,12 @@
 
 static fr_log_options random_options(model *m)
 {
-    fr_log_options o = {.segment_bytes = 9000 + model_draw(m) % 20000, .segment_ms = -1, .retention_ms = -1, .retention_bytes = model_draw(m) % 2 ? 60000 : -1,
-                        .index_interval_bytes = 256 + (uint32_t)model_draw(m) % 4096, .first_allocation = 8192};
+    fr_log_options o = {.segment_bytes = 9000 + model_draw(m) % 20000,
+                        .segment_ms = -1,
+                        .retention_ms = -1,
+                        .retention_bytes = model_draw(m) % 2 ? 60000 : -1,
+                        .index_interval_bytes = 256 + (uint32_t)model_draw(m) % 4096,
+                        .first_allocation = 8192};
     return o;
 }
 
@@ -20,7 +24,8 @@ static bool keep_some(void *user, fr_span key, fr_offset offset, bool tombstone)
 static fr_code step_once(model *m, fr_log *log, fr_offset *compacted, fr_err *err)
 {
     uint64_t dice = model_draw(m) % 100, user = model_draw(m);
-    if (dice < 55) return model_append(m, log, 1 + (uint32_t)model_draw(m) % 5, 30, model_draw(m) % 10 == 0 ? 3000 : 150, err);
+    if (dice < 55)
+        return model_append(m, log, 1 + (uint32_t)model_draw(m) % 5, 30, model_draw(m) % 10 == 0 ? 3000 : 150, err);
     if (dice < 92) return model_sync(m, log, err);
     if (dice < 94) return fr_log_roll(log, err);
     if (dice < 97) {
@@ -28,7 +33,8 @@ static fr_code step_once(model *m, fr_log *log, fr_offset *compacted, fr_err *er
         return fr_log_compact(log, INT64_MAX, (int64_t)(model_draw(m) % 3000000), keep_some, &user, NULL, err);
     }
     if (dice < 98) return fr_log_retain(log, fr_log_end(log), 0, NULL, err);
-    if (dice < 99 && m->base_count > 3 && m->bases[m->base_count - 1] >= m->acknowledged) { /* undo what nobody was told of */
+    if (dice < 99 && m->base_count > 3 &&
+        m->bases[m->base_count - 1] >= m->acknowledged) { /* undo what nobody was told of */
         fr_offset from = m->bases[m->base_count - 1];
         if (from < *compacted || from < fr_log_start(log)) return FR_OK;
         FR_TRY(fr_log_cut(log, from, err));
@@ -98,7 +104,8 @@ static uint64_t power_cut_life(uint64_t seed)
     check_life(m, log, FR_MIN(compacted, fr_log_end(log)), seed);
     fr_log_close(log);
     fr_err err = {0};
-    if (fr_log_verify(io_sim_io(sim), LOG_DIR, NULL, NULL, &err)) fail_msg("seed %" PRIu64 ": verify: %s", seed, err.text);
+    if (fr_log_verify(io_sim_io(sim), LOG_DIR, NULL, NULL, &err))
+        fail_msg("seed %" PRIu64 ": verify: %s", seed, err.text);
     uint64_t hash = io_sim_hash(sim);
     model_free(m);
     io_sim_free(sim);
@@ -124,7 +131,8 @@ static void the_same_seed_is_the_same_run(void **state)
 }
 
 /* A fixed little story; returns the first error. *log_out stays open for the judge. */
-static fr_code story(io_sim *sim, model *m, const fr_log_options *options, fr_log **log_out, fr_offset *compacted, fr_err *err)
+static fr_code story(io_sim *sim, model *m, const fr_log_options *options, fr_log **log_out, fr_offset *compacted,
+                     fr_err *err)
 {
     uint64_t user = 1;
     FR_TRY(fr_log_open(io_sim_io(sim), LOG_DIR, options, log_out, err));
@@ -153,7 +161,8 @@ static void every_operation_fails_once(void **state)
 {
     (void)state;
     static const fr_code codes[] = {FR_ERR_IO, FR_ERR_DISK_FULL};
-    fr_log_options options = {.segment_bytes = 9000, .segment_ms = -1, .index_interval_bytes = 512, .first_allocation = 8192};
+    fr_log_options options = {
+        .segment_bytes = 9000, .segment_ms = -1, .index_interval_bytes = 512, .first_allocation = 8192};
     for (size_t c = 0; c < FR_COUNT_OF(codes); c++) {
         bool failed = true;
         for (uint64_t n = 1; failed; n++) {
@@ -169,9 +178,11 @@ static void every_operation_fails_once(void **state)
             io_sim_fail_at(sim, 0, 0, FR_OK);
             if (log && code) {
                 assert_true(code == codes[c] || code == FR_ERR_READ_ONLY || code == FR_ERR_NOT_FOUND);
-                if (codes[c] == FR_ERR_DISK_FULL && fr_log_state(log)) fail_msg("operation %" PRIu64 ": %s", n, err.text);
+                if (codes[c] == FR_ERR_DISK_FULL && fr_log_state(log))
+                    fail_msg("operation %" PRIu64 ": %s", n, err.text);
                 fr_offset next;
-                assert_int_equal(model_read(m, log, fr_log_start(log), 1000, NULL, &next, &err), FR_OK); /* reads go on */
+                assert_int_equal(model_read(m, log, fr_log_start(log), 1000, NULL, &next, &err),
+                                 FR_OK); /* reads go on */
             }
             if (log && codes[c] == FR_ERR_DISK_FULL) { /* space is back */
                 if (fr_log_end(log) < m->count) m->count = fr_log_end(log);
@@ -194,7 +205,8 @@ static void every_operation_fails_once(void **state)
 static void every_allocation_fails_once(void **state)
 {
     (void)state;
-    fr_log_options options = {.segment_bytes = 9000, .segment_ms = -1, .index_interval_bytes = 512, .first_allocation = 8192};
+    fr_log_options options = {
+        .segment_bytes = 9000, .segment_ms = -1, .index_interval_bytes = 512, .first_allocation = 8192};
     io_sim *sim = sim_with_dir(1);
     model *m = model_new(77);
     fr_log *log = NULL;
