@@ -331,6 +331,7 @@ static bool decode_field(fr_doc object, fr_field_def *out)
 static fr_code document_of(fr_span value, fr_doc *doc_out, fr_err *err)
 {
     fr_decoded decoded;
+    *doc_out = (fr_doc){0}; /* gcc 12 does not see at -O3 that a failure is answered before any use */
     FR_TRY(fr_engine_decode(value, &decoded, NULL, err));
     if (decoded.metadata.size == 0) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a catalog record has no document");
     FR_TRY(fr_doc_check(decoded.metadata, err));
