@@ -240,12 +240,12 @@ static fr_code recover_collection(fr_collection *c, const dir_list *logs, const 
     fr_err why = {0};
     fr_code code = FR_OK;
     uint32_t at = 0;
-    for (at = 0; at < c->shard_count && code == FR_OK; at++)
-        code = open_shard(&c->shards[at], has_dir(logs, c->id, (int32_t)at), has_dir(snaps, c->id, (int32_t)at), &why);
+    for (uint32_t i = 0; i < c->shard_count && code == FR_OK; i++)
+        code = open_shard(&c->shards[at = i], has_dir(logs, c->id, (int32_t)i), has_dir(snaps, c->id, (int32_t)i), &why);
     if (code == FR_OK) code = cut_torn(c, &why);
     for (uint32_t i = 0; i < c->shard_count && code == FR_OK; i++) code = replay_shard(&c->shards[at = i], &why);
     if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) return fr_fail(err, code, why.field, "%s", why.text);
-    if (code != FR_OK) close_collection(c, &c->shards[FR_MIN(at, c->shard_count - 1)], code, &why);
+    if (code != FR_OK) close_collection(c, &c->shards[at], code, &why);
     uint64_t live = 0;
     for (uint32_t i = 0; i < c->shard_count; i++) {
         fr_table *table = fr_shard_table(&c->shards[i]);
