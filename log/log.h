@@ -16,7 +16,7 @@ typedef struct fr_log_options {
     uint64_t segment_bytes;        /* roll; 0 = 1 GiB */
     int64_t segment_ms;            /* roll; 0 = 7 days; -1 = never */
     int64_t retention_ms;          /* -1 = none (0 = 7 days) */
-    int64_t retention_bytes;       /* -1 = none */
+    int64_t retention_bytes;       /* -1 or 0 = none */
     bool compact;                  /* compaction instead of deletion */
     int64_t delete_retention_ms;   /* tombstones are kept this long after compaction first sees them clean; 0 = 24 h */
     uint32_t index_interval_bytes; /* 0 = 4096 */
