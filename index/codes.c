@@ -225,7 +225,8 @@ void fr_codeset_query(const fr_codeset *s, const float *vector, fr_code_query *q
         v = v > 127.0f ? 127.0f : v < -127.0f ? -127.0f : v;
         query->q[j] = (int8_t)lrintf(v);
         sum += query->q[j];
-        double shifted = (double)u[j] + 128.0 * (double)scale;
+        /* of the rounded query: |q - x|^2 of two codes is never negative, and what the rounding adds is the same for all rows */
+        double shifted = t * (double)query->q[j] + 128.0 * (double)scale;
         square += shifted * shifted;
     }
     if (ip) {

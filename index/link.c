@@ -303,24 +303,28 @@ void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
     entry = atomic_load_explicit(&t->entry, memory_order_acquire);
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
-    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0;
+    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0, ef = t->ef_construction;
     float distance;
-    uint32_t start = fr_walk_descend(t, s, &space, top, &distance, &distances);
+    uint32_t start = top > 0 ? fr_walk_descend(t, s, &space, top, &distance, &distances) : FR_ROW_NONE;
     if (start != FR_ROW_NONE && start != row) s->pool[size++] = (fr_candidate){distance, start};
-    for (uint32_t l = top;; l--) {
+    for (uint32_t l = top; l > 0; l--) {
         fr_visited_clear(s);
         fr_visit(s, row); /* never its own neighbour */
         for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
-        size = fr_walk_level(t, s, &space, l, size, l == 0 ? t->ef_construction : FR_MAX(t->ef_construction / 2, t->m), false, &hops, &distances);
-        uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = alive_of(t, s->pool, size);
-        if (usable == 0 && l == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
-        /* only dead rows are left: one of them takes it in until its repair passes it on */
-        if (usable == 0 && l == 0 && nearest != FR_ROW_NONE) fr_tree_adopt_below(t, s, codes, nearest, row);
-        link_level(t, s, codes, row, l, s->pool, usable);
-        size = usable;
-        if (l == 0) break;
+        size = fr_walk_level(t, s, &space, l, size, FR_MAX(ef / 2, t->m), false, &hops, &distances);
+        size = alive_of(t, s->pool, size);
+        link_level(t, s, codes, row, l, s->pool, size);
         fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
     }
+    fr_visited_clear(s);
+    fr_visit(s, row);
+    size = fr_walk_start(t, s, &space, ef, &distances);
+    size = fr_walk_level(t, s, &space, 0, size, ef, false, &hops, &distances);
+    uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = alive_of(t, s->pool, size);
+    if (usable == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
+    /* only dead rows are left: one of them takes it in until its repair passes it on */
+    if (usable == 0 && nearest != FR_ROW_NONE) fr_tree_adopt_below(t, s, codes, nearest, row);
+    link_level(t, s, codes, row, 0, s->pool, usable);
     fr_visited_clear(s);
     fr_tree_settle(t, s, codes, row);
     raise_entry(t, row, level);
@@ -378,6 +382,7 @@ static bool link_fresh(fr_table *t, fr_scratch *s)
     enum fr_link_state state = FR_SKIPPED;
     if (fr_row_alive(r)) {
         fr_link_row(t, s, row);
+        fr_router_offer(t, row);
         state = FR_LINKED;
     }
     atomic_store_explicit(&r->linked, (uint8_t)state, memory_order_release);

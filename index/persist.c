@@ -442,6 +442,8 @@ static fr_code load_tree(fr_table *t, fr_err *err)
         if (linked_alive(t, row) && row + 1 != root && fr_row_at(t, row)->parent == FR_ROW_NONE) {
             atomic_store(&fr_row_at(t, row)->linked, FR_UNLINKED);
             fr_upper_release(t, row);
+        } else if (linked_alive(t, row)) {
+            fr_router_offer(t, row);
         }
     return FR_OK;
 }

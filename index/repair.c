@@ -61,20 +61,17 @@ static void repair_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, ui
 void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
 {
     const fr_codeset *codes = fr_codes_of(t);
+    fr_router_drop(t, p);
     fr_tree_bury(t, s, codes, p);
     replace_entry(t, p);
     for (uint32_t level = 1; fr_upper_unit(t, p, level) != NULL; level++) repair_upper(t, s, codes, p, level);
     fr_space space;
     uint64_t hops = 0, distances = 0;
-    float distance;
     fr_space_of_row(&space, t, codes, p, s->q, s->vector, s->rotated);
-    uint32_t start = fr_walk_descend(t, s, &space, 0, &distance, &distances);
-    if (start == FR_ROW_NONE) return;
     fr_visited_clear(s);
     s->expanded_count = 0;
-    s->pool[0] = (fr_candidate){distance, start};
-    fr_visit(s, start);
-    uint32_t size = fr_walk_level(t, s, &space, 0, 1, REPAIR_EF, true, &hops, &distances);
+    uint32_t size = fr_walk_start(t, s, &space, REPAIR_EF, &distances);
+    size = fr_walk_level(t, s, &space, 0, size, REPAIR_EF, true, &hops, &distances);
     fr_visited_clear(s);
     uint32_t near[REPAIR_NEAREST], n = 0, chosen[REPAIR_LINKS], out[FR_LANES_MAX];
     for (uint32_t i = 0; i < size && n < REPAIR_NEAREST; i++)

@@ -163,15 +163,9 @@ static void walk_graph(fr_run *run)
     uint32_t fresh = scan_fresh(run), kept = 0;
     /* the fresh ones wait in `expanded` while the walk uses the pool */
     for (; kept < fresh && kept < s->expanded_capacity; kept++) s->expanded[kept] = s->pool[kept];
-    float distance;
-    uint32_t size = 0, start = fr_walk_descend(t, s, &run->space, 0, &distance, &run->info->distances);
-    if (start != FR_ROW_NONE) {
-        s->pool[0] = (fr_candidate){distance, start};
-        fr_visit(s, start);
-        size = fr_walk_level(t, s, &run->space, 0, 1, run->ef, false, &run->info->visited, &run->info->distances);
-    }
-    for (uint32_t i = 0; i < kept; i++)
-        if (s->expanded[i].row != start) fr_pool_insert(s->pool, &size, run->ef, s->expanded[i].distance, s->expanded[i].row);
+    uint32_t size = fr_walk_start(t, s, &run->space, run->ef, &run->info->distances);
+    size = fr_walk_level(t, s, &run->space, 0, size, run->ef, false, &run->info->visited, &run->info->distances);
+    for (uint32_t i = 0; i < kept; i++) fr_pool_insert(s->pool, &size, run->ef, s->expanded[i].distance, s->expanded[i].row);
     fr_visited_clear(s);
     take_pool(run, size);
 }

@@ -10,6 +10,8 @@
 
 #define FR_LANES_MAX 64u
 #define FR_LEVEL_MAX 15u
+#define FR_ROUTERS 512u
+#define FR_STARTS 4u /* of the routers, the nearest so many begin a walk */
 #define FR_NEVER UINT64_MAX
 #define FR_CHUNK_ROWS 4096u          /* rows of a saved chunk */
 #define FR_TRAIN_ROWS 256u           /* SQ8 is trained from so many rows on */
@@ -80,6 +82,8 @@ struct fr_table {
     _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
     _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */
     _Atomic uint32_t row_locks[1024 / 4];
+    _Atomic uint32_t routers[FR_ROUTERS]; /* a random sample of linked rows, row + 1: more ways into the graph */
+    _Atomic uint64_t linked_ever;
     /* lists and the sweep */
     _Atomic uint32_t list_lock, tree_lock;
     fr_list dead, pending, sweeping, swept, free;
@@ -193,6 +197,10 @@ void fr_visited_clear(fr_scratch *s);
 /* walk.c */
 /* Inserts in order; returns the place, or capacity when too far. */
 uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
+/* Fills the pool with where a walk of level 0 begins: the end of the descent and the nearest routers; marks them visited. */
+uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
+void fr_router_offer(fr_table *t, uint32_t row);
+void fr_router_drop(fr_table *t, uint32_t row);
 /* Expands the pool (size entries, sorted, visited) to the ef nearest of this level. record: keeps what was expanded. */
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances);

@@ -82,6 +82,47 @@ uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space 
     return row;
 }
 
+/* Reservoir sampling over the rows as they are linked. */
+void fr_router_offer(fr_table *t, uint32_t row)
+{
+    uint64_t n = atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
+    uint64_t place = n < FR_ROUTERS ? n : fr_mix64(n ^ t->options.seed) % (n + 1);
+    if (place < FR_ROUTERS) atomic_store_explicit(&t->routers[place], row + 1, memory_order_release);
+}
+
+/* A dead router gives its place to its parent in the tree: near, and alive or soon passed on itself. */
+void fr_router_drop(fr_table *t, uint32_t row)
+{
+    uint32_t parent = atomic_load_explicit(&fr_row_at(t, row)->parent, memory_order_relaxed);
+    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
+        uint32_t held = row + 1;
+        atomic_compare_exchange_strong(&t->routers[i], &held, parent != FR_ROW_NONE && fr_row_alive(fr_row_at(t, parent)) ? parent + 1 : 0);
+    }
+}
+
+uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
+{
+    uint32_t size = 0, count = 0, ids[FR_LANES_MAX], starts = FR_MIN(FR_STARTS, ef);
+    float found[FR_LANES_MAX], distance;
+    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
+        uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
+        if (row != 0 && row - 1 < s->row_limit) ids[count++] = row - 1;
+        if (count != FR_LANES_MAX && (i + 1 < FR_ROUTERS || count == 0)) continue;
+        fr_space_distances(space, ids, count, found);
+        *distances += count;
+        for (uint32_t j = 0; j < count; j++)
+            if (size < starts || found[j] < s->pool[size - 1].distance) fr_pool_insert(s->pool, &size, starts, found[j], ids[j]);
+        count = 0;
+    }
+    uint32_t kept = 0; /* a row may stand in two places */
+    for (uint32_t i = 0; i < size; i++)
+        if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
+    size = kept;
+    uint32_t start = fr_walk_descend(t, s, space, 0, &distance, distances);
+    if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &size, ef, distance, start);
+    return size;
+}
+
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances)
 {
