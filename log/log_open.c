@@ -316,6 +316,10 @@ static fr_code open_segment(fr_log *log, fr_offset base, bool last, fr_segment *
         segment->bytes = slot.durable_bytes;
         segment->max_timestamp = slot.max_timestamp;
         segment->sealed = true;
+        if (last) { /* a roll that came no further: its sync may have failed, and the seal be in the page cache only */
+            code = write_again(io, segment->file, 0, segment->bytes, err);
+            if (!code) code = io->sync(io, segment->file, err);
+        }
         io->close(io, segment->file);
         segment->file = NULL;
     } else if (!code) {
