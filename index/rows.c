@@ -476,8 +476,11 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
+    _Atomic uint32_t *lock = (_Atomic uint32_t *)(uintptr_t)&t->list_lock; /* the one thing that is written through this pointer */
+    fr_spin_lock(lock);
     out->dead = t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
     out->free_slots = t->free.count;
+    fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;
     out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst);
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
