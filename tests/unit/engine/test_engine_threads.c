@@ -90,6 +90,10 @@ static void *caretaker(void *argument)
         must(fr_submit_wait(db, &w, err));
         fr_stats stats;
         fr_stats_get(db, &stats);
+        fr_collection_info *info = calloc(1, sizeof *info);
+        must(fr_collection_get(db, id, info));
+        assert_int_equal(info->partition_count, 3);
+        free(info);
     }
     return NULL;
 }
