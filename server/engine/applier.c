@@ -4,6 +4,7 @@
 #include "server/engine/engine.h"
 
 #define HELP_EVERY_ROWS 64u
+#define REFRESH_US 50000
 
 /* ==== one commit ==== */
 
@@ -105,6 +106,32 @@ static void answer(fr_db *db, fr_commit *commit)
 
 /* ==== care of the tables that were written to ==== */
 
+void fr_engine_refresh(fr_shard *shard)
+{
+    fr_table *table = fr_shard_table(shard);
+    fr_table_stats stats;
+    fr_table_maintain(table, atomic_load_explicit(&shard->collection->visible, memory_order_relaxed));
+    fr_table_stats_get(table, &stats);
+    atomic_store_explicit(&shard->live, stats.live, memory_order_relaxed);
+    atomic_store_explicit(&shard->unlinked, stats.unlinked, memory_order_relaxed);
+    atomic_store_explicit(&shard->dead, stats.dead, memory_order_relaxed);
+    atomic_store_explicit(&shard->index_bytes, stats.bytes, memory_order_relaxed);
+    shard->hot = stats.unlinked != 0 || stats.dead != 0;
+}
+
+/* Nothing to apply: what linkers have swept is freed, and figures are brought up to date. */
+static void idle(fr_db *db)
+{
+    int64_t now_us = db->io->mono_us(db->io);
+    if (now_us - db->refreshed_us < REFRESH_US) return;
+    db->refreshed_us = now_us;
+    for (uint32_t i = 0; i < db->names.count; i++)
+        for (uint32_t s = 0; s < db->names.collections[i]->shard_count; s++) {
+            fr_shard *shard = &db->names.collections[i]->shards[s];
+            if (shard->hot && fr_shard_table(shard) != NULL) fr_engine_refresh(shard);
+        }
+}
+
 static void care(fr_db *db, fr_commit *commit)
 {
     fr_collection *c = commit->collection;
@@ -114,16 +141,13 @@ static void care(fr_db *db, fr_commit *commit)
         fr_table *table = fr_shard_table(shard);
         if (table == NULL) continue;
         if (!atomic_exchange(&shard->links, true)) link = true;
-        if (shard->rows_since_stats >= HELP_EVERY_ROWS || commit->count_delta < 0) {
-            fr_table_maintain(table, commit->number);
-            fr_table_stats stats;
-            fr_table_stats_get(table, &stats);
-            shard->unlinked = stats.unlinked;
-            /* Linkers are behind: the fresh scan would grow without end. At most one row linked per row written. */
-            for (uint32_t n = shard->rows_since_stats; n > 0 && shard->unlinked > FR_UNLINKED_MAX; n--)
-                if (!fr_table_link_step(table)) break;
-            shard->rows_since_stats = 0;
-        }
+        shard->hot = true;
+        if (shard->rows_since_stats < HELP_EVERY_ROWS && commit->count_delta >= 0) continue;
+        fr_engine_refresh(shard);
+        /* Linkers are behind: the fresh scan would grow without end. At most one row linked per row written. */
+        for (uint32_t n = shard->rows_since_stats; n > 0 && atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX; n--)
+            if (!fr_table_link_step(table)) break;
+        shard->rows_since_stats = 0;
     }
     if (link) fr_engine_wake(db, FR_ROLE_LINKER);
 }
@@ -159,7 +183,10 @@ bool fr_engine_applier_step(fr_db *db)
             commit = fr_commits_pop(&db->to_apply);
             pthread_mutex_unlock(&db->apply_lock);
         }
-        if (commit == NULL) return worked;
+        if (commit == NULL) {
+            idle(db);
+            return worked;
+        }
         fr_code code = apply_commit(db, commit);
         if (code == FR_ERR_NO_MEMORY) { /* it is durable and must be applied: again a little later */
             db->stalled = commit;

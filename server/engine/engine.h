@@ -130,8 +130,10 @@ struct fr_shard {
     bool touched;
     /* applier */
     uint32_t rows_since_stats;
-    uint64_t unlinked;
+    bool hot; /* written to, linked or swept lately: its figures change */
     float *vector_scratch;
+    /* figures of the table, by the applier for everybody: the table itself may only be asked by its owner */
+    _Atomic uint64_t live, unlinked, dead, index_bytes;
     /* keeper, after recovery */
     fr_manifest *newest;
     fr_offset oldest_at; /* S of the older manifest slot; FR_NO_MANIFEST */
@@ -318,6 +320,7 @@ typedef struct fr_db {
     fr_commit_list to_apply;
     fr_commit *stalled; /* applier: out of memory in the middle of this one */
     fr_batch_reader *apply_reader;
+    int64_t refreshed_us; /* applier: last look at the hot shards */
 
     /* applier <-> keeper */
     struct {
@@ -445,6 +448,9 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
 fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit, fr_apply_mode mode,
                         fr_apply_tally *tally, fr_err *err);
 fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out);
+
+/* ---- applier.c ---- */
+void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; applier, recovery */
 
 /* ---- catalog.c ---- */
 fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool live);

@@ -89,9 +89,7 @@ static bool wants_compaction(fr_db *db, const fr_shard *shard)
     uint64_t bytes = fr_log_bytes(log), records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
     if (is_catalog) return bytes > (1u << 20) && bytes > shard->compacted_bytes * 2;
     if (bytes < FR_COMPACT_BYTES_MIN || bytes < shard->compacted_bytes * 2) return false;
-    fr_table_stats stats;
-    fr_table_stats_get(table, &stats);
-    return records > stats.live * 2;
+    return records > atomic_load_explicit(&shard->live, memory_order_relaxed) * 2;
 }
 
 static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)

@@ -17,7 +17,6 @@ fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out)
 static void fill_shard(fr_shard *shard, uint32_t at, fr_collection_info *info)
 {
     fr_log *log = fr_shard_log(shard);
-    fr_table *table = fr_shard_table(shard);
     struct fr_partition_info *p = &info->partitions[at];
     *p = (struct fr_partition_info){.start = log != NULL ? fr_log_start(log) : 0,
                                     .end = log != NULL ? fr_log_end(log) : 0,
@@ -26,12 +25,9 @@ static void fill_shard(fr_shard *shard, uint32_t at, fr_collection_info *info)
                                     .snapshot = atomic_load(&shard->snapshot)};
     if (log != NULL) info->log_bytes += fr_log_bytes(log);
     info->snapshot_bytes += atomic_load_explicit(&shard->snapshot_bytes, memory_order_relaxed);
-    if (table == NULL) return;
-    fr_table_stats stats;
-    fr_table_stats_get(table, &stats);
-    info->unlinked += stats.unlinked;
-    info->deleted_unreclaimed += stats.dead;
-    info->index_bytes += stats.bytes;
+    info->unlinked += atomic_load_explicit(&shard->unlinked, memory_order_relaxed);
+    info->deleted_unreclaimed += atomic_load_explicit(&shard->dead, memory_order_relaxed);
+    info->index_bytes += atomic_load_explicit(&shard->index_bytes, memory_order_relaxed);
 }
 
 fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info)

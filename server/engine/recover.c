@@ -250,9 +250,8 @@ static fr_code recover_collection(fr_collection *c, const dir_list *logs, const 
     for (uint32_t i = 0; i < c->shard_count; i++) {
         fr_table *table = fr_shard_table(&c->shards[i]);
         if (table == NULL) continue;
-        fr_table_stats stats;
-        fr_table_stats_get(table, &stats);
-        live += stats.live;
+        fr_engine_refresh(&c->shards[i]);
+        live += atomic_load(&c->shards[i].live);
         atomic_store(&c->shards[i].links, true);
     }
     atomic_store(&c->count, (int64_t)live);
