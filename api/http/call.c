@@ -336,7 +336,7 @@ void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *
         fr_out_key(out, "distance");
         fr_out_float(out, hit->distance);
         fr_out_key(out, "score");
-        fr_out_float(out, hit->score);
+        fr_out_float(out, hit->score + 0.0f); /* no -0 */
     }
     fr_out_key(out, "metadata");
     fr_http_metadata_out(out, hit->metadata, output);
