@@ -107,6 +107,7 @@ static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind
     assert_int_equal(fr_scratch_create(&s), FR_OK);
     fr_offset offset = 0;
     uint64_t commit = 0, good = 0, asked = 0;
+    ops /= LESS;
     uint32_t keys = ops / 4 + 10;
     float query[512];
     for (uint32_t i = 0; i < ops; i++) {
@@ -264,7 +265,7 @@ static void churn_is_flat(void **state)
     rng r = {5};
     assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
     fr_offset offset = 0;
-    for (uint32_t round = 0; round < 12; round++)
+    for (uint32_t round = 0; round < 12 / (LESS > 1 ? 3 : 1); round++)
         for (uint32_t key = 0; key < 2000; key++) {
             rng_vector(&r, KIND_F32, 16, model_vector(m, key));
             table_put(t, m, key, offset, (uint64_t)offset + 1);
@@ -295,7 +296,7 @@ static void search_allocates_nothing(void **state)
     rng r = {5};
     assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
     assert_int_equal(fr_scratch_create(&s), FR_OK);
-    for (uint32_t key = 0; key < 15000; key++) {
+    for (uint32_t key = 0; key < 15000 / LESS; key++) {
         rng_vector(&r, KIND_F32, 32, model_vector(m, key));
         table_put(t, m, key, key, key + 1);
         fr_table_link_step(t);
@@ -305,7 +306,7 @@ static void search_allocates_nothing(void **state)
     uint32_t count;
     uint64_t calls = 0;
     for (uint32_t i = 0; i < 10001; i++) {
-        fr_table_query q = {.vector = model_vector(m, i), .k = 10, .visible = 15000};
+        fr_table_query q = {.vector = model_vector(m, i % (15000 / LESS)), .k = 10, .visible = 15000};
         fr_table_enter(t, s);
         assert_int_equal(fr_table_search(t, s, &q, hits, &count, NULL, NULL), FR_OK);
         fr_table_leave(t, s);
@@ -462,7 +463,7 @@ static void damaged_chunks(void **state)
     link_all(t);
     assert_int_equal(save_table(t, store, 599, true), FR_OK);
     uint32_t refused = 0;
-    for (uint32_t i = 0; i < 3000; i++) {
+    for (uint32_t i = 0; i < 3000 / LESS; i++) {
         uint32_t c = rng_below(&r, store->count);
         uint8_t *byte = (uint8_t *)store->chunks[c].data + rng_below(&r, (uint32_t)store->chunks[c].size), was = *byte;
         *byte ^= (uint8_t)(1 + rng_below(&r, 255));
