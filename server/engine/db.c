@@ -376,21 +376,24 @@ static void drain(fr_db *db)
     }
 }
 
-static bool any_changed(fr_db *db)
+static uint32_t count_changed(fr_db *db)
 {
     const fr_map *map = atomic_load(&db->map);
+    uint32_t changed = 0;
     for (uint32_t i = 0; i < map->count; i++)
         for (uint32_t s = 0; s < map->by_id[i]->shard_count; s++) {
             const fr_shard *shard = &map->by_id[i]->shards[s];
-            if (atomic_load(&shard->applied) > atomic_load(&shard->snapshot) && fr_shard_table(shard) != NULL) return true;
+            if (atomic_load(&shard->applied) > atomic_load(&shard->snapshot) && fr_shard_table(shard) != NULL) changed++;
         }
-    return false;
+    return changed;
 }
 
 /* All threads are gone: this one plays their parts. */
 static void last_snapshot(fr_db *db)
 {
-    if (db->options.no_snapshot_on_close || db->stalled != NULL || !any_changed(db)) return;
+    uint32_t changed = count_changed(db);
+    if (db->options.no_snapshot_on_close || db->stalled != NULL || changed == 0) return;
+    db->closing_many = changed > FR_CLOSE_MANY;
     pthread_mutex_lock(&db->keeper_lock);
     uint64_t ticket = ++db->requests;
     db->request_snapshot = true;

@@ -64,7 +64,7 @@ static bool common(const char *word, size_t size)
 static void add_word(features *f, const char *word, size_t size)
 {
     char marked[WORD_BYTES_MAX + 2];
-    float weight = common(word, size) ? 0.1f : 1.0f;
+    float weight = common(word, size) ? 0.02f : 1.0f;
     count_feature(f, fr_hash(word, size, 1), weight);
     if (weight < 1.0f) return;
     marked[0] = '<';
@@ -72,8 +72,8 @@ static void add_word(features *f, const char *word, size_t size)
     marked[size + 1] = '>';
     size_t length = size + 2, grams = 0;
     for (size_t n = GRAM_MIN; n <= GRAM_MAX && n < length; n++) grams += length - n + 1;
-    /* All the n-grams of a word together weigh as much as the word. */
-    float part = grams != 0 ? 1.0f / (float)grams : 0;
+    /* All the n-grams of a word together weigh twice as much as the word (squared lengths: weights are damped by a root below). */
+    float part = grams != 0 ? 2.0f / (float)grams : 0;
     for (size_t n = GRAM_MIN; n <= GRAM_MAX && n < length; n++)
         for (size_t at = 0; at + n <= length; at++) count_feature(f, fr_hash(marked + at, n, 2), part);
 }

@@ -30,6 +30,9 @@
 #define FR_ERASE_CHUNK FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES (128ull << 20)
 #define FR_COMPACT_BYTES_MIN (16ull << 20)
+/* With more changed shards than this, closing snapshots only those whose replay costs more than the snapshot's five syncs. */
+#define FR_CLOSE_MANY 64u
+#define FR_CLOSE_BYTES_MIN (256u << 10)
 #define FR_ROUTE_SKIP 0xFFu
 
 typedef struct fr_collection fr_collection;
@@ -342,6 +345,7 @@ typedef struct fr_db {
     fr_err request_err;
     fr_sweep sweep;
     int64_t last_look_ms, last_rotate_ms;
+    bool closing_many;
     pthread_mutex_t garbage_lock;
     fr_map *garbage_maps;
     fr_collection *garbage_collections;

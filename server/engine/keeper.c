@@ -196,7 +196,9 @@ static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
 {
     if (shard->collection == db->catalog || atomic_load(&shard->collection->dropped) || atomic_load(&shard->collection->unreadable)) return false;
     if (!db->sweep.forced) return fr_engine_wants_snapshot(shard, now_ms);
-    return fr_shard_table(shard) != NULL && atomic_load(&shard->applied) > atomic_load(&shard->snapshot);
+    if (fr_shard_table(shard) == NULL || atomic_load(&shard->applied) <= atomic_load(&shard->snapshot)) return false;
+    uint64_t bytes = fr_log_bytes(fr_shard_log(shard));
+    return !db->closing_many || bytes - FR_MIN(shard->log_bytes_at_snapshot, bytes) >= FR_CLOSE_BYTES_MIN;
 }
 
 static bool saving(fr_db *db, fr_shard *shard)

@@ -55,6 +55,31 @@ void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *
 
 /* ==== append one request ==== */
 
+/* Room for the shards of one more request, before it is appended: behind the append there is no way back. */
+static bool round_reserve(fr_round *round, uint32_t parts)
+{
+    if (round->touched_count + parts <= round->touched_capacity) return true;
+    uint32_t capacity = FR_MAX(round->touched_count + parts, FR_MAX(64u, round->touched_capacity * 2));
+    struct fr_touched *grown = fr_realloc(FR_MEM_ENGINE, round->touched, capacity * sizeof *grown);
+    if (grown == NULL) return false;
+    round->touched = grown;
+    round->touched_capacity = capacity;
+    return true;
+}
+
+void fr_engine_round_add(fr_db *db, fr_commit *commit)
+{
+    fr_round *round = db->prepared;
+    for (uint32_t i = 0; i < commit->part_count; i++) {
+        fr_shard *shard = &commit->collection->shards[commit->parts[i].partition];
+        if (shard->touched) continue;
+        FR_ASSERT(round->touched_count < round->touched_capacity); /* reserved by fr_engine_append */
+        shard->touched = true;
+        round->touched[round->touched_count++] = (struct fr_touched){.shard = shard, .end = 0};
+    }
+    fr_commits_push(&round->commits, commit);
+}
+
 typedef struct plan { /* of one request over the partitions of its collection */
     uint32_t counts[FR_PARTITIONS_MAX];
     fr_offset base[FR_PARTITIONS_MAX];
@@ -236,8 +261,10 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
     if (err == NULL) err = &local;
     FR_TRY(make_plan(db, c, batch, &p, err));
     fr_commit *commit = new_commit(db, c, batch, write, &p);
-    if (commit == NULL) {
+    if (commit == NULL || !round_reserve(db->prepared, p.parts)) {
         forget_ids(c, &p);
+        if (commit != NULL) commit->counted = false;
+        if (commit != NULL) fr_engine_commit_free(db, commit);
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     }
     fr_code code = append_parts(db, c, batch, &p, err);
@@ -256,28 +283,6 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
 }
 
 /* ==== rounds ==== */
-
-void fr_engine_round_add(fr_db *db, fr_commit *commit)
-{
-    fr_round *round = db->prepared;
-    for (uint32_t i = 0; i < commit->part_count; i++) {
-        fr_shard *shard = &commit->collection->shards[commit->parts[i].partition];
-        if (shard->touched) continue;
-        if (round->touched_count == round->touched_capacity) {
-            uint32_t capacity = FR_MAX(64u, round->touched_capacity * 2);
-            struct fr_touched *grown = fr_realloc(FR_MEM_ENGINE, round->touched, capacity * sizeof *grown);
-            if (grown == NULL) { /* appended but never to be synced: the same as a failed sync */
-                fr_engine_set_state(db, FR_ERR_READ_ONLY, "out of memory between append and sync");
-                break;
-            }
-            round->touched = grown;
-            round->touched_capacity = capacity;
-        }
-        shard->touched = true;
-        round->touched[round->touched_count++] = (struct fr_touched){.shard = shard, .end = 0};
-    }
-    fr_commits_push(&round->commits, commit);
-}
 
 static void refuse_round(fr_db *db, fr_round *round)
 {

@@ -1,0 +1,296 @@
+/* test_engine_limits.c: queues, memory, a full disk, allocations that fail, event ids, embeddings. */
+#include "engine_help.h"
+
+#include <math.h>
+
+#include "tests/sim/io_sim.c"
+
+static _Atomic int answers;
+static fr_code last_code;
+
+static void note_answer(fr_write *write)
+{
+    last_code = write->code;
+    atomic_fetch_add(&answers, 1);
+}
+
+static void a_full_queue_is_busy(void **state)
+{
+    (void)state;
+    const fr_options options = {.no_threads = true, .no_snapshot_on_close = true}; /* nobody takes from the queue */
+    fr_db *db = open_with(&options);
+    fr_id id;
+    fr_batch b = {0};
+    must(create_collection(db, "busy", 1, FR_METRIC_L2, &id, err));
+    must(put_event(&b, "k", 1, 1, NULL, FR_TIME_NONE, err));
+    fr_write *writes = calloc(FR_QUEUE_WRITES_MAX + 1, sizeof *writes);
+    uint32_t accepted = 0;
+    fr_code code = FR_OK;
+    fr_err e = {0};
+    atomic_store(&answers, 0);
+    for (; accepted <= FR_QUEUE_WRITES_MAX && code == FR_OK; accepted++) {
+        writes[accepted] = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &b, .done = note_answer};
+        code = fr_submit(db, &writes[accepted], &e);
+    }
+    assert_int_equal(code, FR_ERR_BUSY);
+    assert_int_equal(accepted - 1, FR_QUEUE_WRITES_MAX);
+    assert_true(fr_code_retriable(code));
+    for (int i = 0; i < 5000; i++) fr_engine_step_all(db);
+    assert_int_equal(atomic_load(&answers), FR_QUEUE_WRITES_MAX);
+    must(write_batch(db, id, &b, NULL, err)); /* there is room again */
+    fr_close(db);
+    fr_batch_free(&b);
+    free(writes);
+}
+
+static void memory_limit_refuses_growth_only(void **state)
+{
+    (void)state;
+    const fr_options options = {.memory_limit = 1};
+    fr_db *db = open_with(&options);
+    fr_id id;
+    must(create_collection(db, "full", 1, FR_METRIC_L2, &id, err));
+    fr_err e = {0};
+    assert_int_equal(upsert(db, id, "k", 1, 1, NULL, &e), FR_ERR_BUSY);
+    assert_non_null(strstr(e.text, "memory_limit"));
+    must(delete_key(db, id, "k", NULL, err));
+    fr_close(db);
+}
+
+static void pending_writes_are_answered_at_close(void **state)
+{
+    (void)state;
+    const fr_options options = {.no_threads = true};
+    fr_db *db = open_with(&options);
+    fr_id id;
+    fr_batch b = {0};
+    must(create_collection(db, "c", 1, FR_METRIC_L2, &id, err));
+    must(put_event(&b, "k", 1, 1, NULL, FR_TIME_NONE, err));
+    fr_write w = {.kind = FR_WRITE_EVENTS, .id = id, .batch = &b, .done = note_answer};
+    atomic_store(&answers, 0);
+    must(fr_submit(db, &w, err));
+    fr_engine_abandon(db);
+    assert_int_equal(atomic_load(&answers), 1);
+    assert_int_equal(last_code, FR_ERR_CLOSED);
+    db = open_with(&options);
+    w = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &b, .done = note_answer};
+    must(fr_submit(db, &w, err));
+    fr_close(db); /* drains */
+    assert_int_equal(last_code, FR_OK);
+    assert_int_equal(atomic_load(&answers), 2);
+    fr_batch_free(&b);
+}
+
+static void one_event(fr_batch *b, const char *key, float version)
+{
+    fr_batch_reset(b);
+    must(put_event(b, key, 1, version, NULL, FR_TIME_NONE, err));
+}
+
+static void a_full_disk_refuses_whole_and_resumes(void **state)
+{
+    (void)state;
+    io_sim *sim = io_sim_create(7);
+    const fr_options options = {.no_threads = true, .io = io_sim_io(sim), .no_snapshot_on_close = true};
+    fr_db *db = NULL;
+    fr_id id;
+    fr_batch b = {0};
+    fr_write w;
+    must(fr_open("/d", &options, &db, err));
+    must(create_collection(db, "c", 4, FR_METRIC_L2, &id, err));
+    for (int i = 0; i < 40; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        must(put_event(&b, key, (float)i, 1, NULL, FR_TIME_NONE, err));
+    }
+    io_sim_set_capacity(sim, 26000); /* not all partitions fit */
+    fr_stats stats;
+    fr_err e = {0};
+    assert_int_equal(write_batch(db, id, &b, &w, &e), FR_ERR_DISK_FULL);
+    assert_int_equal(count_of(db, id, NULL), 0);
+    fr_stats_get(db, &stats);
+    assert_int_equal(stats.state, FR_ERR_DISK_FULL);
+    io_sim_set_capacity(sim, 0);
+    must(write_batch(db, id, &b, &w, err));
+    assert_int_equal(w.records, 40);
+    assert_int_equal(count_of(db, id, NULL), 40);
+    fr_stats_get(db, &stats);
+    assert_int_equal(stats.state, FR_OK);
+    fr_batch_free(&b);
+    fr_close(db);
+    io_sim_free(sim);
+}
+
+static void a_failed_sync_is_final(void **state)
+{
+    (void)state;
+    io_sim *sim = io_sim_create(8);
+    const fr_options options = {.no_threads = true, .io = io_sim_io(sim), .no_snapshot_on_close = true};
+    fr_db *db = NULL;
+    fr_id id;
+    fr_stats stats;
+    must(fr_open("/d", &options, &db, err));
+    must(create_collection(db, "c", 1, FR_METRIC_L2, &id, err));
+    must(upsert(db, id, "a", 1, 1, NULL, err));
+    io_sim_fail_sync_at(sim, 1);
+    assert_int_equal(upsert(db, id, "b", 1, 1, NULL, NULL), FR_ERR_READ_ONLY);
+    assert_int_equal(upsert(db, id, "c", 1, 1, NULL, NULL), FR_ERR_READ_ONLY);
+    assert_int_equal(create_collection(db, "d", 1, FR_METRIC_L2, NULL, NULL), FR_ERR_READ_ONLY);
+    assert_int_equal(count_of(db, id, NULL), 1); /* reads go on */
+    fr_stats_get(db, &stats);
+    assert_int_equal(stats.state, FR_ERR_READ_ONLY);
+    assert_int_equal(stats.sync_errors, 1);
+    assert_true(stats.state_text[0] != 0);
+    fr_close(db);
+    must(fr_open("/d", &options, &db, err));
+    assert_float_equal(version_of(db, id, "a"), 1, 0);
+    must(upsert(db, id, "b", 1, 2, NULL, err));
+    fr_close(db);
+    io_sim_free(sim);
+}
+
+/* Whatever allocation fails: nothing acknowledged is lost, nothing refused is there, nothing leaks. */
+static void every_allocation_fails_once(void **state)
+{
+    (void)state;
+    bool clean = false;
+    for (uint64_t nth = 1; !clean && nth < 3000; nth += 1 + nth / 60) {
+        io_sim *sim = io_sim_create(nth);
+        const fr_options options = {.no_threads = true, .io = io_sim_io(sim), .memory_limit = UINT64_MAX};
+        fr_db *db = NULL;
+        fr_id id = 0;
+        float expected = -1;
+        fr_batch b = {0};
+        must(fr_open("/d", &options, &db, err));
+        must(create_collection(db, "first", 1, FR_METRIC_L2, &id, err));
+        fr_mem_fail_at(nth);
+        fr_id second;
+        (void)!create_collection(db, "second", 2, FR_METRIC_L2, &second, NULL);
+        for (int i = 0; i < 6; i++) {
+            fr_batch_reset(&b);
+            if (put_event(&b, "k", 1, (float)i, NULL, FR_TIME_NONE, NULL) == FR_OK && write_batch(db, id, &b, NULL, NULL) == FR_OK) expected = (float)i;
+        }
+        (void)!fr_snapshot(db, NULL);
+        (void)!fr_compact(db, 0, NULL);
+        fr_close(db);
+        clean = fr_mem_calls() != 0 && nth > 2000;
+        if (fr_open("/d", &options, &db, NULL) != FR_OK) { /* the failure came as late as this */
+            fr_mem_fail_at(0);
+            must(fr_open("/d", &options, &db, err));
+        }
+        fr_mem_fail_at(0);
+        assert_float_equal(version_of(db, id, "k"), expected, 0);
+        one_event(&b, "after", 2);
+        must(write_batch(db, id, &b, NULL, err));
+        assert_float_equal(version_of(db, id, "after"), 2, 0);
+        fr_close(db);
+        fr_batch_free(&b);
+        io_sim_free(sim);
+    }
+}
+
+static void event_id_window(void **state)
+{
+    (void)state;
+    fr_event_ids ids;
+    fr_event_ids_init(&ids);
+    char text[32];
+    fr_offset at;
+    for (int i = 0; i < 5000; i++) {
+        snprintf(text, sizeof text, "id-%d", i);
+        must(fr_event_ids_add(&ids, fr_span_text(text), i, 1000 + i));
+    }
+    assert_true(fr_event_ids_find(&ids, fr_span_text("id-0"), 6000, &at));
+    assert_int_equal(at, 0);
+    assert_false(fr_event_ids_find(&ids, fr_span_text("id-5000"), 6000, &at));
+    assert_false(fr_event_ids_find(&ids, fr_span_text("id-0"), 1000 + FR_EVENT_ID_MS_KEPT, &at)); /* too old */
+    fr_event_ids_undo(&ids, 4000);
+    assert_false(fr_event_ids_find(&ids, fr_span_text("id-4000"), 6000, &at));
+    assert_true(fr_event_ids_find(&ids, fr_span_text("id-3999"), 6000, &at));
+    fr_event_id *entries;
+    uint32_t count;
+    must(fr_event_ids_copy(&ids, 99, &entries, &count));
+    assert_int_equal(count, 100);
+    fr_event_ids other;
+    fr_event_ids_init(&other);
+    must(fr_event_ids_load(&other, entries, count));
+    assert_true(fr_event_ids_find(&other, fr_span_text("id-99"), 6000, &at));
+    assert_false(fr_event_ids_find(&other, fr_span_text("id-100"), 6000, &at));
+    fr_free(FR_MEM_ENGINE, entries);
+    must(fr_event_ids_add(&other, fr_span_text("late"), 500, 1050 + FR_EVENT_ID_MS_KEPT)); /* pushes the oldest out */
+    assert_false(fr_event_ids_find(&other, fr_span_text("id-50"), 1050, &at));
+    assert_true(fr_event_ids_find(&other, fr_span_text("id-51"), 1050, &at));
+    fr_event_ids_free(&ids);
+    fr_event_ids_free(&other);
+}
+
+static double dot(const float *a, const float *b, uint32_t count)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < count; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static void embedding_of_text(void **state)
+{
+    (void)state;
+    float a[256], b[256], c[256];
+    must(fr_engine_embed_hash(fr_span_text("a small domesticated cat that hunts mice"), 256, a, err));
+    must(fr_engine_embed_hash(fr_span_text("domestic cats hunting a mouse"), 256, b, err));
+    must(fr_engine_embed_hash(fr_span_text("the branch of economics that studies interest rates"), 256, c, err));
+    assert_float_equal(dot(a, a, 256), 1, 1e-5);
+    assert_true(dot(a, b, 256) > dot(a, c, 256) + 0.05);
+    must(fr_engine_embed_hash(fr_span_text("A SMALL Domesticated cat, that hunts mice!"), 256, b, err));
+    assert_float_equal(dot(a, b, 256), 1, 1e-5);
+    assert_int_equal(fr_engine_embed_hash(fr_span_text(" .,; "), 256, a, NULL), FR_ERR_INVALID);
+    assert_int_equal(fr_engine_embed_hash(fr_span_text(""), 256, a, NULL), FR_ERR_INVALID);
+    assert_int_equal(fr_engine_embed_hash(fr_span_of("\xff", 1), 256, a, NULL), FR_ERR_INVALID);
+}
+
+static void searches_allocate_nothing(void **state)
+{
+    (void)state;
+    fr_db *db = open_db();
+    fr_id id;
+    fr_batch b = {0};
+    char key[16];
+    must(create_collection(db, "calm", 2, FR_METRIC_L2, &id, err));
+    for (int i = 0; i < 500; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        must(put_event(&b, key, (float)i, 1, NULL, FR_TIME_NONE, err));
+    }
+    must(write_batch(db, id, &b, NULL, err));
+    fr_batch_free(&b);
+    fr_close(db);
+    const fr_options options = {.no_threads = true, .no_snapshot_on_close = true}; /* no other thread may allocate meanwhile */
+    db = open_with(&options);
+    fr_engine_drain(db);
+    fr_searcher *s;
+    must(fr_searcher_create(db, &s));
+    fr_hit hits[20];
+    uint32_t count;
+    uint64_t calls = 0;
+    for (int i = 0; i < 10100; i++) {
+        float query[DIM];
+        vector_of(query, (float)(i % 500), 1);
+        fr_query q = {.id = id, .vectors = query, .query_count = 1, .dimension = DIM, .k = 20, .with_metadata = true, .with_vector = true};
+        if (i == 100) calls = fr_mem_calls();
+        must(fr_search(s, &q, hits, &count, NULL, err));
+        assert_int_equal(count, 20);
+    }
+    assert_int_equal(fr_mem_calls() - calls, 0);
+    fr_searcher_free(s);
+    fr_close(db);
+}
+
+int main(void)
+{
+    fr_note_level(FR_NOTE_ERROR);
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
+        T(a_full_queue_is_busy), T(memory_limit_refuses_growth_only), T(pending_writes_are_answered_at_close),
+        T(a_full_disk_refuses_whole_and_resumes), T(a_failed_sync_is_final), T(every_allocation_fails_once), T(event_id_window),
+        T(embedding_of_text), T(searches_allocate_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
