@@ -1,10 +1,10 @@
 /* applier.c: takes durable commits in order, applies them, publishes what searches may see, and answers.
- * Order of publication, relied on by readers: rows, then `visible` (release), then `applied` (release), then done(). So whoever has
- * seen an answer or an applied offset also sees the rows. Nothing is applied before it is durable. */
+ * Order of publication, relied on by readers: rows, then `visible` (release), then `applied` (release), then done(). So
+ * whoever has seen an answer or an applied offset also sees the rows. Nothing is applied before it is durable. */
 #include "server/engine/engine.h"
 
 #define HELP_EVERY_ROWS 64u
-#define REFRESH_US 50000
+#define REFRESH_US      50000
 
 /* ==== one commit ==== */
 
@@ -47,10 +47,12 @@ static fr_code apply_from_log(fr_commit *commit)
             fr_apply_tally tally = {0};
             fr_code code = fr_log_read(fr_shard_log(shard), from, -1, 4u << 20, &view, &err);
             if (code == FR_OK && view.size == 0) code = FR_ERR_CORRUPT;
-            if (code == FR_OK) code = fr_engine_apply(shard, &view, from, part->last, commit->number, FR_APPLY_LIVE, &tally, &err);
+            if (code == FR_OK)
+                code = fr_engine_apply(shard, &view, from, part->last, commit->number, FR_APPLY_LIVE, &tally, &err);
             fr_offset next = view.next;
             fr_view_release(&view);
-            if (code == FR_ERR_NO_MEMORY) return code; /* again from here: what was put already has these offsets and is left alone */
+            if (code == FR_ERR_NO_MEMORY)
+                return code; /* again from here: what was put already has these offsets and is left alone */
             if (code != FR_OK) {
                 fr_note(FR_NOTE_ERROR, "event=apply_read collection=%llu partition=%d offset=%lld text=\"%s\"",
                         (unsigned long long)commit->collection->id, part->partition, (long long)from, err.text);
@@ -145,7 +147,8 @@ static void care(fr_db *db, fr_commit *commit)
         if (shard->rows_since_stats < HELP_EVERY_ROWS && commit->count_delta >= 0) continue;
         fr_engine_refresh(shard);
         /* Linkers are behind: the fresh scan would grow without end. At most one row linked per row written. */
-        for (uint32_t n = shard->rows_since_stats; n > 0 && atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX; n--)
+        for (uint32_t n = shard->rows_since_stats;
+             n > 0 && atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX; n--)
             if (!fr_table_link_step(table)) break;
         shard->rows_since_stats = 0;
     }
@@ -161,7 +164,8 @@ static bool saving(fr_db *db)
     if (state == FR_SAVE_WANTED) {
         db->save.at = atomic_load(&shard->applied);
         db->save.log_records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
-        db->save.code = table != NULL ? fr_table_save_begin(table, db->save.at, db->save.full, &db->save.err) : FR_ERR_NOT_FOUND;
+        db->save.code =
+            table != NULL ? fr_table_save_begin(table, db->save.at, db->save.full, &db->save.err) : FR_ERR_NOT_FOUND;
         atomic_store(&db->save.state, db->save.code == FR_OK ? FR_SAVE_BEGUN : FR_SAVE_ENDED);
     } else {
         fr_table_save_end(table, db->save.ok);
@@ -192,7 +196,8 @@ bool fr_engine_applier_step(fr_db *db)
             db->stalled = commit;
             return false;
         }
-        if (code != FR_OK) { /* the log could not be read back: the truth is on disk, and this process does not hold it */
+        if (code !=
+            FR_OK) { /* the log could not be read back: the truth is on disk, and this process does not hold it */
             fr_engine_set_state(db, FR_ERR_READ_ONLY, "a durable write could not be read back and applied");
             fr_err err = {0};
             code = fr_engine_state_fail(db, &err);

@@ -1,6 +1,6 @@
-/* apply.c: THE apply path: one record of the log becomes a row, or the end of one. Live traffic, recovery and replay come through
- * fr_engine_apply_record. It reads no clock and looks at nothing but the shard and the record; what it cannot read it skips and
- * counts, so that a bad record never keeps a database from starting. */
+/* apply.c: THE apply path: one record of the log becomes a row, or the end of one. Live traffic, recovery and replay
+ * come through fr_engine_apply_record. It reads no clock and looks at nothing but the shard and the record; what it
+ * cannot read it skips and counts, so that a bad record never keeps a database from starting. */
 #include "server/engine/engine.h"
 
 fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out)
@@ -50,7 +50,8 @@ static fr_code skip(fr_shard *shard, const fr_apply_record *record, const fr_err
     return FR_OK;
 }
 
-static fr_code put(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally)
+static fr_code put(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode,
+                   fr_apply_tally *tally)
 {
     fr_err err = {0};
     fr_decoded decoded;
@@ -95,7 +96,8 @@ static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t comm
     return FR_OK;
 }
 
-fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally)
+fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode,
+                               fr_apply_tally *tally)
 {
     fr_db *db = shard->collection->db;
     if (shard->collection->id == FR_CATALOG_ID) {
@@ -113,8 +115,8 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
     return record->value.data != NULL ? put(shard, record, commit, mode, tally) : end(shard, record, commit, tally);
 }
 
-fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit, fr_apply_mode mode,
-                        fr_apply_tally *tally, fr_err *err)
+fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit,
+                        fr_apply_mode mode, fr_apply_tally *tally, fr_err *err)
 {
     fr_db *db = shard->collection->db;
     size_t at = 0;
@@ -126,13 +128,16 @@ fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr
         FR_TRY(fr_batch_reader_open(view->data + at, size, &db->apply_reader, err));
         while (fr_batch_reader_next(db->apply_reader, &record)) {
             if (record.offset < from || record.offset > to) continue;
-            fr_apply_record one = {.offset = record.offset, .timestamp_ms = record.timestamp_ms, .key = record.key, .value = record.value};
+            fr_apply_record one = {
+                .offset = record.offset, .timestamp_ms = record.timestamp_ms, .key = record.key, .value = record.value};
             for (uint32_t i = 0; i < record.header_count; i++)
                 if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)) &&
                     record.headers[i].value.size <= FR_EVENT_ID_BYTES_MAX)
                     one.event_id = record.headers[i].value;
             fr_code code = fr_engine_apply_record(shard, &one, commit, mode, tally);
-            if (code != FR_OK) return fr_fail(err, code, NULL, "partition %d, offset %lld: %s", shard->partition, (long long)record.offset, fr_strcode(code));
+            if (code != FR_OK)
+                return fr_fail(err, code, NULL, "partition %d, offset %lld: %s", shard->partition,
+                               (long long)record.offset, fr_strcode(code));
         }
         FR_TRY(fr_batch_reader_code(db->apply_reader));
         at += size;

@@ -1,6 +1,7 @@
-/* catalog.c: which collections and aliases exist: records of the internal topic 1, and the immutable map that readers use.
- * Records: key "c/<id>" = a collection (binary v1 with one JSON document: README.md), "a/<alias>" = {"id"}, "n" = {"next"}; a
- * tombstone ends a collection or an alias. One catalog change is in flight at a time, so the writer may decide on the map. */
+/* catalog.c: which collections and aliases exist: records of the internal topic 1, and the immutable map that readers
+ * use. Records: key "c/<id>" = a collection (binary v1 with one JSON document: README.md), "a/<alias>" = {"id"}, "n" =
+ * {"next"}; a tombstone ends a collection or an alias. One catalog change is in flight at a time, so the writer may
+ * decide on the map. */
 #include "server/engine/engine.h"
 
 #include <stdio.h>
@@ -42,8 +43,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection
 
 fr_code fr_engine_shard_path(const fr_shard *shard, const char *kind, char path[FR_PATH_MAX])
 {
-    int size = snprintf(path, FR_PATH_MAX, "%s/%s/%llu-%d", shard->collection->db->dir, kind, (unsigned long long)shard->collection->id,
-                        shard->partition);
+    int size = snprintf(path, FR_PATH_MAX, "%s/%s/%llu-%d", shard->collection->db->dir, kind,
+                        (unsigned long long)shard->collection->id, shard->partition);
     return size > 0 && (size_t)size < FR_PATH_MAX ? FR_OK : FR_ERR_INVALID;
 }
 
@@ -52,7 +53,11 @@ fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err)
     fr_db *db = shard->collection->db;
     char path[FR_PATH_MAX];
     fr_log *log = NULL;
-    fr_log_options options = {.segment_bytes = FR_SEGMENT_BYTES, .segment_ms = -1, .retention_ms = -1, .retention_bytes = -1, .compact = true};
+    fr_log_options options = {.segment_bytes = FR_SEGMENT_BYTES,
+                              .segment_ms = -1,
+                              .retention_ms = -1,
+                              .retention_bytes = -1,
+                              .compact = true};
     FR_TRY(fr_engine_shard_path(shard, "log", path));
     FR_TRY(fr_log_open(db->io, path, &options, &log, err));
     atomic_store_explicit(&shard->log, log, memory_order_release);
@@ -70,7 +75,7 @@ typedef struct name_list {
     struct name_item {
         struct name_item *next;
         char name[256];
-    } *head;
+    } * head;
     fr_code code;
 } name_list;
 
@@ -116,8 +121,8 @@ static void remove_shard_files(fr_shard *shard)
         if (code == FR_ERR_NOT_FOUND) code = FR_OK;
     }
     if (code != FR_OK) /* the next start removes what is left */
-        fr_note(FR_NOTE_WARN, "event=drop_files collection=%llu partition=%d code=%s text=\"%s\"", (unsigned long long)shard->collection->id,
-                shard->partition, fr_strcode(code), err.text);
+        fr_note(FR_NOTE_WARN, "event=drop_files collection=%llu partition=%d code=%s text=\"%s\"",
+                (unsigned long long)shard->collection->id, shard->partition, fr_strcode(code), err.text);
 }
 
 void fr_engine_collection_free(fr_collection *c, bool remove_files)
@@ -187,14 +192,18 @@ static int order_by_name(const void *a, const void *b)
     return strcmp((*(fr_collection *const *)a)->def.name, (*(fr_collection *const *)b)->def.name);
 }
 
-static int order_aliases(const void *a, const void *b) { return strcmp(((const fr_alias *)a)->name, ((const fr_alias *)b)->name); }
+static int order_aliases(const void *a, const void *b)
+{
+    return strcmp(((const fr_alias *)a)->name, ((const fr_alias *)b)->name);
+}
 
 fr_code fr_engine_catalog_publish(fr_db *db)
 {
     fr_map *old = atomic_load(&db->map);
     if (old != NULL && !db->names.changed) return FR_OK;
     uint32_t count = db->names.count, aliases = db->names.alias_count;
-    fr_map *map = fr_zalloc(FR_MEM_ENGINE, sizeof *map + 2 * (size_t)count * sizeof(fr_collection *) + aliases * sizeof(fr_alias));
+    fr_map *map = fr_zalloc(FR_MEM_ENGINE,
+                            sizeof *map + 2 * (size_t)count * sizeof(fr_collection *) + aliases * sizeof(fr_alias));
     if (map == NULL) return FR_ERR_NO_MEMORY;
     map->next_id = db->names.next_id;
     map->next_id_offset = db->names.next_id_offset;
@@ -345,11 +354,16 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
     int64_t id_type, partitions, drop_stale;
     *def = (fr_collection_def){.partitions = 0};
     FR_TRY(document_of(value, &root, err));
-    bool fine = get_text(root, "database", def->database, sizeof def->database) && get_text(root, "name", def->name, sizeof def->name) &&
-                get_int(root, "id_type", 0, FR_ID_STRING, &id_type) && get_int(root, "partitions", 1, FR_PARTITIONS_MAX, &partitions) &&
-                get_int(root, "drop_stale", 0, 1, &drop_stale) && get_text(root, "embedder", def->embedder, sizeof def->embedder) &&
+    bool fine = get_text(root, "database", def->database, sizeof def->database) &&
+                get_text(root, "name", def->name, sizeof def->name) &&
+                get_int(root, "id_type", 0, FR_ID_STRING, &id_type) &&
+                get_int(root, "partitions", 1, FR_PARTITIONS_MAX, &partitions) &&
+                get_int(root, "drop_stale", 0, 1, &drop_stale) &&
+                get_text(root, "embedder", def->embedder, sizeof def->embedder) &&
                 get_int(root, "created_ms", INT64_MIN, INT64_MAX, created_ms_out);
-    if (!fine) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a collection's catalog record lacks a field or has a wrong one");
+    if (!fine)
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog",
+                       "a collection's catalog record lacks a field or has a wrong one");
     def->id_type = (fr_id_type)id_type;
     def->partitions = (uint32_t)partitions;
     def->drop_stale = drop_stale != 0;
@@ -360,7 +374,8 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
     fr_doc_iter iter = fr_doc_begin(fields);
     while (fr_doc_next(&iter, NULL, &item)) {
         fr_field_def *field = &def->fields[def->field_count++];
-        if (!decode_field(item, field)) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has a bad field in the catalog", def->name);
+        if (!decode_field(item, field))
+            return fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has a bad field in the catalog", def->name);
         if (field->type != FR_TYPE_VECTOR_F32) continue;
         vector = field->dimension != 0;
         def->dimension = field->dimension;
@@ -369,7 +384,9 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
         def->m = field->m;
         def->ef_construction = field->ef_construction;
     }
-    return vector ? FR_OK : fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has no vector field in the catalog", def->name);
+    return vector ? FR_OK
+                  : fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has no vector field in the catalog",
+                            def->name);
 }
 
 static bool parse_id(fr_span key, fr_id *id_out)
@@ -395,7 +412,8 @@ static fr_collection **find_collection(fr_db *db, fr_id id)
 static fr_code apply_collection(fr_db *db, const fr_apply_record *record, bool live, fr_err *err)
 {
     fr_id id;
-    if (!parse_id(record->key, &id)) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a collection's key in the catalog is not a number");
+    if (!parse_id(record->key, &id))
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a collection's key in the catalog is not a number");
     fr_collection **found = find_collection(db, id);
     if (record->value.data == NULL) {
         if (found == NULL) return FR_OK;
@@ -439,7 +457,8 @@ static fr_code apply_alias(fr_db *db, const fr_apply_record *record, fr_err *err
 {
     char name[FR_NAME_BYTES_MAX + 1];
     size_t size = record->key.size - 2;
-    if (size == 0 || size > FR_NAME_BYTES_MAX) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "an alias in the catalog has a bad name");
+    if (size == 0 || size > FR_NAME_BYTES_MAX)
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog", "an alias in the catalog has a bad name");
     memcpy(name, (const char *)record->key.data + 2, size);
     name[size] = 0;
     uint32_t at = 0;
@@ -451,7 +470,8 @@ static fr_code apply_alias(fr_db *db, const fr_apply_record *record, fr_err *err
     fr_doc root;
     int64_t id;
     FR_TRY(document_of(record->value, &root, err));
-    if (!get_int(root, "id", FR_FIRST_ID, INT64_MAX, &id)) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "alias '%s' has no id", name);
+    if (!get_int(root, "id", FR_FIRST_ID, INT64_MAX, &id))
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog", "alias '%s' has no id", name);
     if (at == db->names.alias_capacity) {
         uint32_t capacity = FR_MAX(8u, db->names.alias_capacity * 2);
         fr_alias *grown = fr_realloc(FR_MEM_ENGINE, db->names.aliases, capacity * sizeof *grown);
@@ -477,7 +497,8 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
         fr_doc root;
         int64_t next = 0;
         code = document_of(record->value, &root, &err);
-        if (code == FR_OK && get_int(root, "next", FR_FIRST_ID, INT64_MAX, &next)) db->names.next_id = FR_MAX(db->names.next_id, (uint64_t)next);
+        if (code == FR_OK && get_int(root, "next", FR_FIRST_ID, INT64_MAX, &next))
+            db->names.next_id = FR_MAX(db->names.next_id, (uint64_t)next);
         db->names.next_id_offset = record->offset;
     } else if (record->key.size > 2 && key[0] == 'c' && key[1] == '/') {
         code = apply_collection(db, record, live, &err);
@@ -485,7 +506,8 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
         code = apply_alias(db, record, &err);
     } /* else: a later version's kind of record */
     if (code != FR_OK && code != FR_ERR_NO_MEMORY)
-        fr_note(FR_NOTE_ERROR, "event=catalog_record offset=%lld code=%s text=\"%s\"", (long long)record->offset, fr_strcode(code), err.text);
+        fr_note(FR_NOTE_ERROR, "event=catalog_record offset=%lld code=%s text=\"%s\"", (long long)record->offset,
+                fr_strcode(code), err.text);
     return code;
 }
 
@@ -534,7 +556,8 @@ static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_bat
     if (code == FR_OK && (fr_map_by_name(map, def->name) != NULL || fr_map_alias(map, def->name) != NULL))
         code = fr_fail(err, FR_ERR_EXISTS, "name", "'%s' exists already", def->name);
     if (code == FR_OK && map->count >= FR_COLLECTIONS_MAX)
-        code = fr_fail(err, FR_ERR_TOO_LARGE, "name", "there are %u collections: that is the limit", FR_COLLECTIONS_MAX);
+        code =
+            fr_fail(err, FR_ERR_TOO_LARGE, "name", "there are %u collections: that is the limit", FR_COLLECTIONS_MAX);
     fr_doc_builder b = {0};
     if (code == FR_OK) {
         char key[32];
@@ -558,7 +581,8 @@ static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_bat
 static fr_code plan_drop(const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err)
 {
     char key[FR_NAME_BYTES_MAX + 3];
-    if (fr_map_by_id(map, write->id) == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
+    if (fr_map_by_id(map, write->id) == NULL)
+        return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     for (uint32_t i = 0; i < map->alias_count; i++) {
         if (map->aliases[i].id != write->id) continue;
         snprintf(key, sizeof key, "a/%s", map->aliases[i].name);
@@ -573,11 +597,13 @@ static fr_code plan_alias(const fr_map *map, fr_write *write, fr_batch *batch, f
     char key[FR_NAME_BYTES_MAX + 3];
     snprintf(key, sizeof key, "a/%s", write->name);
     if (write->kind == FR_WRITE_ALIAS_DROP) {
-        if (fr_map_alias(map, write->name) == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "alias", "there is no alias '%s'", write->name);
+        if (fr_map_alias(map, write->name) == NULL)
+            return fr_fail(err, FR_ERR_NOT_FOUND, "alias", "there is no alias '%s'", write->name);
         return put_end(batch, key, err);
     }
     const fr_collection *target = fr_map_by_name(map, write->target);
-    if (target == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no collection '%s'", write->target);
+    if (target == NULL)
+        return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no collection '%s'", write->target);
     if (fr_map_by_name(map, write->name) != NULL)
         return fr_fail(err, FR_ERR_EXISTS, "alias", "'%s' is the name of a collection", write->name);
     fr_doc_builder b = {0};

@@ -1,7 +1,7 @@
 /* db.c: opening and closing a database; its threads; pins (how readers of the catalog's map hold it without a lock).
  *
- * Pins are sleepable RCU in the manner of P. McKenney ("Sleepable read-copy update", 2006): a reader counts itself in one of two
- * phases, the keeper frees what was unlinked after both phases were seen empty in turn (keeper.c). */
+ * Pins are sleepable RCU in the manner of P. McKenney ("Sleepable read-copy update", 2006): a reader counts itself in
+ * one of two phases, the keeper frees what was unlinked after both phases were seen empty in turn (keeper.c). */
 #include "server/engine/engine.h"
 
 #include <stdio.h>
@@ -73,7 +73,8 @@ void fr_engine_ref(fr_collection *collection) { atomic_fetch_add_explicit(&colle
 
 void fr_engine_unref(fr_collection *collection)
 {
-    uint32_t before = atomic_fetch_sub_explicit(&collection->refs, 1, memory_order_acq_rel); /* pairs with the keeper's acquire */
+    uint32_t before =
+        atomic_fetch_sub_explicit(&collection->refs, 1, memory_order_acq_rel); /* pairs with the keeper's acquire */
     FR_ASSERT(before != 0);
 }
 
@@ -98,7 +99,9 @@ void fr_engine_set_state(fr_db *db, fr_code code, const char *text)
         atomic_store_explicit(&db->state, (int)code, memory_order_release);
     }
     pthread_mutex_unlock(&db->state_lock);
-    if (change) fr_note(code == FR_OK ? FR_NOTE_INFO : FR_NOTE_ERROR, "event=state state=%s text=\"%s\"", fr_strcode(code), text);
+    if (change)
+        fr_note(code == FR_OK ? FR_NOTE_INFO : FR_NOTE_ERROR, "event=state state=%s text=\"%s\"", fr_strcode(code),
+                text);
 }
 
 fr_code fr_engine_state_fail(fr_db *db, fr_err *err)
@@ -150,8 +153,9 @@ static const struct {
     const char *name;
     int64_t idle_ms; /* look again after so long even if nobody rings */
 } roles[FR_ROLE_COUNT] = {
-    [FR_ROLE_WRITER] = {"fr-writer", 100}, [FR_ROLE_SYNCER] = {"fr-syncer", 1000}, [FR_ROLE_APPLIER] = {"fr-applier", 50},
-    [FR_ROLE_LINKER] = {"fr-linker", 500}, [FR_ROLE_KEEPER] = {"fr-keeper", 200},
+    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 1000},
+    [FR_ROLE_APPLIER] = {"fr-applier", 50}, [FR_ROLE_LINKER] = {"fr-linker", 500},
+    [FR_ROLE_KEEPER] = {"fr-keeper", 200},
 };
 
 typedef struct thread_start {
@@ -165,7 +169,8 @@ static void *run(void *argument)
     fr_free(FR_MEM_ENGINE, argument);
     fr_db *db = start.db;
     pthread_setname_np(pthread_self(), roles[start.role].name);
-    if (start.role == FR_ROLE_LINKER && nice(5) == -1) { /* per thread on Linux; without it the linker is only less polite */
+    if (start.role == FR_ROLE_LINKER &&
+        nice(5) == -1) { /* per thread on Linux; without it the linker is only less polite */
     }
     while (!atomic_load(&db->stopping)) {
         uint64_t seen = fr_bell_read(&db->bells[start.role]);
@@ -245,7 +250,8 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
     db->opened_ms = db->io->now_ms(db->io);
     size_t size = strlen(dir);
     while (size > 1 && dir[size - 1] == '/') size--;
-    if (size == 0 || size > FR_PATH_MAX - 64) return fr_fail(err, FR_ERR_INVALID, "data", "the directory's path must have 1 to %u bytes", FR_PATH_MAX - 64);
+    if (size == 0 || size > FR_PATH_MAX - 64)
+        return fr_fail(err, FR_ERR_INVALID, "data", "the directory's path must have 1 to %u bytes", FR_PATH_MAX - 64);
     memcpy(db->dir, dir, size);
     db->routes = fr_alloc(FR_MEM_ENGINE, FR_RECORDS_MAX);
     fr_collection_def *none = fr_zalloc(FR_MEM_ENGINE, sizeof *none);
@@ -281,7 +287,8 @@ static void free_db(fr_db *db)
     if (db->stalled != NULL) fr_engine_refuse(db, db->stalled, FR_ERR_CLOSED, NULL);
     while ((commit = fr_commits_pop(&db->to_apply)) != NULL) fr_engine_refuse(db, commit, FR_ERR_CLOSED, NULL);
     for (uint32_t i = 0; i < 2; i++) {
-        while ((commit = fr_commits_pop(&db->rounds[i].commits)) != NULL) fr_engine_refuse(db, commit, FR_ERR_CLOSED, NULL);
+        while ((commit = fr_commits_pop(&db->rounds[i].commits)) != NULL)
+            fr_engine_refuse(db, commit, FR_ERR_CLOSED, NULL);
         fr_free(FR_MEM_ENGINE, db->rounds[i].touched);
     }
     while (db->erasures != NULL) fr_engine_erase_end(db, db->erasures, FR_ERR_CLOSED, NULL);
@@ -383,7 +390,8 @@ static uint32_t count_changed(fr_db *db)
     for (uint32_t i = 0; i < map->count; i++)
         for (uint32_t s = 0; s < map->by_id[i]->shard_count; s++) {
             const fr_shard *shard = &map->by_id[i]->shards[s];
-            if (atomic_load(&shard->applied) > atomic_load(&shard->snapshot) && fr_shard_table(shard) != NULL) changed++;
+            if (atomic_load(&shard->applied) > atomic_load(&shard->snapshot) && fr_shard_table(shard) != NULL)
+                changed++;
         }
     return changed;
 }

@@ -1,17 +1,18 @@
 /* embed.c: text to a vector without a model: signed feature hashing.
- * Source: K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, Feature hashing for large scale multitask learning,
- * ICML 2009: a feature adds its weight, with a hashed sign, to a hashed coordinate; inner products are kept in expectation.
- * Features: words, and character n-grams of 3 to 5 bytes inside a word with its borders marked (as in P. Bojanowski et al., Enriching
- * word vectors with subword information, TACL 2017), so that "running" meets "runner". Counts are damped by a square root; short and
- * very common English words weigh little. Deterministic: it depends on the bytes and the dimension only; ASCII is lower-cased. */
+ * Source: K. Weinberger, A. Dasgupta, J. Langford, A. Smola, J. Attenberg, Feature hashing for large scale multitask
+ * learning, ICML 2009: a feature adds its weight, with a hashed sign, to a hashed coordinate; inner products are kept
+ * in expectation. Features: words, and character n-grams of 3 to 5 bytes inside a word with its borders marked (as in
+ * P. Bojanowski et al., Enriching word vectors with subword information, TACL 2017), so that "running" meets "runner".
+ * Counts are damped by a square root; short and very common English words weigh little. Deterministic: it depends on
+ * the bytes and the dimension only; ASCII is lower-cased. */
 #include "server/engine/engine.h"
 
 #include <math.h>
 
 #define TEXT_BYTES_MAX (1u << 20)
 #define WORD_BYTES_MAX 64u
-#define GRAM_MIN 3u
-#define GRAM_MAX 5u
+#define GRAM_MIN       3u
+#define GRAM_MAX       5u
 
 typedef struct feature {
     uint64_t hash;
@@ -53,9 +54,10 @@ static void count_feature(features *f, uint64_t hash, float weight)
 
 static bool common(const char *word, size_t size)
 {
-    static const char *const words[] = {"a",  "an",  "and", "any", "are", "as",  "at",   "be",   "by",   "for",  "from", "has", "have",
-                                        "in", "into", "is", "it",  "its", "of",  "on",   "one",  "or",   "some", "such", "that", "the",
-                                        "their", "this", "to", "used", "was", "which", "who", "with", "usually", "not", "you", "your"};
+    static const char *const words[] = {
+        "a",     "an",   "and", "any",  "are", "as",    "at",  "be",   "by",      "for",  "from", "has",  "have",
+        "in",    "into", "is",  "it",   "its", "of",    "on",  "one",  "or",      "some", "such", "that", "the",
+        "their", "this", "to",  "used", "was", "which", "who", "with", "usually", "not",  "you",  "your"};
     for (size_t i = 0; i < FR_COUNT_OF(words); i++)
         if (strlen(words[i]) == size && memcmp(words[i], word, size) == 0) return true;
     return false;
@@ -72,7 +74,8 @@ static void add_word(features *f, const char *word, size_t size)
     marked[size + 1] = '>';
     size_t length = size + 2, grams = 0;
     for (size_t n = GRAM_MIN; n <= GRAM_MAX && n < length; n++) grams += length - n + 1;
-    /* All the n-grams of a word together weigh twice as much as the word (squared lengths: weights are damped by a root below). */
+    /* All the n-grams of a word together weigh twice as much as the word (squared lengths: weights are damped by a root
+     * below). */
     float part = grams != 0 ? 2.0f / (float)grams : 0;
     for (size_t n = GRAM_MIN; n <= GRAM_MAX && n < length; n++)
         for (size_t at = 0; at + n <= length; at++) count_feature(f, fr_hash(marked + at, n, 2), part);
@@ -100,7 +103,8 @@ static void add_text(features *f, fr_span text)
 
 fr_code fr_engine_embed_hash(fr_span text, uint32_t dimension, float *out, fr_err *err)
 {
-    if (text.size > TEXT_BYTES_MAX) return fr_fail(err, FR_ERR_INVALID, "text", "a text has at most %u bytes, got %zu", TEXT_BYTES_MAX, text.size);
+    if (text.size > TEXT_BYTES_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "text", "a text has at most %u bytes, got %zu", TEXT_BYTES_MAX, text.size);
     if (!fr_utf8_valid(text.data, text.size)) return fr_fail(err, FR_ERR_INVALID, "text", "a text must be valid UTF-8");
     features f = {.code = FR_OK};
     add_text(&f, text);

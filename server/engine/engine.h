@@ -1,9 +1,10 @@
-/* engine.h: the inside of libfreshet: THE write path, THE apply path, recovery, snapshots, catalog. Design: server/engine/README.md.
+/* engine.h: the inside of libfreshet: THE write path, THE apply path, recovery, snapshots, catalog. Design:
+ * server/engine/README.md.
  *
- * Owners of state, by the thread that writes it: writer (numbers, rounds, barriers, event ids), syncer (durable), applier (tables,
- * catalog, applied, visible), keeper (snapshots, compaction, what nobody uses any more). Each thread is a loop around a step
- * function that never waits for another thread; tests/sim calls the steps itself.
- * Locks: one small mutex per queue, list or bell; never two at once, never across I/O or a callback.
+ * Owners of state, by the thread that writes it: writer (numbers, rounds, barriers, event ids), syncer (durable),
+ * applier (tables, catalog, applied, visible), keeper (snapshots, compaction, what nobody uses any more). Each thread
+ * is a loop around a step function that never waits for another thread; tests/sim calls the steps itself. Locks: one
+ * small mutex per queue, list or bell; never two at once, never across I/O or a callback.
  */
 #ifndef FR_ENGINE_H
 #define FR_ENGINE_H
@@ -13,27 +14,29 @@
 
 #include <pthread.h>
 
-#define FR_CATALOG_ID 1u
-#define FR_FIRST_ID 16u /* below: internal topics */
-#define FR_PATH_MAX 512u
-#define FR_SCHEMA_VERSION 1u
+#define FR_CATALOG_ID          1u
+#define FR_FIRST_ID            16u /* below: internal topics */
+#define FR_PATH_MAX            512u
+#define FR_SCHEMA_VERSION      1u
 #define FR_EF_CONSTRUCTION_MAX 4096u
-#define FR_M_MAX 32u
-/* A vector's squared length: (a - b)^2 <= 4 x this stays below FLT_MAX, so no distance is ever infinite or not a number. */
+#define FR_M_MAX               32u
+/* A vector's squared length: (a - b)^2 <= 4 x this stays below FLT_MAX, so no distance is ever infinite or not a
+ * number. */
 #define FR_NORM_SQUARED_MAX 8e37
 /* Writes accepted and not applied yet: over either, BUSY. */
-#define FR_QUEUE_WRITES_MAX 16384u
-#define FR_QUEUE_BYTES_MAX (256ull << 20)
-#define FR_ROUND_BYTES_MAX (64ull << 20) /* the writer prepares at most so much while the last round is synced */
-#define FR_ROUND_WRITES_MAX 4096u
-#define FR_UNLINKED_MAX 20000u /* above: the applier helps linking */
-#define FR_ERASE_CHUNK FR_RECORDS_MAX
-#define FR_SEGMENT_BYTES (128ull << 20)
+#define FR_QUEUE_WRITES_MAX  16384u
+#define FR_QUEUE_BYTES_MAX   (256ull << 20)
+#define FR_ROUND_BYTES_MAX   (64ull << 20) /* the writer prepares at most so much while the last round is synced */
+#define FR_ROUND_WRITES_MAX  4096u
+#define FR_UNLINKED_MAX      20000u /* above: the applier helps linking */
+#define FR_ERASE_CHUNK       FR_RECORDS_MAX
+#define FR_SEGMENT_BYTES     (128ull << 20)
 #define FR_COMPACT_BYTES_MIN (16ull << 20)
-/* With more changed shards than this, closing snapshots only those whose replay costs more than the snapshot's five syncs. */
-#define FR_CLOSE_MANY 64u
+/* With more changed shards than this, closing snapshots only those whose replay costs more than the snapshot's five
+ * syncs. */
+#define FR_CLOSE_MANY      64u
 #define FR_CLOSE_BYTES_MIN (256u << 10)
-#define FR_ROUTE_SKIP 0xFFu
+#define FR_ROUTE_SKIP      0xFFu
 
 typedef struct fr_collection fr_collection;
 typedef struct fr_shard fr_shard;
@@ -70,7 +73,7 @@ typedef struct fr_event_id {
 typedef struct fr_event_ids { /* lock: everything; writer adds, keeper copies */
     pthread_mutex_t lock;
     fr_event_id *ring;
-    uint32_t *slots; /* ring position + 1; 0 = empty */
+    uint32_t *slots;     /* ring position + 1; 0 = empty */
     uint64_t head, tail; /* ring positions, growing */
     uint32_t ring_size, slot_mask;
 } fr_event_ids;
@@ -103,7 +106,8 @@ const fr_chunk_ref *fr_manifest_find(const fr_manifest *manifest, uint64_t id);
 fr_code fr_manifest_write(fr_io *io, const char *dir, const fr_manifest *manifest, fr_err *err);
 fr_code fr_manifest_read(fr_io *io, const char *path, fr_manifest **out, fr_err *err); /* checks everything */
 /* The valid ones, newest first; *bad_out: slots that exist and are not valid. */
-fr_code fr_manifest_load_all(fr_io *io, const char *dir, fr_manifest *found[2], uint32_t *count_out, uint32_t *bad_out, fr_err *err);
+fr_code fr_manifest_load_all(fr_io *io, const char *dir, fr_manifest *found[2], uint32_t *count_out, uint32_t *bad_out,
+                             fr_err *err);
 
 typedef struct fr_snapshot_source { /* mapped chunk files that a table lives on */
     fr_io *io;
@@ -111,7 +115,7 @@ typedef struct fr_snapshot_source { /* mapped chunk files that a table lives on 
     struct fr_snapshot_run {
         uint64_t generation, position, size;
         fr_io_map map;
-    } *maps;
+    } * maps;
     fr_manifest *manifest;
 } fr_snapshot_source;
 void fr_snapshot_source_free(fr_snapshot_source *source);
@@ -128,7 +132,7 @@ struct fr_shard {
     _Atomic bool links;        /* there may be work for linkers */
     fr_event_ids ids;
     _Atomic uint64_t log_records; /* records in the log, as far as known */
-    _Atomic int64_t changed_ms; /* first change since the snapshot; 0 = none */
+    _Atomic int64_t changed_ms;   /* first change since the snapshot; 0 = none */
     /* writer */
     bool touched;
     /* applier */
@@ -205,7 +209,7 @@ typedef struct fr_erasure { /* one delete-by-filter; writer */
     uint64_t wait_for; /* commit number to be visible before going on */
     uint32_t shard, row;
     uint32_t key_next;
-    bool scanned, in_flight; /* in_flight: the batch belongs to a commit */
+    bool scanned, in_flight;  /* in_flight: the batch belongs to a commit */
     _Atomic uint32_t existed; /* applier adds */
     _Atomic int failed;       /* fr_code */
 } fr_erasure;
@@ -220,7 +224,7 @@ struct fr_commit {
     int64_t submitted_us;
     uint32_t existed, event_next;
     int64_t count_delta;
-    bool counted; /* holds a place in the queue limits */
+    bool counted;    /* holds a place in the queue limits */
     uint8_t *routes; /* partition per event, FR_ROUTE_SKIP; NULL: all to parts[0] */
     uint32_t part_count;
     fr_written parts[];
@@ -239,7 +243,7 @@ typedef struct fr_round { /* what one sync makes durable */
     struct fr_touched {
         fr_shard *shard; /* held by a commit's collection */
         fr_offset end;
-    } *touched;
+    } * touched;
     uint32_t touched_count, touched_capacity;
 } fr_round;
 
@@ -254,10 +258,23 @@ typedef struct __attribute__((may_alias)) fr_ticket {
 _Static_assert(sizeof(fr_ticket) <= sizeof(((fr_write *)0)->opaque), "a ticket fits in fr_write.opaque");
 static inline fr_ticket *fr_ticket_of(fr_write *write) { return (fr_ticket *)(void *)write->opaque; }
 
-typedef enum fr_role { FR_ROLE_WRITER, FR_ROLE_SYNCER, FR_ROLE_APPLIER, FR_ROLE_LINKER, FR_ROLE_KEEPER, FR_ROLE_COUNT } fr_role;
+typedef enum fr_role {
+    FR_ROLE_WRITER,
+    FR_ROLE_SYNCER,
+    FR_ROLE_APPLIER,
+    FR_ROLE_LINKER,
+    FR_ROLE_KEEPER,
+    FR_ROLE_COUNT
+} fr_role;
 
 /* ---- keeper's work ---- */
-typedef enum fr_save_state { FR_SAVE_IDLE, FR_SAVE_WANTED, FR_SAVE_BEGUN, FR_SAVE_WRITTEN, FR_SAVE_ENDED } fr_save_state;
+typedef enum fr_save_state {
+    FR_SAVE_IDLE,
+    FR_SAVE_WANTED,
+    FR_SAVE_BEGUN,
+    FR_SAVE_WRITTEN,
+    FR_SAVE_ENDED
+} fr_save_state;
 typedef struct fr_sweep { /* a list of collections to snapshot and compact */
     fr_collection **list;
     uint32_t count, at, shard;
@@ -366,8 +383,8 @@ typedef struct fr_db {
     _Atomic int state; /* OK, DISK_FULL, READ_ONLY */
     pthread_mutex_t state_lock;
     char state_text[128];
-    _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances, snapshots,
-        snapshot_failures, compactions, duplicates;
+    _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances,
+        snapshots, snapshot_failures, compactions, duplicates;
     _Atomic int64_t last_snapshot_time_ms;
     _Atomic uint64_t last_snapshot_us;
     fr_histogram sync_time;
@@ -378,7 +395,7 @@ typedef struct fr_db {
 bool fr_engine_step(fr_db *db, fr_role role); /* true: it did something */
 void fr_engine_drain(fr_db *db);              /* no_threads: steps until nothing is left to do */
 void fr_engine_wake(fr_db *db, fr_role role);
-void fr_engine_step_all(fr_db *db);           /* no_threads: one step of each */
+void fr_engine_step_all(fr_db *db); /* no_threads: one step of each */
 /* Free everything without writing a byte: the simulation's power cut. Pending writes answer CLOSED. */
 void fr_engine_abandon(fr_db *db);
 uint32_t fr_engine_pin(fr_db *db);
@@ -387,7 +404,7 @@ fr_collection *fr_engine_collection_ref(fr_db *db, fr_id id); /* NULL: not there
 void fr_engine_ref(fr_collection *collection);
 void fr_engine_unref(fr_collection *collection);
 void fr_engine_set_state(fr_db *db, fr_code code, const char *text); /* READ_ONLY is final */
-fr_code fr_engine_state_fail(fr_db *db, fr_err *err);               /* answers the state as an error */
+fr_code fr_engine_state_fail(fr_db *db, fr_err *err);                /* answers the state as an error */
 void fr_engine_release(fr_db *db, uint64_t bytes);                   /* a place in the queue limits */
 
 /* ---- events.c: the caller's list of events, and the record value ---- */
@@ -396,7 +413,8 @@ typedef struct fr_stored_event {
     uint8_t flags;
     fr_span key, event_id, value;
 } fr_stored_event;
-bool fr_engine_event_next(const fr_batch *batch, size_t *at_io, fr_stored_event *event_out); /* false: end, or not well formed */
+bool fr_engine_event_next(const fr_batch *batch, size_t *at_io,
+                          fr_stored_event *event_out); /* false: end, or not well formed */
 
 typedef struct fr_decoded {
     uint32_t schema_version;
@@ -408,16 +426,18 @@ typedef struct fr_decoded {
 } fr_decoded;
 /* Record value binary v1. values: NULL or FR_FIELDS_MAX. INVALID: not such a value; UNSUPPORTED: JSON. */
 fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_err *err);
-/* Is this row one of the collection's? The verdict depends on the record and the schema only. index names it in err.field. */
+/* Is this row one of the collection's? The verdict depends on the record and the schema only. index names it in
+ * err.field. */
 fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err);
 fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decoded, uint32_t index, fr_err *err);
 
-#define FR_HEADER_EVENT_ID "freshet.event_id"
+#define FR_HEADER_EVENT_ID   "freshet.event_id"
 #define FR_HEADER_KEY_IS_INT "freshet.key_is_int" /* tombstones: they have no fields */
-#define FR_HEADER_PARTS "freshet.parts"           /* first record of each batch of a request over several partitions */
+#define FR_HEADER_PARTS      "freshet.parts"      /* first record of each batch of a request over several partitions */
 
 /* ---- submit.c ---- */
-fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, fr_err *err); /* checked, simple form expanded */
+fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out,
+                         fr_err *err);                                              /* checked, simple form expanded */
 void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */
 
 /* ---- writer.c, erase.c, syncer.c, applier.c, linker.c, keeper.c: the steps ---- */
@@ -426,7 +446,8 @@ bool fr_engine_syncer_step(fr_db *db);
 bool fr_engine_applier_step(fr_db *db);
 bool fr_engine_linker_step(fr_db *db);
 bool fr_engine_keeper_step(fr_db *db);
-fr_code fr_engine_append(fr_db *db, fr_collection *collection, const fr_batch *batch, fr_write *write, fr_commit **commit_out, fr_err *err);
+fr_code fr_engine_append(fr_db *db, fr_collection *collection, const fr_batch *batch, fr_write *write,
+                         fr_commit **commit_out, fr_err *err);
 void fr_engine_round_add(fr_db *db, fr_commit *commit);
 void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *err);
 void fr_engine_commit_free(fr_db *db, fr_commit *commit);
@@ -446,11 +467,13 @@ typedef struct fr_apply_record {
     int64_t timestamp_ms;
     fr_span key, value, event_id; /* value.data == NULL: tombstone */
 } fr_apply_record;
-/* One record into one shard: live and replay. NO_MEMORY leaves the shard as it was; what cannot be read is skipped and counted. */
-fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally);
+/* One record into one shard: live and replay. NO_MEMORY leaves the shard as it was; what cannot be read is skipped and
+ * counted. */
+fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode,
+                               fr_apply_tally *tally);
 /* Whole batches as the log gives them; records outside [from, to] are left alone. */
-fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit, fr_apply_mode mode,
-                        fr_apply_tally *tally, fr_err *err);
+fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit,
+                        fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
 fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out);
 
 /* ---- applier.c ---- */
@@ -468,18 +491,23 @@ fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err);
 fr_code fr_engine_remove_dir(fr_io *io, const char *path, fr_err *err);
 fr_offset fr_engine_durable(const fr_shard *shard); /* last durable offset, -1 */
 static inline fr_log *fr_shard_log(const fr_shard *s) { return atomic_load_explicit(&s->log, memory_order_acquire); }
-static inline fr_table *fr_shard_table(const fr_shard *s) { return atomic_load_explicit(&s->table, memory_order_acquire); }
+static inline fr_table *fr_shard_table(const fr_shard *s)
+{
+    return atomic_load_explicit(&s->table, memory_order_acquire);
+}
 
 /* ---- recover.c, snapshot.c ---- */
 fr_code fr_engine_recover(fr_db *db, fr_err *err);
-fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err); /* sets table, applied, snapshot when one is good */
-fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err);        /* keeper, between save_begin and save_end */
-void fr_snapshot_tidy(fr_shard *shard);                                    /* removes files that no manifest names */
-fr_code fr_snapshot_equalise(fr_shard *shard, fr_err *err);                /* the older manifest slot says the same as the newer */
+fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids,
+                         fr_err *err);                              /* sets table, applied, snapshot when one is good */
+fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err); /* keeper, between save_begin and save_end */
+void fr_snapshot_tidy(fr_shard *shard);                             /* removes files that no manifest names */
+fr_code fr_snapshot_equalise(fr_shard *shard, fr_err *err); /* the older manifest slot says the same as the newer */
 bool fr_engine_wants_snapshot(const fr_shard *shard, int64_t now_ms);
 
 /* ---- waiters.c ---- */
-void fr_engine_waiters_fire(fr_collection *collection, fr_code closing); /* OK: those whose offset is reached; else all with this code */
+void fr_engine_waiters_fire(fr_collection *collection,
+                            fr_code closing); /* OK: those whose offset is reached; else all with this code */
 
 /* ---- embed.c ---- */
 fr_code fr_engine_embed_hash(fr_span text, uint32_t dimension, float *out, fr_err *err);

@@ -1,10 +1,11 @@
-/* erase.c: delete by filter. The log holds results, never questions: the writer resolves the filter into tombstones behind a barrier
- * of the collection: it waits until all that it appended there is applied, scans, appends the tombstones of up to FR_ERASE_CHUNK keys
- * as one commit, waits for that, and goes on. Later writes of the collection wait (parked), other collections do not notice. Each
- * chunk is atomic; a failure between chunks leaves the earlier ones done and is answered as the failure. */
+/* erase.c: delete by filter. The log holds results, never questions: the writer resolves the filter into tombstones
+ * behind a barrier of the collection: it waits until all that it appended there is applied, scans, appends the
+ * tombstones of up to FR_ERASE_CHUNK keys as one commit, waits for that, and goes on. Later writes of the collection
+ * wait (parked), other collections do not notice. Each chunk is atomic; a failure between chunks leaves the earlier
+ * ones done and is answered as the failure. */
 #include "server/engine/engine.h"
 
-#define STRETCH_US 5000
+#define STRETCH_US   5000
 #define STRETCH_ROWS 4096u
 
 fr_code fr_engine_erase_begin(fr_db *db, fr_write *write)
@@ -82,7 +83,8 @@ static fr_code scan_keys(fr_db *db, fr_erasure *e, const fr_span *keys, uint32_t
         if (row != FR_ROW_NONE) {
             fr_row_view view;
             fr_table_row(table, row, &view);
-            fr_filter_row seen = {.key = view.key, .key_is_int = view.key_is_int, .metadata = fr_doc_root(view.metadata)};
+            fr_filter_row seen = {
+                .key = view.key, .key_is_int = view.key_is_int, .metadata = fr_doc_root(view.metadata)};
             if (fr_filter_match(e->filter, &seen)) code = add_key(e, view.key, view.key_is_int, err);
         }
         fr_table_leave(table, db->writer_scratch);
@@ -101,7 +103,8 @@ static fr_code scan(fr_db *db, fr_erasure *e, fr_err *err)
     scan_state state = {.erasure = e, .code = FR_OK};
     int64_t start = db->io->mono_us(db->io);
     uint64_t visible = atomic_load_explicit(&c->visible, memory_order_acquire);
-    while (e->shard < c->shard_count && e->batch.count < FR_ERASE_CHUNK && db->io->mono_us(db->io) - start < STRETCH_US) {
+    while (e->shard < c->shard_count && e->batch.count < FR_ERASE_CHUNK &&
+           db->io->mono_us(db->io) - start < STRETCH_US) {
         fr_table *table = fr_shard_table(&c->shards[e->shard]);
         bool end = true;
         if (table != NULL) {

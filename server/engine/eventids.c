@@ -1,6 +1,7 @@
-/* eventids.c: the idempotency window of one partition: the last FR_EVENT_IDS_KEPT event ids, or FR_EVENT_ID_MS_KEPT, the shorter.
- * Invariants
- *  1. ring[head..tail) holds ids in the order of their offsets; slots is an open-addressing table of ring positions over it.
+/* eventids.c: the idempotency window of one partition: the last FR_EVENT_IDS_KEPT event ids, or FR_EVENT_ID_MS_KEPT,
+ * the shorter. Invariants
+ *  1. ring[head..tail) holds ids in the order of their offsets; slots is an open-addressing table of ring positions
+ * over it.
  *  2. Added by the writer before the append, undone when the append fails; on recovery added by apply.
  *  3. An id is known by a 128-bit hash of its bytes: 32 bytes an id instead of up to 256. */
 #include "server/engine/engine.h"
@@ -24,7 +25,10 @@ void fr_event_ids_free(fr_event_ids *ids)
     pthread_mutex_destroy(&ids->lock);
 }
 
-static fr_event_id *at(const fr_event_ids *ids, uint64_t position) { return &ids->ring[position & (ids->ring_size - 1)]; }
+static fr_event_id *at(const fr_event_ids *ids, uint64_t position)
+{
+    return &ids->ring[position & (ids->ring_size - 1)];
+}
 
 /* The slot that holds this hash, or the empty one where it belongs. Positions are kept modulo the ring, + 1. */
 static uint32_t seek(const fr_event_ids *ids, const uint64_t hash[2])
@@ -46,10 +50,12 @@ static void slot_set(fr_event_ids *ids, uint64_t position)
 static void slot_clear(fr_event_ids *ids, uint64_t position)
 {
     uint32_t hole = seek(ids, at(ids, position)->hash);
-    if (ids->slots[hole] != (uint32_t)(position & (ids->ring_size - 1)) + 1) return; /* a later entry of the same id owns it */
+    if (ids->slots[hole] != (uint32_t)(position & (ids->ring_size - 1)) + 1)
+        return; /* a later entry of the same id owns it */
     for (uint32_t next = (hole + 1) & ids->slot_mask; ids->slots[next] != 0; next = (next + 1) & ids->slot_mask) {
         uint32_t home = (uint32_t)ids->ring[ids->slots[next] - 1].hash[0] & ids->slot_mask;
-        if (((next - home) & ids->slot_mask) < ((next - hole) & ids->slot_mask)) continue; /* it must not move before its home */
+        if (((next - home) & ids->slot_mask) < ((next - hole) & ids->slot_mask))
+            continue; /* it must not move before its home */
         ids->slots[hole] = ids->slots[next];
         hole = next;
     }
@@ -85,7 +91,8 @@ static void drop_oldest(fr_event_ids *ids)
 
 static fr_code add(fr_event_ids *ids, const fr_event_id *entry)
 {
-    while (ids->tail > ids->head && entry->time_ms - at(ids, ids->head)->time_ms >= FR_EVENT_ID_MS_KEPT) drop_oldest(ids);
+    while (ids->tail > ids->head && entry->time_ms - at(ids, ids->head)->time_ms >= FR_EVENT_ID_MS_KEPT)
+        drop_oldest(ids);
     if (ids->tail - ids->head == FR_EVENT_IDS_KEPT) drop_oldest(ids);
     if (ids->tail - ids->head == ids->ring_size) FR_TRY(grow(ids));
     *at(ids, ids->tail) = *entry;
@@ -143,7 +150,8 @@ fr_code fr_event_ids_copy(fr_event_ids *ids, fr_offset until, fr_event_id **out,
     if (count != 0) {
         *out = fr_alloc(FR_MEM_ENGINE, count * sizeof **out);
         if (*out == NULL) code = FR_ERR_NO_MEMORY;
-        for (uint64_t p = ids->head; *out != NULL && p < ids->tail && at(ids, p)->offset <= until; p++) (*out)[(*count_out)++] = *at(ids, p);
+        for (uint64_t p = ids->head; *out != NULL && p < ids->tail && at(ids, p)->offset <= until; p++)
+            (*out)[(*count_out)++] = *at(ids, p);
     }
     pthread_mutex_unlock(&ids->lock);
     return code;

@@ -1,8 +1,7 @@
-/* events.c: the caller's list of events (fr_batch), and the record value binary v1 that it already holds for each of them.
- * One event in a batch, 8-aligned, little endian:
- *   0  u32 size of the whole, a multiple of 8      4  u8 flags   5  u8 0   6  u16 key bytes
- *   8  u16 event id bytes   10  u16 0   12  u32 value bytes   16  value, key, event id, zeros
- * The value comes first, with its vectors in front, so that the first vector's floats are aligned (16 + 12). */
+/* events.c: the caller's list of events (fr_batch), and the record value binary v1 that it already holds for each of
+ * them. One event in a batch, 8-aligned, little endian: 0  u32 size of the whole, a multiple of 8      4  u8 flags   5
+ * u8 0   6  u16 key bytes 8  u16 event id bytes   10  u16 0   12  u32 value bytes   16  value, key, event id, zeros The
+ * value comes first, with its vectors in front, so that the first vector's floats are aligned (16 + 12). */
 #include "server/engine/engine.h"
 
 #include "simd/simd.h"
@@ -35,7 +34,8 @@ static uint8_t *put_value(uint8_t *at, const fr_event *event)
                 at = put_field(at, event->values[i].field, event->values[i].type, event->values[i].bytes);
     if (event->source_time_ms != FR_TIME_NONE)
         at = put_field(at, FR_FIELD_SOURCE_TIME, FR_TYPE_INT64, fr_span_of(&event->source_time_ms, 8));
-    if (event->model_version.size != 0) at = put_field(at, FR_FIELD_MODEL_VERSION, FR_TYPE_VARCHAR, event->model_version);
+    if (event->model_version.size != 0)
+        at = put_field(at, FR_FIELD_MODEL_VERSION, FR_TYPE_VARCHAR, event->model_version);
     if (event->key_is_int) at = put_field(at, FR_FIELD_KEY_IS_INT, FR_TYPE_BOOL, fr_span_of("\1", 1));
     return at;
 }
@@ -45,16 +45,19 @@ static fr_code measure(const fr_batch *batch, const fr_event *event, size_t *val
     char field[32];
     snprintf(field, sizeof field, "records[%u].id", batch->count);
     if (event->key.size == 0 || event->key.size > FR_KEY_BYTES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "an id has 1 to %u bytes, got %zu", FR_KEY_BYTES_MAX, event->key.size);
+        return fr_fail(err, FR_ERR_INVALID, field, "an id has 1 to %u bytes, got %zu", FR_KEY_BYTES_MAX,
+                       event->key.size);
     snprintf(field, sizeof field, "records[%u].event_id", batch->count);
     if (event->event_id.size > FR_EVENT_ID_BYTES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "an event_id has at most %u bytes, got %zu", FR_EVENT_ID_BYTES_MAX, event->event_id.size);
+        return fr_fail(err, FR_ERR_INVALID, field, "an event_id has at most %u bytes, got %zu", FR_EVENT_ID_BYTES_MAX,
+                       event->event_id.size);
     snprintf(field, sizeof field, "records[%u].model_version", batch->count);
     if (event->model_version.size > FR_MODEL_VERSION_BYTES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "a model_version has at most %u bytes, got %zu", FR_MODEL_VERSION_BYTES_MAX,
-                       event->model_version.size);
+        return fr_fail(err, FR_ERR_INVALID, field, "a model_version has at most %u bytes, got %zu",
+                       FR_MODEL_VERSION_BYTES_MAX, event->model_version.size);
     if (event->value_count > FR_FIELDS_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "records", "a record has at most %u fields, got %u", FR_FIELDS_MAX, event->value_count);
+        return fr_fail(err, FR_ERR_INVALID, "records", "a record has at most %u fields, got %u", FR_FIELDS_MAX,
+                       event->value_count);
     if (batch->count >= FR_RECORDS_MAX)
         return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u records", FR_RECORDS_MAX);
     size_t size = 0;
@@ -62,7 +65,8 @@ static fr_code measure(const fr_batch *batch, const fr_event *event, size_t *val
         size = VALUE_HEAD;
         for (uint32_t i = 0; i < event->value_count; i++) {
             if (event->values[i].bytes.size > FR_REQUEST_BYTES_MAX)
-                return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u bytes", FR_REQUEST_BYTES_MAX);
+                return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u bytes",
+                               FR_REQUEST_BYTES_MAX);
             size += FIELD_HEAD + event->values[i].bytes.size;
         }
         if (event->source_time_ms != FR_TIME_NONE) size += FIELD_HEAD + 8;
@@ -122,7 +126,8 @@ bool fr_engine_event_next(const fr_batch *batch, size_t *at_io, fr_stored_event 
 {
     if (batch->size - *at_io < EVENT_HEAD) return false;
     const uint8_t *at = batch->data + *at_io;
-    size_t size = fr_load_le32(at), key_size = fr_load_le16(at + 6), id_size = fr_load_le16(at + 8), value_size = fr_load_le32(at + 12);
+    size_t size = fr_load_le32(at), key_size = fr_load_le16(at + 6), id_size = fr_load_le16(at + 8),
+           value_size = fr_load_le32(at + 12);
     if (size > batch->size - *at_io || EVENT_HEAD + value_size + key_size + id_size > size) return false;
     bool removes = at[4] & FR_EVENT_REMOVE;
     *event_out = (fr_stored_event){
@@ -161,8 +166,10 @@ fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_er
 {
     const uint8_t *at = value.data;
     *out = (fr_decoded){.source_time_ms = FR_TIME_NONE};
-    if (value.size != 0 && at[0] == '{') return fr_fail(err, FR_ERR_UNSUPPORTED, "value", "JSON record values are not read yet");
-    if (value.size < VALUE_HEAD || at[0] != 0x01) return fr_fail(err, FR_ERR_INVALID, "value", "not a record value of format 1");
+    if (value.size != 0 && at[0] == '{')
+        return fr_fail(err, FR_ERR_UNSUPPORTED, "value", "JSON record values are not read yet");
+    if (value.size < VALUE_HEAD || at[0] != 0x01)
+        return fr_fail(err, FR_ERR_INVALID, "value", "not a record value of format 1");
     const uint8_t *end = at + value.size;
     out->schema_version = fr_load_le32(at + 1);
     at += VALUE_HEAD;
@@ -173,13 +180,15 @@ fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_er
         uint16_t field = fr_load_le16(at);
         uint8_t type = at[2];
         fr_span bytes = fr_span_of(at + FIELD_HEAD, fr_load_le32(at + 3));
-        if (bytes.size > (size_t)(end - at) - FIELD_HEAD) return fr_fail(err, FR_ERR_INVALID, "value", "a record value is cut short");
+        if (bytes.size > (size_t)(end - at) - FIELD_HEAD)
+            return fr_fail(err, FR_ERR_INVALID, "value", "a record value is cut short");
         at += FIELD_HEAD + bytes.size;
         if (field > FR_FIELD_DYNAMIC) {
             FR_TRY(take_own(out, field, type, bytes, err));
             continue;
         }
-        if (out->value_count == FR_FIELDS_MAX) return fr_fail(err, FR_ERR_INVALID, "value", "more than %u fields", FR_FIELDS_MAX);
+        if (out->value_count == FR_FIELDS_MAX)
+            return fr_fail(err, FR_ERR_INVALID, "value", "more than %u fields", FR_FIELDS_MAX);
         if (values != NULL) values[out->value_count] = (fr_value){field, type, bytes};
         out->value_count++;
         if (field == FR_FIELD_VECTOR) {
@@ -230,8 +239,8 @@ fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_
 static fr_code judge_vector(const fr_field_def *def, fr_span bytes, const char *field, fr_err *err)
 {
     if (bytes.size != (size_t)def->dimension * sizeof(float))
-        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u", bytes.size / sizeof(float),
-                       def->dimension);
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
+                       bytes.size / sizeof(float), def->dimension);
     const float *vector = bytes.data;
     float piece[256];
     double norm_squared = 0;
@@ -259,12 +268,14 @@ fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decod
         return fr_fail(err, FR_ERR_INVALID, "records", "schema version %u is not known", decoded->schema_version);
     if (decoded->vector.data == NULL) return fr_fail(err, FR_ERR_INVALID, field, "a record needs a vector");
     if (decoded->vector_type != FR_TYPE_VECTOR_F32)
-        return fr_fail(err, FR_ERR_INVALID, field, "vectors are 32-bit floats (type %u), got type %u", FR_TYPE_VECTOR_F32, decoded->vector_type);
+        return fr_fail(err, FR_ERR_INVALID, field, "vectors are 32-bit floats (type %u), got type %u",
+                       FR_TYPE_VECTOR_F32, decoded->vector_type);
     FR_TRY(judge_vector(collection->vector, decoded->vector, field, err));
     if (decoded->metadata.data == NULL || decoded->metadata.size == 0) return FR_OK;
     snprintf(field, sizeof field, "records[%u].metadata", index);
     if (decoded->metadata.size > FR_METADATA_BYTES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "metadata has at most %u bytes, got %zu", FR_METADATA_BYTES_MAX, decoded->metadata.size);
+        return fr_fail(err, FR_ERR_INVALID, field, "metadata has at most %u bytes, got %zu", FR_METADATA_BYTES_MAX,
+                       decoded->metadata.size);
     fr_err inner = {0};
     if (decoded->metadata_type != FR_TYPE_JSON || fr_doc_check(decoded->metadata, &inner) != FR_OK)
         return fr_fail(err, FR_ERR_INVALID, field, "metadata is not a valid document: %s", inner.text);

@@ -1,5 +1,5 @@
-/* figures.c: latency histograms and fr_stats. Buckets are fixed: four per doubling of microseconds, so a quantile is right within
- * a fifth; two windows, so that it speaks of the recent past. */
+/* figures.c: latency histograms and fr_stats. Buckets are fixed: four per doubling of microseconds, so a quantile is
+ * right within a fifth; two windows, so that it speaks of the recent past. */
 #include "server/engine/engine.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ void fr_histogram_add(fr_histogram *histogram, int64_t us)
 void fr_histogram_rotate(fr_histogram *histogram)
 {
     uint32_t next = (atomic_load_explicit(&histogram->active, memory_order_relaxed) + 1) & 1u;
-    for (uint32_t i = 0; i < FR_HISTOGRAM_BUCKETS; i++) atomic_store_explicit(&histogram->buckets[next][i], 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < FR_HISTOGRAM_BUCKETS; i++)
+        atomic_store_explicit(&histogram->buckets[next][i], 0, memory_order_relaxed);
     atomic_store_explicit(&histogram->active, next, memory_order_relaxed);
 }
 

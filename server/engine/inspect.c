@@ -32,7 +32,7 @@ typedef struct entries {
     struct entry {
         struct entry *next;
         char name[256];
-    } *head;
+    } * head;
 } entries;
 
 static void collect(void *user, const char *name)
@@ -68,8 +68,9 @@ static void verify_chunk(inspection *x, const char *dir, const fr_chunk_ref *c, 
         at += got;
     }
     if (at < c->size || crc != c->crc32c)
-        say(x, true, "%s: chunk %llx at %llu, %llu bytes: %s", path, (unsigned long long)c->id, (unsigned long long)c->position,
-            (unsigned long long)c->size, at < c->size ? "cut short" : "the checksum is wrong");
+        say(x, true, "%s: chunk %llx at %llu, %llu bytes: %s", path, (unsigned long long)c->id,
+            (unsigned long long)c->position, (unsigned long long)c->size,
+            at < c->size ? "cut short" : "the checksum is wrong");
     else *checked += c->size;
     fr_free(FR_MEM_ENGINE, buffer);
     x->io->close(x->io, file);
@@ -90,8 +91,8 @@ static void verify_snapshot(inspection *x, const char *dir)
         }
         uint64_t checked = 0;
         for (uint32_t i = 0; i < m->count; i++) verify_chunk(x, dir, &m->chunks[i], &checked);
-        say(x, false, "%s: generation %llu, offset %lld, %u chunks, %llu bytes", path, (unsigned long long)m->generation, (long long)m->at, m->count,
-            (unsigned long long)checked);
+        say(x, false, "%s: generation %llu, offset %lld, %u chunks, %llu bytes", path,
+            (unsigned long long)m->generation, (long long)m->at, m->count, (unsigned long long)checked);
         fr_manifest_free(m);
     }
 }
@@ -110,7 +111,8 @@ static void verify_dirs(inspection *x, const char *kind)
         err = (fr_err){.code = FR_OK};
         snprintf(inner, sizeof inner, "%s/%s", path, item->name);
         if (strcmp(kind, "snap") == 0) verify_snapshot(x, inner);
-        else if ((code = fr_log_verify(x->io, inner, pass_on, x, &err)) != FR_OK && !x->bad) say(x, true, "%s: %s", inner, err.text);
+        else if ((code = fr_log_verify(x->io, inner, pass_on, x, &err)) != FR_OK && !x->bad)
+            say(x, true, "%s: %s", inner, err.text);
     }
     fr_arena_free(&list.arena);
 }
@@ -132,7 +134,11 @@ static void verify_catalog(inspection *x)
     char path[FR_PATH_MAX + 32];
     fr_err err = {0};
     fr_log *log = NULL;
-    fr_log_options options = {.segment_bytes = FR_SEGMENT_BYTES, .segment_ms = -1, .retention_ms = -1, .retention_bytes = -1, .compact = true};
+    fr_log_options options = {.segment_bytes = FR_SEGMENT_BYTES,
+                              .segment_ms = -1,
+                              .retention_ms = -1,
+                              .retention_bytes = -1,
+                              .compact = true};
     snprintf(path, sizeof path, "%s/log/%u-0", x->dir, FR_CATALOG_ID);
     if (x->bad || fr_log_open(x->io, path, &options, &log, &err) != FR_OK) {
         if (!x->bad) say(x, true, "catalog: %s", err.text);
@@ -174,7 +180,8 @@ fr_code fr_verify(const char *dir, void (*report)(void *user, bool bad, const ch
     snprintf(path, sizeof path, "%s/log", dir);
     entries none = {.head = NULL};
     fr_arena_init(&none.arena, FR_MEM_ENGINE, 0);
-    fr_code code = x.io->list(x.io, path, collect, &none, err); /* before the lock file would be made in a stranger's directory */
+    fr_code code =
+        x.io->list(x.io, path, collect, &none, err); /* before the lock file would be made in a stranger's directory */
     fr_arena_free(&none.arena);
     if (code == FR_ERR_NOT_FOUND) return fr_fail(err, FR_ERR_NOT_FOUND, "data", "%s is not a data directory", dir);
     FR_TRY(code);

@@ -1,11 +1,11 @@
-/* keeper.c: snapshots, compaction, and what nobody uses any more. One sweep at a time goes over a list of collections; of each shard
- * it takes a snapshot when one is due or asked for, then compacts its log when that is worth it or asked for.
- * A snapshot passes through three threads: keeper wants it, applier fixes S between two commits, keeper writes, applier ends it.
- * Compaction never passes the S of the older manifest, so both slots are made equal first: whichever snapshot is opened, the log
- * behind it still holds every tombstone that it needs. */
+/* keeper.c: snapshots, compaction, and what nobody uses any more. One sweep at a time goes over a list of collections;
+ * of each shard it takes a snapshot when one is due or asked for, then compacts its log when that is worth it or asked
+ * for. A snapshot passes through three threads: keeper wants it, applier fixes S between two commits, keeper writes,
+ * applier ends it. Compaction never passes the S of the older manifest, so both slots are made equal first: whichever
+ * snapshot is opened, the log behind it still holds every tombstone that it needs. */
 #include "server/engine/engine.h"
 
-#define LOOK_MS 1000
+#define LOOK_MS   1000
 #define ROTATE_MS 30000
 
 /* ==== garbage: after a grace period (db.c says why this is enough) ==== */
@@ -133,7 +133,8 @@ static bool start_sweep(fr_db *db, bool forced, bool compacting, fr_id only, uin
         fr_engine_ref(db->catalog);
         list[count++] = db->catalog;
     }
-    *sweep = (fr_sweep){.list = list, .count = count, .active = true, .forced = forced, .compact = compacting, .request = request};
+    *sweep = (fr_sweep){
+        .list = list, .count = count, .active = true, .forced = forced, .compact = compacting, .request = request};
     if (list == NULL) sweep->code = fr_fail(&sweep->err, FR_ERR_NO_MEMORY, NULL, "no memory");
     return true;
 }
@@ -162,8 +163,8 @@ static void note_failure(fr_db *db, const fr_shard *shard, const char *what, fr_
         sweep->code = code;
         sweep->err = *err;
     }
-    fr_note(FR_NOTE_ERROR, "event=%s_failed collection=%llu partition=%d code=%s text=\"%s\"", what, (unsigned long long)shard->collection->id,
-            shard->partition, fr_strcode(code), err->text);
+    fr_note(FR_NOTE_ERROR, "event=%s_failed collection=%llu partition=%d code=%s text=\"%s\"", what,
+            (unsigned long long)shard->collection->id, shard->partition, fr_strcode(code), err->text);
 }
 
 static void reset_triggers(fr_db *db, fr_shard *shard, fr_offset at)
@@ -194,7 +195,9 @@ static void after_snapshot(fr_db *db, fr_shard *shard, bool good)
 
 static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
 {
-    if (shard->collection == db->catalog || atomic_load(&shard->collection->dropped) || atomic_load(&shard->collection->unreadable)) return false;
+    if (shard->collection == db->catalog || atomic_load(&shard->collection->dropped) ||
+        atomic_load(&shard->collection->unreadable))
+        return false;
     if (!db->sweep.forced) return fr_engine_wants_snapshot(shard, now_ms);
     if (fr_shard_table(shard) == NULL || atomic_load(&shard->applied) <= atomic_load(&shard->snapshot)) return false;
     uint64_t bytes = fr_log_bytes(fr_shard_log(shard));
@@ -234,7 +237,8 @@ static bool sweep_step(fr_db *db)
     switch (sweep->phase) {
     case FR_SWEEP_NEXT:
         if (!want_save(db, shard, db->io->now_ms(db->io))) {
-            after_snapshot(db, shard, !atomic_load(&shard->collection->dropped) && !atomic_load(&shard->collection->unreadable));
+            after_snapshot(db, shard,
+                           !atomic_load(&shard->collection->dropped) && !atomic_load(&shard->collection->unreadable));
             return true;
         }
         db->save.shard = shard;
@@ -286,7 +290,8 @@ static bool look_around(fr_db *db)
     for (uint32_t i = 0; i < map->count; i++) {
         fr_collection *c = map->by_id[i];
         if (rotate) fr_histogram_rotate(&c->freshness);
-        for (uint32_t s = 0; s < c->shard_count; s++) wanted = wanted || fr_engine_wants_snapshot(&c->shards[s], now_ms);
+        for (uint32_t s = 0; s < c->shard_count; s++)
+            wanted = wanted || fr_engine_wants_snapshot(&c->shards[s], now_ms);
     }
     fr_engine_unpin(db, pin);
     return wanted && start_sweep(db, false, false, 0, 0);

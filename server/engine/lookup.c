@@ -34,7 +34,8 @@ fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info)
 {
     fr_collection *c = fr_engine_collection_ref(db, id);
     if (c == NULL) return FR_ERR_NOT_FOUND;
-    *info = (fr_collection_info){.id = c->id, .def = c->def, .created_ms = c->created_ms, .partition_count = c->shard_count};
+    *info = (fr_collection_info){
+        .id = c->id, .def = c->def, .created_ms = c->created_ms, .partition_count = c->shard_count};
     info->count = (uint64_t)FR_MAX(atomic_load_explicit(&c->count, memory_order_relaxed), 0);
     info->state = (fr_code)atomic_load_explicit(&c->state, memory_order_acquire);
     if (info->state == FR_OK) info->state = (fr_code)atomic_load_explicit(&db->state, memory_order_relaxed);
@@ -86,8 +87,9 @@ fr_code fr_embed(fr_db *db, fr_id id, fr_span text, float *out, fr_err *err)
 {
     fr_collection *c = fr_engine_collection_ref(db, id);
     if (c == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
-    fr_code code = c->def.embedder[0] != 0 ? fr_engine_embed_hash(text, c->vector->dimension, out, err)
-                                           : fr_fail(err, FR_ERR_UNSUPPORTED, "text", "collection '%s' has no embedder", c->def.name);
+    fr_code code = c->def.embedder[0] != 0
+                       ? fr_engine_embed_hash(text, c->vector->dimension, out, err)
+                       : fr_fail(err, FR_ERR_UNSUPPORTED, "text", "collection '%s' has no embedder", c->def.name);
     fr_engine_unref(c);
     return code;
 }

@@ -1,5 +1,5 @@
-/* manifest.c: what a snapshot consists of: two alternating files MANIFEST-0 and MANIFEST-1 per shard; byte table in README.md.
- * A manifest is believed only whole: magic, version, sizes, order of chunks, checksum over everything. */
+/* manifest.c: what a snapshot consists of: two alternating files MANIFEST-0 and MANIFEST-1 per shard; byte table in
+ * README.md. A manifest is believed only whole: magic, version, sizes, order of chunks, checksum over everything. */
 #include "server/engine/engine.h"
 
 #include "simd/simd.h"
@@ -8,9 +8,9 @@
 
 static const char magic[8] = {'F', 'R', 'S', 'N', 'A', 'P', 'M', 'F'};
 #define MANIFEST_VERSION 1u
-#define HEAD 80u
-#define ENTRY 40u
-#define CHUNKS_MAX (1u << 24)
+#define HEAD             80u
+#define ENTRY            40u
+#define CHUNKS_MAX       (1u << 24)
 
 void fr_manifest_free(fr_manifest *manifest)
 {
@@ -87,11 +87,14 @@ fr_code fr_manifest_write(fr_io *io, const char *dir, const fr_manifest *m, fr_e
 
 static fr_code decode(const char *path, const uint8_t *bytes, size_t size, fr_manifest *m, fr_err *err)
 {
-    if (size < HEAD + 4 || memcmp(bytes, magic, sizeof magic) != 0) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is not a manifest", path);
+    if (size < HEAD + 4 || memcmp(bytes, magic, sizeof magic) != 0)
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is not a manifest", path);
     uint32_t version = fr_load_le32(bytes + 8), count = fr_load_le32(bytes + 12);
     if (version > MANIFEST_VERSION)
-        return fr_fail(err, FR_ERR_VERSION, NULL, "%s has format %u, this program reads up to %u", path, version, MANIFEST_VERSION);
-    if (count > CHUNKS_MAX || size != HEAD + (size_t)count * ENTRY + 4 || fr_load_le32(bytes + size - 4) != fr_simd_crc32c(0, bytes, size - 4))
+        return fr_fail(err, FR_ERR_VERSION, NULL, "%s has format %u, this program reads up to %u", path, version,
+                       MANIFEST_VERSION);
+    if (count > CHUNKS_MAX || size != HEAD + (size_t)count * ENTRY + 4 ||
+        fr_load_le32(bytes + size - 4) != fr_simd_crc32c(0, bytes, size - 4))
         return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: size or checksum is wrong", path);
     m->generation = fr_load_le64(bytes + 16);
     m->at = (fr_offset)fr_load_le64(bytes + 24);
@@ -105,12 +108,14 @@ static fr_code decode(const char *path, const uint8_t *bytes, size_t size, fr_ma
     const uint8_t *at = bytes + HEAD;
     for (uint32_t i = 0; i < count; i++, at += ENTRY) {
         fr_chunk_ref *c = &m->chunks[m->count++];
-        *c = (fr_chunk_ref){fr_load_le64(at), fr_load_le64(at + 8), fr_load_le64(at + 16), fr_load_le64(at + 24), fr_load_le32(at + 32)};
-        bool fine = (c->position & 4095u) == 0 && c->size < (1ull << 40) && c->position < (1ull << 60) && c->generation <= m->generation &&
-                    (i == 0 || m->chunks[i - 1].id < c->id);
+        *c = (fr_chunk_ref){fr_load_le64(at), fr_load_le64(at + 8), fr_load_le64(at + 16), fr_load_le64(at + 24),
+                            fr_load_le32(at + 32)};
+        bool fine = (c->position & 4095u) == 0 && c->size < (1ull << 40) && c->position < (1ull << 60) &&
+                    c->generation <= m->generation && (i == 0 || m->chunks[i - 1].id < c->id);
         if (!fine) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: entry %u makes no sense", path, i);
     }
-    return m->at >= -1 ? FR_OK : fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: offset %lld makes no sense", path, (long long)m->at);
+    return m->at >= -1 ? FR_OK
+                       : fr_fail(err, FR_ERR_CORRUPT, NULL, "%s: offset %lld makes no sense", path, (long long)m->at);
 }
 
 fr_code fr_manifest_read(fr_io *io, const char *path, fr_manifest **out, fr_err *err)
@@ -122,8 +127,10 @@ fr_code fr_manifest_read(fr_io *io, const char *path, fr_manifest **out, fr_err 
     *out = NULL;
     FR_TRY(io->open(io, path, FR_OPEN_READ, &file, err));
     fr_code code = io->size(io, file, &size, err);
-    if (code == FR_OK && size > HEAD + (uint64_t)CHUNKS_MAX * ENTRY + 4) code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is too large", path);
-    if (code == FR_OK && (bytes = fr_alloc(FR_MEM_ENGINE, size)) == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a manifest");
+    if (code == FR_OK && size > HEAD + (uint64_t)CHUNKS_MAX * ENTRY + 4)
+        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is too large", path);
+    if (code == FR_OK && (bytes = fr_alloc(FR_MEM_ENGINE, size)) == NULL)
+        code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a manifest");
     if (code == FR_OK) code = io->read(io, file, 0, bytes, size, &got, err);
     io->close(io, file);
     fr_manifest *m = code == FR_OK ? fr_zalloc(FR_MEM_ENGINE, sizeof *m) : NULL;
@@ -135,7 +142,8 @@ fr_code fr_manifest_read(fr_io *io, const char *path, fr_manifest **out, fr_err 
     return code;
 }
 
-fr_code fr_manifest_load_all(fr_io *io, const char *dir, fr_manifest *found[2], uint32_t *count_out, uint32_t *bad_out, fr_err *err)
+fr_code fr_manifest_load_all(fr_io *io, const char *dir, fr_manifest *found[2], uint32_t *count_out, uint32_t *bad_out,
+                             fr_err *err)
 {
     *count_out = *bad_out = 0;
     found[0] = found[1] = NULL;

@@ -1,7 +1,8 @@
 /* query.c: searching and reading by key.
  * Invariants
- *  1. Enter first, then read `visible`: what a search may see at that moment is not reclaimed under it. The index has one epoch
- *     domain for all tables, so entering one table holds every shard of the collection, and all shards are read at one moment.
+ *  1. Enter first, then read `visible`: what a search may see at that moment is not reclaimed under it. The index has
+ * one epoch domain for all tables, so entering one table holds every shard of the collection, and all shards are read
+ * at one moment.
  *  2. What is given back is copied into the searcher before it leaves: no span points into a table.
  *  3. No lock, no system call; no allocation once the searcher's buffers have grown to the size of its queries. */
 #include "server/engine/query.h"
@@ -60,7 +61,8 @@ fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *er
     fr_code code = FR_OK;
     if (*out == NULL) code = fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     else if (atomic_load_explicit(&(*out)->unreadable, memory_order_relaxed))
-        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", (*out)->def.name, (*out)->state_text);
+        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", (*out)->def.name,
+                       (*out)->state_text);
     if (code != FR_OK) fr_engine_unpin(s->db, s->pin);
     return code;
 }
@@ -91,8 +93,8 @@ static bool copy_span(fr_searcher *s, fr_span *span)
     return span->data != NULL;
 }
 
-fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row, bool with_metadata,
-                      bool with_vector, fr_hit *hit)
+fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row,
+                      bool with_metadata, bool with_vector, fr_hit *hit)
 {
     fr_row_view view;
     fr_table_row(table, row, &view);
@@ -103,7 +105,8 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
                     .source_time_ms = view.source_time_ms,
                     .model_version = view.model_version};
     if (with_metadata) hit->metadata = view.metadata;
-    if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata)) return FR_ERR_NO_MEMORY;
+    if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata))
+        return FR_ERR_NO_MEMORY;
     if (with_vector) {
         float *vector = fr_arena_alloc(&s->arena, c->vector->dimension * sizeof(float));
         if (vector == NULL) return FR_ERR_NO_MEMORY;
@@ -138,16 +141,22 @@ typedef struct search {
 static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *err)
 {
     if (q->dimension != c->vector->dimension)
-        return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension, c->vector->dimension);
+        return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension,
+                       c->vector->dimension);
     if (q->query_count == 0 || q->query_count > FR_QUERIES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "vectors", "a search has 1 to %u vectors, got %u", FR_QUERIES_MAX, q->query_count);
-    if (q->k == 0 || q->k > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, q->k);
+        return fr_fail(err, FR_ERR_INVALID, "vectors", "a search has 1 to %u vectors, got %u", FR_QUERIES_MAX,
+                       q->query_count);
+    if (q->k == 0 || q->k > FR_K_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, q->k);
     if (q->offset > FR_K_MAX - q->k)
-        return fr_fail(err, FR_ERR_INVALID, "offset", "offset + k must be at most %u, got %u + %u", FR_K_MAX, q->offset, q->k);
+        return fr_fail(err, FR_ERR_INVALID, "offset", "offset + k must be at most %u, got %u + %u", FR_K_MAX, q->offset,
+                       q->k);
     if (q->ef > FR_EF_MAX) return fr_fail(err, FR_ERR_INVALID, "ef", "ef must be at most %u, got %u", FR_EF_MAX, q->ef);
-    if (q->group_size > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "group_size", "group_size must be at most %u", FR_K_MAX);
+    if (q->group_size > FR_K_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "group_size", "group_size must be at most %u", FR_K_MAX);
     if ((q->has_radius && !isfinite(q->radius)) || (q->has_range_filter && !isfinite(q->range_filter)))
-        return fr_fail(err, FR_ERR_INVALID, q->has_radius && !isfinite(q->radius) ? "radius" : "range_filter", "a bound must be a finite number");
+        return fr_fail(err, FR_ERR_INVALID, q->has_radius && !isfinite(q->radius) ? "radius" : "range_filter",
+                       "a bound must be a finite number");
     for (uint32_t i = 0; i < q->query_count; i++) {
         const float *vector = q->vectors + (size_t)i * q->dimension;
         char field[32];
@@ -165,20 +174,23 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
 
 static fr_code check_offsets(const fr_collection *c, const fr_query *q, fr_err *err)
 {
-    if (q->min_offset_count > FR_PARTITIONS_MAX) return fr_fail(err, FR_ERR_INVALID, "min_offset", "at most %u partitions", FR_PARTITIONS_MAX);
+    if (q->min_offset_count > FR_PARTITIONS_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "min_offset", "at most %u partitions", FR_PARTITIONS_MAX);
     for (uint32_t i = 0; i < q->min_offset_count; i++) {
         int32_t partition = q->min_offsets[i].partition;
         if (partition < 0 || (uint32_t)partition >= c->shard_count)
-            return fr_fail(err, FR_ERR_INVALID, "min_offset", "there is no partition %d: the collection has %u", partition, c->shard_count);
+            return fr_fail(err, FR_ERR_INVALID, "min_offset", "there is no partition %d: the collection has %u",
+                           partition, c->shard_count);
         fr_offset applied = atomic_load(&c->shards[partition].applied);
         if (applied < q->min_offsets[i].offset)
-            return fr_fail(err, FR_ERR_BEHIND, "min_offset", "partition %d is applied up to offset %lld, not %lld yet", partition,
-                           (long long)applied, (long long)q->min_offsets[i].offset);
+            return fr_fail(err, FR_ERR_BEHIND, "min_offset", "partition %d is applied up to offset %lld, not %lld yet",
+                           partition, (long long)applied, (long long)q->min_offsets[i].offset);
     }
     return FR_OK;
 }
 
-/* L2: range_filter <= d < radius. IP, COSINE: radius < s <= range_filter; with s = -d or 1 - d that is again low <= d < high. */
+/* L2: range_filter <= d < radius. IP, COSINE: radius < s <= range_filter; with s = -d or 1 - d that is again low <= d <
+ * high. */
 static void set_bounds(fr_table_query *at, const fr_query *q, fr_metric metric)
 {
     float base = metric == FR_METRIC_COSINE ? 1.0f : 0.0f, sign = metric == FR_METRIC_L2 ? 1.0f : -1.0f;
@@ -241,7 +253,8 @@ static void add_explain(search *x, const fr_search_info *info)
     if (x->explain == NULL) return;
     fr_explain *e = x->explain;
     if (e->plan == NULL || info->visited > e->visited) e->plan = info->plan;
-    e->fresh += info->fresh, e->visited += info->visited, e->distances += info->distances, e->reranked += info->reranked;
+    e->fresh += info->fresh, e->visited += info->visited, e->distances += info->distances,
+        e->reranked += info->reranked;
     e->filter_checked += info->filter_checked, e->filter_passed += info->filter_passed;
 }
 
@@ -278,8 +291,9 @@ static uint32_t keep_groups(search *x, uint32_t count, uint32_t want)
         fr_table_row(fr_shard_table(&x->collection->shards[s->merged[i].shard]), s->merged[i].row, &view);
         fr_doc value = fr_path_get(x->group_path, fr_doc_root(view.metadata));
         uint32_t g = 0;
-        while (g < groups && !(value.data == NULL ? s->groups[g].value.data == NULL
-                                                  : s->groups[g].value.data != NULL && fr_doc_equal(s->groups[g].value, value)))
+        while (g < groups &&
+               !(value.data == NULL ? s->groups[g].value.data == NULL
+                                    : s->groups[g].value.data != NULL && fr_doc_equal(s->groups[g].value, value)))
             g++;
         if (g == groups) s->groups[groups++] = (fr_group){value, 0};
         if (s->groups[g].count == size) continue;
@@ -299,7 +313,8 @@ static fr_code search_groups(search *x, uint32_t want, uint32_t *count_out, fr_e
         if (table != NULL) fr_table_stats_get(table, &stats);
         rows += stats.rows;
     }
-    if (!grow((void **)&s->groups, &s->group_capacity, want, sizeof *s->groups)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    if (!grow((void **)&s->groups, &s->group_capacity, want, sizeof *s->groups))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     for (uint64_t fetch = FR_MAX(64u, (uint64_t)want * 4);; fetch *= 4) {
         fetch = FR_MIN(fetch, rows);
         uint32_t count;
@@ -325,8 +340,8 @@ static fr_code search_one(search *x, const float *vector, fr_hit *hits, uint32_t
     for (uint32_t i = q->offset; i < count; i++) {
         const fr_merged *m = &s->merged[i];
         fr_hit *hit = &hits[(*count_out)++];
-        if (fr_query_copy(s, x->collection, fr_shard_table(&x->collection->shards[m->shard]), m->shard, m->row, q->with_metadata, q->with_vector,
-                          hit) != FR_OK)
+        if (fr_query_copy(s, x->collection, fr_shard_table(&x->collection->shards[m->shard]), m->shard, m->row,
+                          q->with_metadata, q->with_vector, hit) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
         hit->distance = m->distance;
         hit->score = x->collection->vector->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
@@ -342,7 +357,8 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
     x->visible = fr_query_enter(x->s, x->collection);
     int64_t entered_us = q->query_count > 1 ? io->mono_us(io) : 0;
     for (uint32_t i = 0; i < q->query_count && code == FR_OK; i++) {
-        if (i != 0 && io->mono_us(io) - entered_us > ENTER_US_MAX) { /* each vector sees one moment; all of them need not be the same */
+        if (i != 0 && io->mono_us(io) - entered_us >
+                          ENTER_US_MAX) { /* each vector sees one moment; all of them need not be the same */
             fr_query_leave(x->s);
             x->visible = fr_query_enter(x->s, x->collection);
             entered_us = io->mono_us(io);
@@ -353,7 +369,8 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
     return code;
 }
 
-fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit_counts, fr_explain *explain, fr_err *err)
+fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit_counts, fr_explain *explain,
+                  fr_err *err)
 {
     search x = {.s = s, .query = q, .explain = explain};
     if (explain != NULL) *explain = (fr_explain){.plan = NULL};
@@ -375,7 +392,8 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     }
     if (explain != NULL) {
         if (explain->plan == NULL) explain->plan = "scan";
-        if (code == FR_OK) explain->rows = (uint64_t)FR_MAX(atomic_load_explicit(&x.collection->count, memory_order_relaxed), 0);
+        if (code == FR_OK)
+            explain->rows = (uint64_t)FR_MAX(atomic_load_explicit(&x.collection->count, memory_order_relaxed), 0);
     }
     fr_path_free(x.group_path);
     fr_filter_free(x.filter);
@@ -385,7 +403,8 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
 
 /* ==== by key ==== */
 
-fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits, uint32_t *hit_count, fr_err *err)
+fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+               uint32_t *hit_count, fr_err *err)
 {
     fr_collection *c;
     *hit_count = 0;

@@ -13,7 +13,8 @@ static fr_code log_of(fr_db *db, fr_id id, int32_t partition, fr_collection **ou
     return FR_OK;
 }
 
-fr_code fr_read(fr_db *db, fr_id id, int32_t partition, fr_offset from, uint32_t bytes_max, fr_view *view_out, fr_err *err)
+fr_code fr_read(fr_db *db, fr_id id, int32_t partition, fr_offset from, uint32_t bytes_max, fr_view *view_out,
+                fr_err *err)
 {
     fr_collection *c = NULL;
     *view_out = (fr_view){.first = from, .next = from};
@@ -22,9 +23,9 @@ fr_code fr_read(fr_db *db, fr_id id, int32_t partition, fr_offset from, uint32_t
     fr_offset start = log != NULL ? fr_log_start(log) : 0, end = log != NULL ? fr_log_durable(log) : 0;
     fr_code code = FR_OK;
     if (from < start || from > end)
-        code = fr_fail(err, FR_ERR_INVALID, "offset", "offset %lld is out of range: %lld to %lld", (long long)from, (long long)start, (long long)end);
-    else if (log != NULL && from < end)
-        code = fr_log_read(log, from, -1, bytes_max, view_out, err);
+        code = fr_fail(err, FR_ERR_INVALID, "offset", "offset %lld is out of range: %lld to %lld", (long long)from,
+                       (long long)start, (long long)end);
+    else if (log != NULL && from < end) code = fr_log_read(log, from, -1, bytes_max, view_out, err);
     fr_engine_unref(c);
     return code;
 }
@@ -59,9 +60,11 @@ fr_code fr_records_begin(const fr_view *view, fr_record_iter **out)
 static void decode_record(const fr_log_record *from, fr_record *out)
 {
     *out = (fr_record){.offset = from->offset, .timestamp_ms = from->timestamp_ms};
-    out->event = (fr_event){.key = from->key, .remove = from->value.data == NULL, .source_time_ms = FR_TIME_NONE, .values = out->values};
+    out->event = (fr_event){
+        .key = from->key, .remove = from->value.data == NULL, .source_time_ms = FR_TIME_NONE, .values = out->values};
     for (uint32_t i = 0; i < from->header_count; i++) {
-        if (fr_span_equal(from->headers[i].key, fr_span_text(FR_HEADER_EVENT_ID))) out->event.event_id = from->headers[i].value;
+        if (fr_span_equal(from->headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)))
+            out->event.event_id = from->headers[i].value;
         if (fr_span_equal(from->headers[i].key, fr_span_text(FR_HEADER_KEY_IS_INT))) out->event.key_is_int = true;
     }
     fr_decoded decoded;
@@ -83,7 +86,8 @@ bool fr_records_next(fr_record_iter *iter, fr_record *record_out)
         iter->inside = false;
         fr_batch_header header;
         size_t size;
-        if (iter->at >= iter->size || fr_batch_check(iter->data + iter->at, iter->size - iter->at, &header, &size, NULL) != FR_OK ||
+        if (iter->at >= iter->size ||
+            fr_batch_check(iter->data + iter->at, iter->size - iter->at, &header, &size, NULL) != FR_OK ||
             fr_batch_reader_open(iter->data + iter->at, size, &iter->reader, NULL) != FR_OK)
             return false;
         iter->at += size;

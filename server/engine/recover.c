@@ -1,9 +1,9 @@
 /* recover.c: from a directory to a database: catalog, then per shard the newest good snapshot and the log behind it.
  * Invariants
  *  1. The catalog is whole or the database does not open. A damaged data partition closes that collection only.
- *  2. A request that a power cut tore between partitions is cut away in all of them before anything is applied: each of its batches
- *     says how far the request reaches everywhere ("freshet.parts"); a log that ends before that is the proof. Nothing that was
- *     acknowledged can lie behind such a batch, because an acknowledgement waits for the whole round.
+ *  2. A request that a power cut tore between partitions is cut away in all of them before anything is applied: each of
+ * its batches says how far the request reaches everywhere ("freshet.parts"); a log that ends before that is the proof.
+ * Nothing that was acknowledged can lie behind such a batch, because an acknowledgement waits for the whole round.
  *  3. Directories of collections that the catalog has ended are removed. */
 #include "server/engine/engine.h"
 
@@ -58,7 +58,8 @@ static bool reaches_beyond(const torn_scan *scan, fr_span marker)
     at += 2;
     for (uint32_t i = 0; i < count; i++, at += 12) {
         uint32_t partition = fr_load_le32(at);
-        if (partition < scan->collection->shard_count && (fr_offset)fr_load_le64(at + 4) >= scan->ends[partition]) return true;
+        if (partition < scan->collection->shard_count && (fr_offset)fr_load_le64(at + 4) >= scan->ends[partition])
+            return true;
     }
     return false;
 }
@@ -74,7 +75,8 @@ static fr_code scan_view(torn_scan *scan, uint32_t partition, const fr_view *vie
         FR_TRY(fr_batch_reader_open(view->data + at, size, &db->apply_reader, err));
         if (!fr_batch_reader_next(db->apply_reader, &record)) continue;
         for (uint32_t i = 0; i < record.header_count; i++)
-            if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_PARTS)) && reaches_beyond(scan, record.headers[i].value)) {
+            if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_PARTS)) &&
+                reaches_beyond(scan, record.headers[i].value)) {
                 scan->ends[partition] = header.baseOffset;
                 scan->changed = true;
                 return FR_OK;
@@ -118,8 +120,8 @@ static fr_code cut_torn(fr_collection *c, fr_err *err)
     for (uint32_t p = 0; p < c->shard_count; p++) {
         fr_log *log = fr_shard_log(&c->shards[p]);
         if (log == NULL || scan.ends[p] == fr_log_end(log)) continue;
-        fr_note(FR_NOTE_WARN, "event=torn_request collection=%llu partition=%u from=%lld to=%lld", (unsigned long long)c->id, p,
-                (long long)scan.ends[p], (long long)fr_log_end(log));
+        fr_note(FR_NOTE_WARN, "event=torn_request collection=%llu partition=%u from=%lld to=%lld",
+                (unsigned long long)c->id, p, (long long)scan.ends[p], (long long)fr_log_end(log));
         FR_TRY(fr_log_cut(log, scan.ends[p], err));
     }
     return FR_OK;
@@ -131,7 +133,7 @@ typedef struct dir_list {
     struct dir_name {
         uint64_t id;
         uint32_t partition;
-    } *names;
+    } * names;
     uint32_t count, capacity;
     fr_code code;
 } dir_list;
@@ -183,12 +185,14 @@ static void remove_strays(fr_db *db, const dir_list *logs, const dir_list *snaps
 {
     const fr_map *map = atomic_load(&db->map);
     for (uint32_t kind = 0; kind < 2; kind++) {
-        const dir_list *list = kind == 0 ? snaps : logs; /* in this order: a log without its snapshot would be a smaller past */
+        const dir_list *list =
+            kind == 0 ? snaps : logs; /* in this order: a log without its snapshot would be a smaller past */
         for (uint32_t i = 0; i < list->count; i++) {
             fr_id id = list->names[i].id;
             if (id < FR_FIRST_ID || fr_map_by_id(map, id) != NULL) continue;
             char path[FR_PATH_MAX + 64];
-            snprintf(path, sizeof path, "%s/%s/%llu-%u", db->dir, kind == 0 ? "snap" : "log", (unsigned long long)id, list->names[i].partition);
+            snprintf(path, sizeof path, "%s/%s/%llu-%u", db->dir, kind == 0 ? "snap" : "log", (unsigned long long)id,
+                     list->names[i].partition);
             if (id >= map->next_id) { /* nothing of ours: perhaps the catalog was restored from elsewhere */
                 fr_note(FR_NOTE_WARN, "event=stray_directory path=%s", path);
                 continue;
@@ -205,10 +209,11 @@ static void remove_strays(fr_db *db, const dir_list *logs, const dir_list *snaps
 static void close_collection(fr_collection *c, const fr_shard *shard, fr_code code, const fr_err *err)
 {
     snprintf(c->state_text, sizeof c->state_text, "partition %d: %.160s", shard->partition, err->text);
-    atomic_store_explicit(&c->state, (int)(code == FR_ERR_CORRUPT ? FR_ERR_CORRUPT : FR_ERR_READ_ONLY), memory_order_release);
+    atomic_store_explicit(&c->state, (int)(code == FR_ERR_CORRUPT ? FR_ERR_CORRUPT : FR_ERR_READ_ONLY),
+                          memory_order_release);
     atomic_store(&c->unreadable, true);
-    fr_note(FR_NOTE_ERROR, "event=collection_closed collection=%llu name=%s code=%s text=\"%s\"", (unsigned long long)c->id, c->def.name,
-            fr_strcode(code), c->state_text);
+    fr_note(FR_NOTE_ERROR, "event=collection_closed collection=%llu name=%s code=%s text=\"%s\"",
+            (unsigned long long)c->id, c->def.name, fr_strcode(code), c->state_text);
 }
 
 static fr_code open_shard(fr_shard *shard, bool has_log, bool has_snap, fr_err *err)
@@ -218,7 +223,8 @@ static fr_code open_shard(fr_shard *shard, bool has_log, bool has_snap, fr_err *
     fr_log *log = fr_shard_log(shard);
     fr_offset end = log != NULL ? fr_log_end(log) : 0, snapshot = atomic_load(&shard->snapshot);
     if (snapshot >= end)
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the log ends at offset %lld, the snapshot at %lld: records are missing", (long long)end - 1,
+        return fr_fail(err, FR_ERR_CORRUPT, NULL,
+                       "the log ends at offset %lld, the snapshot at %lld: records are missing", (long long)end - 1,
                        (long long)snapshot);
     return FR_OK;
 }
@@ -231,7 +237,8 @@ static fr_code replay_shard(fr_shard *shard, fr_err *err)
     fr_offset from = atomic_load(&shard->snapshot) + 1;
     FR_TRY(replay(shard, from, &tally, err));
     atomic_fetch_add(&shard->log_records, (uint64_t)(fr_log_end(log) - from));
-    if (fr_log_end(log) > from) atomic_store(&shard->changed_ms, shard->collection->db->io->now_ms(shard->collection->db->io));
+    if (fr_log_end(log) > from)
+        atomic_store(&shard->changed_ms, shard->collection->db->io->now_ms(shard->collection->db->io));
     return FR_OK;
 }
 
@@ -241,7 +248,8 @@ static fr_code recover_collection(fr_collection *c, const dir_list *logs, const 
     fr_code code = FR_OK;
     uint32_t at = 0;
     for (uint32_t i = 0; i < c->shard_count && code == FR_OK; i++)
-        code = open_shard(&c->shards[at = i], has_dir(logs, c->id, (int32_t)i), has_dir(snaps, c->id, (int32_t)i), &why);
+        code =
+            open_shard(&c->shards[at = i], has_dir(logs, c->id, (int32_t)i), has_dir(snaps, c->id, (int32_t)i), &why);
     if (code == FR_OK) code = cut_torn(c, &why);
     for (uint32_t i = 0; i < c->shard_count && code == FR_OK; i++) code = replay_shard(&c->shards[at = i], &why);
     if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) return fr_fail(err, code, why.field, "%s", why.text);

@@ -1,7 +1,8 @@
 /* scroll.c: counting and walking through a collection.
- * A scan stays inside one epoch from its first row to its last, and so sees one moment of the collection: "each entity that stays
- * exactly once" cannot be had otherwise, because an entity that is replaced meanwhile moves to another slot. What was freed during a
- * scan is reused after it: a scan of a million rows takes some tens of milliseconds. Delete-by-filter, behind its barrier, re-enters. */
+ * A scan stays inside one epoch from its first row to its last, and so sees one moment of the collection: "each entity
+ * that stays exactly once" cannot be had otherwise, because an entity that is replaced meanwhile moves to another slot.
+ * What was freed during a scan is reused after it: a scan of a million rows takes some tens of milliseconds.
+ * Delete-by-filter, behind its barrier, re-enters. */
 #include "server/engine/query.h"
 
 /* ==== count ==== */
@@ -25,13 +26,15 @@ static bool count_row(void *user, uint32_t row, const fr_row_view *view)
     return true;
 }
 
-static uint64_t count_keys(const fr_collection *c, const fr_filter *filter, const fr_span *keys, uint32_t key_count, uint64_t visible)
+static uint64_t count_keys(const fr_collection *c, const fr_filter *filter, const fr_span *keys, uint32_t key_count,
+                           uint64_t visible)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < key_count; i++) {
         bool again = false;
         for (uint32_t j = 0; j < i && !again; j++) again = fr_span_equal(keys[i], keys[j]);
-        const fr_table *table = fr_shard_table(&c->shards[c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count]);
+        const fr_table *table = fr_shard_table(
+            &c->shards[c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count]);
         uint32_t row = table != NULL && !again ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
         fr_row_view view;
@@ -100,7 +103,8 @@ static void sift_down(scroll_item *heap, uint32_t at, uint32_t count)
 static void sift_up(scroll_item *heap, uint32_t at)
 {
     scroll_item item = heap[at];
-    for (; at > 0 && fr_span_compare(heap[(at - 1) / 2].key, item.key) < 0; at = (at - 1) / 2) heap[at] = heap[(at - 1) / 2];
+    for (; at > 0 && fr_span_compare(heap[(at - 1) / 2].key, item.key) < 0; at = (at - 1) / 2)
+        heap[at] = heap[(at - 1) / 2];
     heap[at] = item;
 }
 
@@ -122,7 +126,8 @@ static bool scroll_row(void *user, uint32_t row, const fr_row_view *view)
     return true;
 }
 
-static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *state, bool with_vector, fr_hit *hits, fr_err *err)
+static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *state, bool with_vector, fr_hit *hits,
+                         fr_err *err)
 {
     for (uint32_t left = state->count; left > 1;) { /* heap sort: smallest first */
         scroll_item top = state->heap[0];
@@ -132,19 +137,21 @@ static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *s
     }
     for (uint32_t i = 0; i < state->count; i++) {
         const scroll_item *item = &state->heap[i];
-        if (fr_query_copy(s, c, fr_shard_table(&c->shards[item->shard]), item->shard, item->row, true, with_vector, &hits[i]) != FR_OK)
+        if (fr_query_copy(s, c, fr_shard_table(&c->shards[item->shard]), item->shard, item->row, true, with_vector,
+                          &hits[i]) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
     }
     return FR_OK;
 }
 
-fr_code fr_scroll(fr_searcher *s, fr_id id, const char *text, fr_span after, uint32_t limit, bool with_vector, fr_hit *hits, uint32_t *hit_count,
-                  fr_err *err)
+fr_code fr_scroll(fr_searcher *s, fr_id id, const char *text, fr_span after, uint32_t limit, bool with_vector,
+                  fr_hit *hits, uint32_t *hit_count, fr_err *err)
 {
     fr_collection *c;
     fr_filter *filter = NULL;
     *hit_count = 0;
-    if (limit == 0 || limit > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "limit", "limit must be 1 to %u, got %u", FR_K_MAX, limit);
+    if (limit == 0 || limit > FR_K_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "limit", "limit must be 1 to %u, got %u", FR_K_MAX, limit);
     FR_TRY(fr_query_begin(s, id, &c, err));
     fr_code code = fr_query_filter(c, text, &filter, err);
     if (code == FR_OK) {

@@ -1,9 +1,12 @@
 /* snapshot.c: a shard's table on disk: DIR/snap/<id>-<partition>/<generation>.chunks and two manifests.
  * Invariants
  *  1. A snapshot is the state at S exactly; replay goes on at S + 1.
- *  2. A chunk is never rewritten in place: changed ones go to the new generation's file, the others are named where they are.
- *  3. Order on disk: chunks, fdatasync, directory, manifest.tmp, fdatasync, rename, directory. Until the rename the old one holds.
- *  4. Every chunk's checksum is checked when it is opened. Newest snapshot bad: the older one; that one bad: the whole log.
+ *  2. A chunk is never rewritten in place: changed ones go to the new generation's file, the others are named where
+ * they are.
+ *  3. Order on disk: chunks, fdatasync, directory, manifest.tmp, fdatasync, rename, directory. Until the rename the old
+ * one holds.
+ *  4. Every chunk's checksum is checked when it is opened. Newest snapshot bad: the older one; that one bad: the whole
+ * log.
  *  5. A file goes when neither of the two manifests names it. */
 #include "server/engine/engine.h"
 
@@ -12,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ALIGNMENT 4096u
+#define ALIGNMENT   4096u
 #define WRITE_BYTES (1u << 20)
 
 void fr_snapshot_source_free(fr_snapshot_source *source)
@@ -57,11 +60,12 @@ static fr_code plan_runs(fr_snapshot_source *source, fr_manifest *m)
     for (uint32_t i = 0; i < m->count; i++) {
         if (sorted[i].size == 0) continue;
         struct fr_snapshot_run *last = source->map_count > 0 ? &source->maps[source->map_count - 1] : NULL;
-        if (last != NULL && last->generation == sorted[i].generation && last->position + padded(last->size) >= sorted[i].position) {
+        if (last != NULL && last->generation == sorted[i].generation &&
+            last->position + padded(last->size) >= sorted[i].position) {
             last->size = FR_MAX(last->size, sorted[i].position + sorted[i].size - last->position);
         } else {
-            source->maps[source->map_count++] =
-                (struct fr_snapshot_run){.generation = sorted[i].generation, .position = sorted[i].position, .size = sorted[i].size};
+            source->maps[source->map_count++] = (struct fr_snapshot_run){
+                .generation = sorted[i].generation, .position = sorted[i].position, .size = sorted[i].size};
         }
     }
     fr_free(FR_MEM_ENGINE, sorted);
@@ -79,7 +83,8 @@ static fr_code map_runs(fr_snapshot_source *source, const char *dir, fr_err *err
         chunks_path(path, sizeof path, dir, run->generation);
         FR_TRY(io->open(io, path, FR_OPEN_READ, &file, err));
         fr_code code = io->size(io, file, &size, err);
-        if (code == FR_OK && size < run->position + run->size) code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is cut short", path);
+        if (code == FR_OK && size < run->position + run->size)
+            code = fr_fail(err, FR_ERR_CORRUPT, NULL, "%s is cut short", path);
         if (code == FR_OK) code = io->map(io, file, run->position, run->size, &run->map, err);
         io->close(io, file);
         if (code != FR_OK) {
@@ -96,7 +101,9 @@ static void *chunk_data(const fr_snapshot_source *source, const fr_chunk_ref *c)
     for (uint32_t low = 0, high = source->map_count; low < high;) {
         uint32_t middle = low + (high - low) / 2;
         const struct fr_snapshot_run *run = &source->maps[middle];
-        if (run->generation < c->generation || (run->generation == c->generation && run->position + run->size <= c->position)) low = middle + 1;
+        if (run->generation < c->generation ||
+            (run->generation == c->generation && run->position + run->size <= c->position))
+            low = middle + 1;
         else if (run->generation > c->generation || run->position > c->position) high = middle;
         else return (uint8_t *)run->map.data + (c->position - run->position);
     }
@@ -109,8 +116,9 @@ static fr_code check_chunks(const fr_snapshot_source *source, fr_err *err)
         const fr_chunk_ref *c = &source->manifest->chunks[i];
         const void *data = chunk_data(source, c);
         if (c->size != 0 && (data == NULL || fr_simd_crc32c(0, data, c->size) != c->crc32c))
-            return fr_fail(err, FR_ERR_CORRUPT, NULL, "chunk %llx in %llu.chunks at %llu: the checksum is wrong", (unsigned long long)c->id,
-                           (unsigned long long)c->generation, (unsigned long long)c->position);
+            return fr_fail(err, FR_ERR_CORRUPT, NULL, "chunk %llx in %llu.chunks at %llu: the checksum is wrong",
+                           (unsigned long long)c->id, (unsigned long long)c->generation,
+                           (unsigned long long)c->position);
     }
     return FR_OK;
 }
@@ -119,7 +127,8 @@ static fr_code give_chunk(fr_source *source, uint64_t id, void **data_out, size_
 {
     const fr_snapshot_source *from = source->user;
     const fr_chunk_ref *c = fr_manifest_find(from->manifest, id);
-    if (c == NULL || id == FR_CHUNK_EVENT_IDS) return fr_fail(err, FR_ERR_NOT_FOUND, NULL, "no chunk %llx", (unsigned long long)id);
+    if (c == NULL || id == FR_CHUNK_EVENT_IDS)
+        return fr_fail(err, FR_ERR_NOT_FOUND, NULL, "no chunk %llx", (unsigned long long)id);
     *data_out = c->size != 0 ? chunk_data(from, c) : NULL;
     *size_out = c->size;
     return FR_OK;
@@ -140,7 +149,8 @@ static fr_code load_one(fr_shard *shard, const char *dir, fr_manifest *m, fr_eve
     fr_table *table = NULL;
     bool keeps = false;
     FR_TRY(fr_engine_table_options(shard, &options));
-    if (m->dimension != options.dimension) return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of another dimension");
+    if (m->dimension != options.dimension)
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of another dimension");
     fr_snapshot_source *source = fr_zalloc(FR_MEM_ENGINE, sizeof *source);
     if (source == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     source->io = shard->collection->db->io;
@@ -190,7 +200,8 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
             return fr_fail(err, code, why.field, "%s", why.text);
         } else
             fr_note(FR_NOTE_WARN, "event=bad_snapshot collection=%llu partition=%d generation=%llu text=\"%s\"",
-                    (unsigned long long)shard->collection->id, shard->partition, (unsigned long long)found[i]->generation, why.text);
+                    (unsigned long long)shard->collection->id, shard->partition,
+                    (unsigned long long)found[i]->generation, why.text);
     }
     /* The next generation must be above every one that was used, and go to the slot that holds nothing good. */
     for (uint32_t i = 0; i < count; i++) shard->generation = FR_MAX(shard->generation, found[i]->generation);
@@ -234,7 +245,8 @@ static fr_code put_chunk(fr_sink *sink, uint64_t id, const void *data, size_t si
     writing *w = sink->user;
     fr_chunk_ref *entry = add_entry(w->m);
     if (entry == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a manifest");
-    /* What is written may change under us (links are hints, read again as such): checksum and bytes must be of one reading. */
+    /* What is written may change under us (links are hints, read again as such): checksum and bytes must be of one
+     * reading. */
     uint8_t *copy = fr_alloc(FR_MEM_ENGINE, FR_MIN(size, WRITE_BYTES));
     if (copy == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a snapshot");
     uint32_t crc = 0;
@@ -255,7 +267,8 @@ static fr_code keep_chunk(fr_sink *sink, uint64_t id, fr_err *err)
 {
     writing *w = sink->user;
     const fr_chunk_ref *before = w->shard->newest != NULL ? fr_manifest_find(w->shard->newest, id) : NULL;
-    if (before == NULL) return fr_fail(err, FR_ERR_INTERNAL, NULL, "chunk %llx is in no snapshot", (unsigned long long)id);
+    if (before == NULL)
+        return fr_fail(err, FR_ERR_INTERNAL, NULL, "chunk %llx is in no snapshot", (unsigned long long)id);
     fr_chunk_ref *entry = add_entry(w->m);
     if (entry == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a manifest");
     *entry = *before;
@@ -295,7 +308,8 @@ static fr_code write_chunks(writing *w, const char *dir, fr_offset at, fr_err *e
     return code;
 }
 
-/* Garbage: bytes in the files that this manifest names, beyond those it names. Above half, the next snapshot is a full one. */
+/* Garbage: bytes in the files that this manifest names, beyond those it names. Above half, the next snapshot is a full
+ * one. */
 static bool mostly_garbage(const writing *w, const char *dir)
 {
     uint64_t held = 0, named = bytes_named(w->m), seen[64];
@@ -416,7 +430,8 @@ void fr_snapshot_tidy(fr_shard *shard)
         for (uint32_t i = 0; i < state.gone_count; i++) {
             char path[FR_PATH_MAX + 32];
             chunks_path(path, sizeof path, dir, state.gone[i]);
-            (void)!io->remove(io, path, NULL); /* a mapped file lives on until it is unmapped; a failure is tried again next time */
+            (void)!io->remove(
+                io, path, NULL); /* a mapped file lives on until it is unmapped; a failure is tried again next time */
         }
     for (uint32_t i = 0; i < state.count; i++) fr_manifest_free(state.manifests[i]);
     fr_free(FR_MEM_ENGINE, state.gone);

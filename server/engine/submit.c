@@ -1,5 +1,5 @@
-/* submit.c: the front of THE write path: everything about a write that can be judged without order is judged here, on the caller's
- * thread; then it takes a place in a bounded queue. A write that is refused here has left no trace. */
+/* submit.c: the front of THE write path: everything about a write that can be judged without order is judged here, on
+ * the caller's thread; then it takes a place in a bounded queue. A write that is refused here has left no trace. */
 #include "server/engine/engine.h"
 
 #include <stdio.h>
@@ -13,16 +13,19 @@ static fr_code check_vector_field(const char *prefix, fr_field_def *f, fr_err *e
     if (f->dimension == 0 || f->dimension > FR_DIMENSION_MAX)
         return fr_fail(err, FR_ERR_INVALID, field, "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, f->dimension);
     snprintf(field, sizeof field, "%smetric", prefix);
-    if ((unsigned)f->metric > FR_METRIC_COSINE) return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
+    if ((unsigned)f->metric > FR_METRIC_COSINE)
+        return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
     snprintf(field, sizeof field, "%scodes", prefix);
     if ((unsigned)f->codes > FR_CODES_NONE) return fr_fail(err, FR_ERR_INVALID, field, "codes must be sq8 or none");
     if (f->m == 0) f->m = 16;
     if (f->ef_construction == 0) f->ef_construction = 100;
     snprintf(field, sizeof field, "%sm", prefix);
-    if (f->m < 2 || f->m > FR_M_MAX) return fr_fail(err, FR_ERR_INVALID, field, "m must be 2 to %u, got %u", FR_M_MAX, f->m);
+    if (f->m < 2 || f->m > FR_M_MAX)
+        return fr_fail(err, FR_ERR_INVALID, field, "m must be 2 to %u, got %u", FR_M_MAX, f->m);
     snprintf(field, sizeof field, "%sef_construction", prefix);
     if (f->ef_construction > FR_EF_CONSTRUCTION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "ef_construction must be 1 to %u, got %u", FR_EF_CONSTRUCTION_MAX, f->ef_construction);
+        return fr_fail(err, FR_ERR_INVALID, field, "ef_construction must be 1 to %u, got %u", FR_EF_CONSTRUCTION_MAX,
+                       f->ef_construction);
     return FR_OK;
 }
 
@@ -50,7 +53,8 @@ static fr_code expand_simple(fr_collection_def *out, fr_err *err)
 static fr_code check_fields(fr_collection_def *out, fr_err *err)
 {
     uint32_t keys = 0, vectors = 0, documents = 0;
-    if (out->field_count > FR_FIELDS_MAX) return fr_fail(err, FR_ERR_INVALID, "fields", "a collection has at most %u fields", FR_FIELDS_MAX);
+    if (out->field_count > FR_FIELDS_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "fields", "a collection has at most %u fields", FR_FIELDS_MAX);
     for (uint32_t i = 0; i < out->field_count; i++) {
         fr_field_def *f = &out->fields[i];
         char prefix[32], name[40];
@@ -59,15 +63,19 @@ static fr_code check_fields(fr_collection_def *out, fr_err *err)
         f->name[sizeof f->name - 1] = 0;
         if (f->name[0] == 0) return fr_fail(err, FR_ERR_INVALID, name, "a field needs a name");
         for (uint32_t j = 0; j < i; j++)
-            if (strcmp(out->fields[j].name, f->name) == 0) return fr_fail(err, FR_ERR_INVALID, name, "two fields are named '%s'", f->name);
+            if (strcmp(out->fields[j].name, f->name) == 0)
+                return fr_fail(err, FR_ERR_INVALID, name, "two fields are named '%s'", f->name);
         if (f->primary) {
             if (f->type != FR_TYPE_VARCHAR && f->type != FR_TYPE_INT64)
                 return fr_fail(err, FR_ERR_INVALID, name, "a primary key is VARCHAR or INT64");
             if (++keys > 1) return fr_fail(err, FR_ERR_INVALID, name, "a collection has one primary key");
             f->id = FR_FIELD_KEY;
-            out->id_type = f->type == FR_TYPE_INT64 ? FR_ID_INT64 : out->id_type == FR_ID_ANY ? FR_ID_ANY : FR_ID_STRING;
+            out->id_type = f->type == FR_TYPE_INT64    ? FR_ID_INT64
+                           : out->id_type == FR_ID_ANY ? FR_ID_ANY
+                                                       : FR_ID_STRING;
         } else if (f->type == FR_TYPE_VECTOR_F32) {
-            if (++vectors > 1) return fr_fail(err, FR_ERR_UNSUPPORTED, name, "more than one vector field is not built yet");
+            if (++vectors > 1)
+                return fr_fail(err, FR_ERR_UNSUPPORTED, name, "more than one vector field is not built yet");
             f->id = FR_FIELD_VECTOR;
             FR_TRY(check_vector_field(prefix, f, err));
         } else if (f->type == FR_TYPE_JSON && ++documents == 1) {
@@ -86,20 +94,25 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
     if (def == NULL) return fr_fail(err, FR_ERR_INVALID, "collection", "a definition is needed");
     *out = *def;
     FR_TRY(fr_name_check("name", out->name, strnlen(out->name, sizeof out->name), err));
-    if (memchr(out->database, 0, sizeof out->database) == NULL || (out->database[0] != 0 && strcmp(out->database, "default") != 0))
+    if (memchr(out->database, 0, sizeof out->database) == NULL ||
+        (out->database[0] != 0 && strcmp(out->database, "default") != 0))
         return fr_fail(err, FR_ERR_UNSUPPORTED, "database", "databases other than 'default' are not built yet");
-    if ((unsigned)out->id_type > FR_ID_STRING) return fr_fail(err, FR_ERR_INVALID, "id_type", "id_type must be int64 or string");
+    if ((unsigned)out->id_type > FR_ID_STRING)
+        return fr_fail(err, FR_ERR_INVALID, "id_type", "id_type must be int64 or string");
     if (out->partitions == 0) out->partitions = 1;
     if (out->partitions > FR_PARTITIONS_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "partitions", "partitions must be 1 to %u, got %u", FR_PARTITIONS_MAX, out->partitions);
-    if (memchr(out->embedder, 0, sizeof out->embedder) == NULL || (out->embedder[0] != 0 && strcmp(out->embedder, "hash") != 0))
+        return fr_fail(err, FR_ERR_INVALID, "partitions", "partitions must be 1 to %u, got %u", FR_PARTITIONS_MAX,
+                       out->partitions);
+    if (memchr(out->embedder, 0, sizeof out->embedder) == NULL ||
+        (out->embedder[0] != 0 && strcmp(out->embedder, "hash") != 0))
         return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder must be 'hash'");
     if (out->field_count == 0) return expand_simple(out, err);
     FR_TRY(check_fields(out, err));
     for (uint32_t i = 0; i < out->field_count; i++) {
         const fr_field_def *f = &out->fields[i];
         if (f->id != FR_FIELD_VECTOR) continue;
-        out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m, out->ef_construction = f->ef_construction;
+        out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m,
+        out->ef_construction = f->ef_construction;
     }
     return FR_OK;
 }
@@ -108,9 +121,11 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
 
 static fr_code check_events(fr_db *db, const fr_collection *collection, const fr_batch *batch, fr_err *err)
 {
-    if (batch == NULL || batch->count == 0) return fr_fail(err, FR_ERR_INVALID, "records", "a write needs at least one record");
+    if (batch == NULL || batch->count == 0)
+        return fr_fail(err, FR_ERR_INVALID, "records", "a write needs at least one record");
     if (batch->count > FR_RECORDS_MAX || batch->size > FR_REQUEST_BYTES_MAX)
-        return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u records and %u bytes", FR_RECORDS_MAX, FR_REQUEST_BYTES_MAX);
+        return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u records and %u bytes",
+                       FR_RECORDS_MAX, FR_REQUEST_BYTES_MAX);
     fr_stored_event event;
     uint32_t index = 0;
     bool grows = false;
@@ -122,13 +137,14 @@ static fr_code check_events(fr_db *db, const fr_collection *collection, const fr
         FR_TRY(fr_engine_judge(collection, &decoded, index, err));
         grows = true;
     }
-    if (index != batch->count) return fr_fail(err, FR_ERR_INVALID, "records", "the batch is not well formed at record %u", index);
+    if (index != batch->count)
+        return fr_fail(err, FR_ERR_INVALID, "records", "the batch is not well formed at record %u", index);
     if (!grows) return FR_OK; /* deletes go on when memory is short */
     uint64_t used = 0;
     for (uint32_t tag = 0; tag < FR_MEM_COUNT; tag++) used += fr_mem_used((fr_mem)tag);
     if (used > db->memory_limit)
-        return fr_fail(err, FR_ERR_BUSY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on", (unsigned long long)used,
-                       (unsigned long long)db->memory_limit);
+        return fr_fail(err, FR_ERR_BUSY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on",
+                       (unsigned long long)used, (unsigned long long)db->memory_limit);
     return FR_OK;
 }
 
@@ -144,14 +160,17 @@ static fr_code check_names(const fr_write *write, fr_err *err)
 static fr_code check_collection(const fr_collection *c, fr_err *err)
 {
     fr_code state = (fr_code)atomic_load_explicit(&c->state, memory_order_acquire);
-    return state == FR_OK ? FR_OK : fr_fail(err, FR_ERR_READ_ONLY, NULL, "collection '%s' refuses writes: %s", c->def.name, c->state_text);
+    return state == FR_OK
+               ? FR_OK
+               : fr_fail(err, FR_ERR_READ_ONLY, NULL, "collection '%s' refuses writes: %s", c->def.name, c->state_text);
 }
 
 static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *err)
 {
     if (write->kind == FR_WRITE_EVENTS || write->kind == FR_WRITE_DELETE_MATCHING) {
         ticket->collection = fr_engine_collection_ref(db, write->id);
-        if (ticket->collection == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
+        if (ticket->collection == NULL)
+            return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
         FR_TRY(check_collection(ticket->collection, err));
     }
     switch (write->kind) {
@@ -162,7 +181,9 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_DELETE_MATCHING: {
         fr_span text = fr_span_text(write->filter != NULL ? write->filter : "");
         FR_TRY(fr_filter_compile(text, &ticket->collection->filter_schema, &ticket->filter, err));
-        return ticket->filter != NULL ? FR_OK : fr_fail(err, FR_ERR_INVALID, "filter", "a filter is needed: an empty one would delete everything");
+        return ticket->filter != NULL
+                   ? FR_OK
+                   : fr_fail(err, FR_ERR_INVALID, "filter", "a filter is needed: an empty one would delete everything");
     }
     case FR_WRITE_COLLECTION_CREATE: {
         fr_collection_def *expanded = fr_alloc(FR_MEM_ENGINE, sizeof *expanded);
@@ -196,7 +217,8 @@ static fr_code enqueue(fr_db *db, fr_write *write, fr_err *err)
     if (count > FR_QUEUE_WRITES_MAX)
         code = fr_fail(err, FR_ERR_BUSY, NULL, "%u writes are under way: the limit; try again", FR_QUEUE_WRITES_MAX);
     else if (bytes > FR_QUEUE_BYTES_MAX && count > 1)
-        code = fr_fail(err, FR_ERR_BUSY, NULL, "%llu bytes of writes are under way: the limit; try again", FR_QUEUE_BYTES_MAX);
+        code = fr_fail(err, FR_ERR_BUSY, NULL, "%llu bytes of writes are under way: the limit; try again",
+                       FR_QUEUE_BYTES_MAX);
     if (code == FR_OK) {
         pthread_mutex_lock(&db->intake_lock);
         if (db->closed) {
@@ -221,7 +243,8 @@ fr_code fr_submit(fr_db *db, fr_write *write, fr_err *err)
     write->records = write->duplicates = write->existed = write->written_count = 0;
     if (err != NULL) *err = (fr_err){.code = FR_OK};
     fr_code code = FR_OK;
-    if (atomic_load_explicit(&db->state, memory_order_acquire) == FR_ERR_READ_ONLY) code = fr_engine_state_fail(db, err);
+    if (atomic_load_explicit(&db->state, memory_order_acquire) == FR_ERR_READ_ONLY)
+        code = fr_engine_state_fail(db, err);
     if (code == FR_OK) code = prepare(db, write, ticket, err);
     if (code == FR_OK) code = enqueue(db, write, err);
     if (code != FR_OK) {

@@ -1,5 +1,5 @@
-/* syncer.c: makes a round durable: one fdatasync per touched file, while the writer prepares the next round. The first sync that
- * fails is final for the whole database: what the disk holds is not known any more. */
+/* syncer.c: makes a round durable: one fdatasync per touched file, while the writer prepares the next round. The first
+ * sync that fails is final for the whole database: what the disk holds is not known any more. */
 #include "server/engine/engine.h"
 
 static fr_code sync_round(fr_db *db, fr_round *round, fr_err *err)
@@ -24,7 +24,8 @@ static void fail_round(fr_db *db, fr_round *round, const fr_err *cause)
     while ((commit = fr_commits_pop(&round->commits)) != NULL) fr_engine_refuse(db, commit, code, &err);
 }
 
-/* Nobody may touch a write after its done(): an early answer also takes the caller's events away, so apply reads the log. */
+/* Nobody may touch a write after its done(): an early answer also takes the caller's events away, so apply reads the
+ * log. */
 static void answer_durable(fr_db *db, fr_commit *commit)
 {
     fr_write *write = commit->write;
@@ -43,7 +44,8 @@ bool fr_engine_syncer_step(fr_db *db)
     if (code != FR_OK) {
         fail_round(db, round, &err);
     } else {
-        for (uint32_t i = 0; i < round->touched_count; i++) fr_engine_waiters_fire(round->touched[i].shard->collection, FR_OK);
+        for (uint32_t i = 0; i < round->touched_count; i++)
+            fr_engine_waiters_fire(round->touched[i].shard->collection, FR_OK);
         for (fr_commit *commit = round->commits.head; commit != NULL; commit = commit->next) answer_durable(db, commit);
         pthread_mutex_lock(&db->apply_lock);
         fr_commit *commit;

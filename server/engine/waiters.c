@@ -1,6 +1,6 @@
 /* waiters.c: waiting for an offset (fr_when).
- * A waiter counts itself before it looks at the offset; who publishes looks at the count after the offset: one of them sees the
- * other (both sequentially consistent). */
+ * A waiter counts itself before it looks at the offset; who publishes looks at the count after the offset: one of them
+ * sees the other (both sequentially consistent). */
 #include "server/engine/engine.h"
 
 typedef struct __attribute__((may_alias)) waiter_node {
@@ -57,7 +57,8 @@ fr_code fr_when(fr_db *db, fr_waiter *waiter)
 
 bool fr_when_cancel(fr_db *db, fr_waiter *waiter)
 {
-    fr_collection *collection = fr_engine_collection_ref(db, waiter->id); /* the waiter's own reference may be gone already */
+    fr_collection *collection =
+        fr_engine_collection_ref(db, waiter->id); /* the waiter's own reference may be gone already */
     bool found = false;
     if (collection == NULL) return false; /* dropped: every waiter is being answered */
     pthread_mutex_lock(&collection->waiters_lock);

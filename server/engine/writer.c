@@ -1,10 +1,9 @@
-/* writer.c: THE write path from the queue to the log: order, duplicates, routing, offsets, commit numbers; and the rounds that the
- * syncer makes durable. While one round is synced the next is prepared.
- * Invariants
- *  1. A write is in the log whole or not at all: when one of its appends fails, the others are cut away again before anything else
- *     is appended (fr_log_cut), and its event ids are forgotten.
- *  2. A request over several partitions says in each of its batches how far it reaches in every partition, so that recovery can tell
- *     a torn one (recover.c).
+/* writer.c: THE write path from the queue to the log: order, duplicates, routing, offsets, commit numbers; and the
+ * rounds that the syncer makes durable. While one round is synced the next is prepared. Invariants
+ *  1. A write is in the log whole or not at all: when one of its appends fails, the others are cut away again before
+ * anything else is appended (fr_log_cut), and its event ids are forgotten.
+ *  2. A request over several partitions says in each of its batches how far it reaches in every partition, so that
+ * recovery can tell a torn one (recover.c).
  *  3. Commits leave in the order in which they were numbered, through one round at a time. */
 #include "server/engine/engine.h"
 
@@ -83,7 +82,9 @@ void fr_engine_round_add(fr_db *db, fr_commit *commit)
 typedef struct plan { /* of one request over the partitions of its collection */
     uint32_t counts[FR_PARTITIONS_MAX];
     fr_offset base[FR_PARTITIONS_MAX];
-    struct { fr_offset first, last; } answered[FR_PARTITIONS_MAX]; /* by earlier event ids; first -1 = none */
+    struct {
+        fr_offset first, last;
+    } answered[FR_PARTITIONS_MAX]; /* by earlier event ids; first -1 = none */
     uint32_t records, duplicates, parts;
     int64_t now_ms;
 } plan;
@@ -148,7 +149,8 @@ static size_t parts_marker(const fr_collection *c, const plan *p, uint8_t *out)
     return (size_t)(at - out);
 }
 
-static fr_code encode_part(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, uint32_t part, uint8_t **out, size_t *size_out)
+static fr_code encode_part(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, uint32_t part,
+                           uint8_t **out, size_t *size_out)
 {
     uint8_t marker[2 + 12 * FR_PARTITIONS_MAX];
     size_t marker_size = p->parts > 1 ? parts_marker(c, p, marker) : 0;
@@ -159,17 +161,20 @@ static fr_code encode_part(fr_db *db, fr_collection *c, const fr_batch *batch, c
         if (db->routes[index] != part) continue;
         fr_log_header headers[3];
         uint32_t count = 0;
-        if (event.event_id.size != 0) headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_EVENT_ID), event.event_id};
+        if (event.event_id.size != 0)
+            headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_EVENT_ID), event.event_id};
         if ((event.flags & FR_EVENT_REMOVE) && (event.flags & FR_EVENT_KEY_IS_INT))
             headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_KEY_IS_INT), fr_span_of("", 0)};
-        if (marker_size != 0) headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_PARTS), fr_span_of(marker, marker_size)};
+        if (marker_size != 0)
+            headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_PARTS), fr_span_of(marker, marker_size)};
         marker_size = 0;
         fr_batch_writer_add(&db->encoder, p->now_ms, event.key, event.value, headers, count);
     }
     return fr_batch_writer_end(&db->encoder, out, size_out);
 }
 
-static fr_code append_part(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, uint32_t part, fr_err *err)
+static fr_code append_part(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, uint32_t part,
+                           fr_err *err)
 {
     fr_shard *shard = &c->shards[part];
     uint8_t *bytes;
@@ -200,7 +205,8 @@ static void undo(fr_db *db, fr_collection *c, const plan *p, uint32_t failed)
 static fr_commit *new_commit(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, const plan *p)
 {
     bool routes = p->parts > 1 || p->duplicates != 0;
-    fr_commit *commit = fr_alloc(FR_MEM_ENGINE, sizeof *commit + p->parts * sizeof(fr_written) + (routes ? batch->count : 0));
+    fr_commit *commit =
+        fr_alloc(FR_MEM_ENGINE, sizeof *commit + p->parts * sizeof(fr_written) + (routes ? batch->count : 0));
     if (commit == NULL) return NULL;
     *commit = (fr_commit){.collection = c, .write = write, .events = batch};
     for (uint32_t i = 0; i < c->shard_count; i++)
@@ -243,8 +249,8 @@ static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, 
         undo(db, c, p, i);
         if (code == FR_ERR_DISK_FULL) {
             fr_engine_set_state(db, FR_ERR_DISK_FULL, err->text);
-        } else if (code != FR_ERR_NO_MEMORY && fr_shard_log(&c->shards[i]) != NULL && fr_log_state(fr_shard_log(&c->shards[i])) != FR_OK &&
-                   atomic_load(&c->state) == FR_OK) {
+        } else if (code != FR_ERR_NO_MEMORY && fr_shard_log(&c->shards[i]) != NULL &&
+                   fr_log_state(fr_shard_log(&c->shards[i])) != FR_OK && atomic_load(&c->state) == FR_OK) {
             snprintf(c->state_text, sizeof c->state_text, "%.180s", err->text);
             atomic_store_explicit(&c->state, FR_ERR_READ_ONLY, memory_order_release);
             code = FR_ERR_READ_ONLY;
@@ -254,7 +260,8 @@ static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, 
     return FR_OK;
 }
 
-fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out, fr_err *err)
+fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
+                         fr_err *err)
 {
     plan p;
     fr_err local = {0};
@@ -273,7 +280,8 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
         fr_engine_commit_free(db, commit);
         return code;
     }
-    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL) fr_engine_set_state(db, FR_OK, "");
+    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL)
+        fr_engine_set_state(db, FR_OK, "");
     commit->number = ++c->commit_last;
     if (write != NULL) answer_offsets(c, &p, write);
     atomic_fetch_add_explicit(&db->appended_records, p.records, memory_order_relaxed);
@@ -384,7 +392,8 @@ static void process(fr_db *db, fr_write *write)
 static fr_write *take(fr_db *db)
 {
     fr_write *write = pop_write(&db->ready_head, &db->ready_tail);
-    if (write == NULL && db->ddl_head != NULL && !atomic_load(&db->ddl_busy)) write = pop_write(&db->ddl_head, &db->ddl_tail);
+    if (write == NULL && db->ddl_head != NULL && !atomic_load(&db->ddl_busy))
+        write = pop_write(&db->ddl_head, &db->ddl_tail);
     if (write != NULL) return write;
     pthread_mutex_lock(&db->intake_lock);
     write = pop_write(&db->intake_head, &db->intake_tail);
@@ -409,7 +418,8 @@ bool fr_engine_writer_step(fr_db *db)
     bool worked = roll(db);
     if (db->erasures != NULL && fr_engine_erase_step(db)) worked = true;
     for (uint32_t i = 0; i < 256; i++) {
-        if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX) break;
+        if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX)
+            break;
         fr_write *write = take(db);
         if (write == NULL) break;
         process(db, write);

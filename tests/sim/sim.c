@@ -1,10 +1,12 @@
 /* sim.c: the real engine, in one thread, over a simulated disk, in an order given by a seed, against a model.
  * What must hold after every power cut, kill, failed sync, full disk and clean stop
  *   1. acknowledged = there once with its last value; an acknowledged delete stays deleted;
- *   2. a request that was not acknowledged is there whole or not at all, over all its partitions; a refused one is not there;
+ *   2. a request that was not acknowledged is there whole or not at all, over all its partitions; a refused one is not
+ * there;
  *   3. a retry with the same event ids changes nothing when the first attempt is there, and counts once when it is not;
  *   4. offsets ascend, without a gap as long as nothing was compacted;
- *   5. the exact search equals the model; every search gives k live hits when there are k; the tables pass their own check;
+ *   5. the exact search equals the model; every search gives k live hits when there are k; the tables pass their own
+ * check;
  *   6. at the end: the same state without any snapshot, and again after everything was compacted.
  * A failure prints the command that repeats it. Same seed, same run. */
 #include "server/engine/engine.h"
@@ -15,12 +17,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DIM 8u
-#define KEYS 48u
+#define DIM         8u
+#define KEYS        48u
 #define COLLECTIONS 2u
-#define OPS_MAX 96u
-#define EVENTS_MAX 12u
-#define TAGS_MAX 8192u
+#define OPS_MAX     96u
+#define EVENTS_MAX  12u
+#define TAGS_MAX    8192u
 
 typedef struct op {
     fr_write write;
@@ -28,7 +30,10 @@ typedef struct op {
     uint32_t collection, tag, count;
     bool submitted, done, erase;
     uint32_t group; /* erase: version % 3 */
-    struct { uint32_t key, version; bool remove; } events[EVENTS_MAX];
+    struct {
+        uint32_t key, version;
+        bool remove;
+    } events[EVENTS_MAX];
 } op;
 
 typedef struct model {
@@ -72,7 +77,8 @@ static bool chance(world *w, uint32_t percent) { return below(w, 100) < percent;
 
 static void vector_of(uint32_t key, uint32_t version, float out[DIM])
 {
-    for (uint32_t i = 0; i < DIM; i++) out[i] = (float)((int)(fr_mix64(key * 1000003u + version * 77u + i) % 201) - 100);
+    for (uint32_t i = 0; i < DIM; i++)
+        out[i] = (float)((int)(fr_mix64(key * 1000003u + version * 77u + i) % 201) - 100);
 }
 
 static uint32_t key_text(uint32_t key, char out[16]) { return (uint32_t)snprintf(out, 16, "key%u", key); }
@@ -92,8 +98,10 @@ static void put_event(world *w, op *o, uint32_t index)
     fr_doc_put_int(&doc, version % 3);
     fr_doc_end_object(&doc);
     if (fr_doc_finish(&doc, &bytes) != FR_OK) broken(w, "no document");
-    fr_value values[] = {{FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}}, {FR_FIELD_DYNAMIC, FR_TYPE_JSON, bytes}};
-    fr_event event = {.remove = o->events[index].remove, .values = values, .value_count = 2, .source_time_ms = FR_TIME_NONE};
+    fr_value values[] = {{FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}},
+                         {FR_FIELD_DYNAMIC, FR_TYPE_JSON, bytes}};
+    fr_event event = {
+        .remove = o->events[index].remove, .values = values, .value_count = 2, .source_time_ms = FR_TIME_NONE};
     event.key = fr_span_of(key, key_text(k, key));
     event.event_id = fr_span_of(event_id, (size_t)snprintf(event_id, sizeof event_id, "t%u.%u", o->tag, index));
     if (fr_batch_put(&o->batch, &event, NULL) != FR_OK) broken(w, "no batch");
@@ -110,7 +118,10 @@ static void finished(fr_write *write)
 
 static void submit(world *w, op *o)
 {
-    o->write = (fr_write){.kind = o->erase ? FR_WRITE_DELETE_MATCHING : FR_WRITE_EVENTS, .id = w->ids[o->collection], .done = finished, .user = o};
+    o->write = (fr_write){.kind = o->erase ? FR_WRITE_DELETE_MATCHING : FR_WRITE_EVENTS,
+                          .id = w->ids[o->collection],
+                          .done = finished,
+                          .user = o};
     char filter[64];
     snprintf(filter, sizeof filter, "group == %u", o->group);
     if (o->erase) o->write.filter = filter;
@@ -157,7 +168,10 @@ static void apply_to_model(model *m, const op *o)
         if (versions[k] != 0 && versions[k] % 3 == o->group) versions[k] = 0;
 }
 
-static bool refused(fr_code code) { return code == FR_ERR_DISK_FULL || code == FR_ERR_BUSY || code == FR_ERR_NO_MEMORY; }
+static bool refused(fr_code code)
+{
+    return code == FR_ERR_DISK_FULL || code == FR_ERR_BUSY || code == FR_ERR_NO_MEMORY;
+}
 
 static void remove_op(world *w, uint32_t at)
 {
@@ -202,16 +216,19 @@ static void read_logs(world *w)
                 fr_err err = {0};
                 fr_record_iter *iter;
                 fr_record record;
-                if (fr_read(w->db, w->ids[c], (int32_t)p, at, 1u << 16, &view, &err) != FR_OK) broken(w, "read: %s", err.text);
+                if (fr_read(w->db, w->ids[c], (int32_t)p, at, 1u << 16, &view, &err) != FR_OK)
+                    broken(w, "read: %s", err.text);
                 if (view.size == 0) break;
                 if (fr_records_begin(&view, &iter) != FR_OK) broken(w, "no memory");
                 while (fr_records_next(iter, &record)) {
                     if (record.offset < expected || (!w->compacted && record.offset != expected))
-                        broken(w, "collection %u partition %u: offset %lld where %lld was due", c, p, (long long)record.offset, (long long)expected);
+                        broken(w, "collection %u partition %u: offset %lld where %lld was due", c, p,
+                               (long long)record.offset, (long long)expected);
                     expected = record.offset + 1;
                     char text[32] = "";
                     unsigned tag;
-                    memcpy(text, record.event.event_id.data != NULL ? record.event.event_id.data : "", FR_MIN(record.event.event_id.size, sizeof text - 1));
+                    memcpy(text, record.event.event_id.data != NULL ? record.event.event_id.data : "",
+                           FR_MIN(record.event.event_id.size, sizeof text - 1));
                     if (sscanf(text, "t%u.", &tag) == 1 && tag < TAGS_MAX) w->seen[tag]++;
                 }
                 fr_records_end(iter);
@@ -234,15 +251,19 @@ static void read_state(world *w, uint32_t c, uint32_t versions[KEYS])
     if (fr_searcher_create(w->db, &s) != FR_OK) broken(w, "no searcher");
     do {
         fr_err err = {0};
-        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, true, hits, &count, &err) != FR_OK) broken(w, "scroll: %s", err.text);
+        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, true, hits, &count, &err) != FR_OK)
+            broken(w, "scroll: %s", err.text);
         for (uint32_t i = 0; i < count; i++) {
-            uint32_t key = 0, version = (uint32_t)fr_doc_int(fr_doc_get(fr_doc_root(hits[i].metadata), fr_span_text("version")));
+            uint32_t key = 0,
+                     version = (uint32_t)fr_doc_int(fr_doc_get(fr_doc_root(hits[i].metadata), fr_span_text("version")));
             memcpy(after, hits[i].key.data, hits[i].key.size);
             after[hits[i].key.size] = 0;
             float vector[DIM];
-            if (sscanf(after, "key%u", &key) != 1 || key >= KEYS || versions[key] != 0) broken(w, "scroll gave '%s', perhaps twice", after);
+            if (sscanf(after, "key%u", &key) != 1 || key >= KEYS || versions[key] != 0)
+                broken(w, "scroll gave '%s', perhaps twice", after);
             vector_of(key, version, vector);
-            if (memcmp(vector, hits[i].vector, sizeof vector) != 0) broken(w, "%s has a vector that is not its version's %u", after, version);
+            if (memcmp(vector, hits[i].vector, sizeof vector) != 0)
+                broken(w, "%s has a vector that is not its version's %u", after, version);
             versions[key] = version;
         }
     } while (count == 10);
@@ -268,19 +289,29 @@ static void check_search(world *w, uint32_t c, const uint32_t versions[KEYS])
     for (uint32_t exact = 0; exact < 2; exact++) {
         fr_hit hits[10];
         fr_err err = {0};
-        fr_query q = {.id = w->ids[c], .vectors = query, .query_count = 1, .dimension = DIM, .k = 10, .exact = exact != 0, .with_metadata = true};
+        fr_query q = {.id = w->ids[c],
+                      .vectors = query,
+                      .query_count = 1,
+                      .dimension = DIM,
+                      .k = 10,
+                      .exact = exact != 0,
+                      .with_metadata = true};
         if (fr_search(s, &q, hits, &count, NULL, &err) != FR_OK) broken(w, "search: %s", err.text);
-        if (count != FR_MIN(live, 10u)) broken(w, "%s search gave %u hits of %u live", exact ? "exact" : "normal", count, live);
+        if (count != FR_MIN(live, 10u))
+            broken(w, "%s search gave %u hits of %u live", exact ? "exact" : "normal", count, live);
         for (uint32_t i = 0; i < count; i++) {
             char key[16] = "";
             uint32_t k;
             memcpy(key, hits[i].key.data, FR_MIN(hits[i].key.size, sizeof key - 1));
-            if (sscanf(key, "key%u", &k) != 1 || k >= KEYS || versions[k] == 0) broken(w, "a search gave '%s', which is not there", key);
-            if (exact && fabsf(hits[i].distance - best[i]) > 1e-3f * (best[i] + 1)) broken(w, "exact hit %u: distance %g, not %g", i, (double)hits[i].distance, (double)best[i]);
+            if (sscanf(key, "key%u", &k) != 1 || k >= KEYS || versions[k] == 0)
+                broken(w, "a search gave '%s', which is not there", key);
+            if (exact && fabsf(hits[i].distance - best[i]) > 1e-3f * (best[i] + 1))
+                broken(w, "exact hit %u: distance %g, not %g", i, (double)hits[i].distance, (double)best[i]);
         }
     }
     uint64_t total = 0;
-    if (fr_count(s, w->ids[c], NULL, &total, NULL) != FR_OK || total != live) broken(w, "count is %llu, not %u", (unsigned long long)total, live);
+    if (fr_count(s, w->ids[c], NULL, &total, NULL) != FR_OK || total != live)
+        broken(w, "count is %llu, not %u", (unsigned long long)total, live);
     fr_searcher_free(s);
 }
 
@@ -291,7 +322,8 @@ static void check_tables(world *w)
         for (uint32_t i = 0; i < collection->shard_count; i++) {
             fr_err err = {0};
             fr_table *table = fr_shard_table(&collection->shards[i]);
-            if (table != NULL && fr_table_check(table, &err) != FR_OK) broken(w, "table of collection %u, partition %u: %s", c, i, err.text);
+            if (table != NULL && fr_table_check(table, &err) != FR_OK)
+                broken(w, "table of collection %u, partition %u: %s", c, i, err.text);
         }
         fr_engine_unref(collection);
     }
@@ -302,7 +334,8 @@ static void compare(world *w, const uint32_t have[COLLECTIONS][KEYS], const mode
     for (uint32_t c = 0; c < COLLECTIONS; c++)
         for (uint32_t k = 0; k < KEYS; k++)
             if (have[c][k] != m->versions[c][k])
-                broken(w, "collection %u, key%u has version %u, the model says %u", c, k, have[c][k], m->versions[c][k]);
+                broken(w, "collection %u, key%u has version %u, the model says %u", c, k, have[c][k],
+                       m->versions[c][k]);
 }
 
 static void check_all(world *w)
@@ -344,7 +377,8 @@ static void settle_after_restart(world *w, op *retries, uint32_t *retry_count)
         } else if (seen != 0) {
             broken(w, "request t%u is torn: %u of %u records", o->tag, seen, o->count);
         }
-        if (o->done && refused(o->write.code) && seen != 0) broken(w, "request t%u was refused (%s) and is there", o->tag, fr_strcode(o->write.code));
+        if (o->done && refused(o->write.code) && seen != 0)
+            broken(w, "request t%u was refused (%s) and is there", o->tag, fr_strcode(o->write.code));
         if (!acknowledged && chance(w, 50)) {
             retries[*retry_count] = *o;
             o->batch = (fr_batch){0};
@@ -376,7 +410,8 @@ static void retry(world *w, op *retries, uint32_t count)
         drain(w);
         if (!o->done || o->write.code != FR_OK) continue; /* the power went, or the disk is full */
         if (there && (o->write.records != 0 || o->write.duplicates != o->count))
-            broken(w, "retry of t%u: %u records, %u duplicates of %u", o->tag, o->write.records, o->write.duplicates, o->count);
+            broken(w, "retry of t%u: %u records, %u duplicates of %u", o->tag, o->write.records, o->write.duplicates,
+                   o->count);
         if (there) o->count = 0; /* no effect of its own */
         else if (o->write.duplicates != 0) broken(w, "retry of t%u: duplicates of something that is not there", o->tag);
     }
@@ -403,10 +438,15 @@ static void create_collections(world *w)
 
 static void open_again(world *w)
 {
-    fr_options options = {.no_threads = true, .io = io_sim_io(w->sim), .snapshot_ms = 20000, .no_snapshot_on_close = chance(w, 50), .memory_limit = UINT64_MAX};
+    fr_options options = {.no_threads = true,
+                          .io = io_sim_io(w->sim),
+                          .snapshot_ms = 20000,
+                          .no_snapshot_on_close = chance(w, 50),
+                          .memory_limit = UINT64_MAX};
     for (uint32_t attempt = 0;; attempt++) {
         fr_err err = {0};
-        if (attempt < 3 && chance(w, 30)) io_sim_cut_at(w->sim, 1 + below(w, 60), next_random(w)); /* also during recovery */
+        if (attempt < 3 && chance(w, 30))
+            io_sim_cut_at(w->sim, 1 + below(w, 60), next_random(w)); /* also during recovery */
         fr_code code = fr_open("/data", &options, &w->db, &err);
         if (io_sim_is_down(w->sim)) {
             if (code == FR_OK) fr_engine_abandon(w->db);
@@ -510,7 +550,8 @@ static void same_answers(world *w)
     w->phase = "without snapshots";
     fr_close(w->db);
     delete_snapshots(w);
-    fr_options options = {.no_threads = true, .io = io_sim_io(w->sim), .no_snapshot_on_close = true, .memory_limit = UINT64_MAX};
+    fr_options options = {
+        .no_threads = true, .io = io_sim_io(w->sim), .no_snapshot_on_close = true, .memory_limit = UINT64_MAX};
     fr_err err = {0};
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
     check_all(w);
@@ -549,7 +590,9 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     if (io_sim_is_down(w->sim)) broken(w, "the power is down at the end");
     same_answers(w);
     fr_close(w->db);
-    if (verbose) printf("seed %llu: %u steps, %u acknowledged, %u cuts, hash %016llx\n", (unsigned long long)seed, w->steps, w->acked, w->cuts, (unsigned long long)io_sim_hash(w->sim));
+    if (verbose)
+        printf("seed %llu: %u steps, %u acknowledged, %u cuts, hash %016llx\n", (unsigned long long)seed, w->steps,
+               w->acked, w->cuts, (unsigned long long)io_sim_hash(w->sim));
     totals[0] += w->steps, totals[1] += w->acked, totals[2] += w->cuts;
     while (w->op_count != 0) remove_op(w, w->op_count - 1);
     io_sim_free(w->sim);
@@ -571,7 +614,9 @@ int main(int argc, char **argv)
         }
     }
     for (uint64_t i = 0; i < seeds; i++) run_seed(start + i, totals);
-    printf("%llu seeds from %llu: %llu steps, %llu acknowledged writes, %llu power cuts: nothing lost, nothing twice, nothing back\n",
-           (unsigned long long)seeds, (unsigned long long)start, (unsigned long long)totals[0], (unsigned long long)totals[1], (unsigned long long)totals[2]);
+    printf("%llu seeds from %llu: %llu steps, %llu acknowledged writes, %llu power cuts: nothing lost, nothing twice, "
+           "nothing back\n",
+           (unsigned long long)seeds, (unsigned long long)start, (unsigned long long)totals[0],
+           (unsigned long long)totals[1], (unsigned long long)totals[2]);
     return 0;
 }

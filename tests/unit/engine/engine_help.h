@@ -50,10 +50,11 @@ static inline fr_db *open_db(void) { return open_with(NULL); }
         fr_err must_err_ = {0};                                                                                        \
         fr_err *err = &must_err_;                                                                                      \
         fr_code must_code_ = (db_call);                                                                                \
-        if (must_code_ != FR_OK) fail_msg("%s: %s: [%s] %s", #db_call, fr_strcode(must_code_), err->field, err->text);       \
+        if (must_code_ != FR_OK) fail_msg("%s: %s: [%s] %s", #db_call, fr_strcode(must_code_), err->field, err->text); \
     } while (0)
 
-static inline fr_code create_collection(fr_db *db, const char *name, uint32_t partitions, fr_metric metric, fr_id *id_out, fr_err *err)
+static inline fr_code create_collection(fr_db *db, const char *name, uint32_t partitions, fr_metric metric,
+                                        fr_id *id_out, fr_err *err)
 {
     fr_collection_def *def = calloc(1, sizeof *def);
     snprintf(def->name, sizeof def->name, "%s", name);
@@ -73,7 +74,8 @@ static inline void vector_of(float out[DIM], float key, float version)
     out[0] = key, out[1] = version, out[2] = 1, out[3] = 0;
 }
 
-static inline fr_code put_event(fr_batch *b, const char *key, float a, float v, const char *event_id, int64_t source_time, fr_err *err)
+static inline fr_code put_event(fr_batch *b, const char *key, float a, float v, const char *event_id,
+                                int64_t source_time, fr_err *err)
 {
     float vector[DIM];
     vector_of(vector, a, v);
@@ -84,7 +86,8 @@ static inline fr_code put_event(fr_batch *b, const char *key, float a, float v, 
     fr_doc_end_object(&doc);
     fr_span bytes;
     fr_code code = fr_doc_finish(&doc, &bytes);
-    fr_value values[] = {{FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}}, {FR_FIELD_DYNAMIC, FR_TYPE_JSON, bytes}};
+    fr_value values[] = {{FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}},
+                         {FR_FIELD_DYNAMIC, FR_TYPE_JSON, bytes}};
     fr_event event = {.key = fr_span_text(key), .values = values, .value_count = 2, .source_time_ms = source_time};
     if (event_id != NULL) event.event_id = fr_span_text(event_id);
     if (code == FR_OK) code = fr_batch_put(b, &event, err);

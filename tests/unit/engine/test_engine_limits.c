@@ -168,7 +168,9 @@ static void every_allocation_fails_once(void **state)
         (void)!create_collection(db, "second", 2, FR_METRIC_L2, &second, NULL);
         for (int i = 0; i < 6; i++) {
             fr_batch_reset(&b);
-            if (put_event(&b, "k", 1, (float)i, NULL, FR_TIME_NONE, NULL) == FR_OK && write_batch(db, id, &b, NULL, NULL) == FR_OK) expected = (float)i;
+            if (put_event(&b, "k", 1, (float)i, NULL, FR_TIME_NONE, NULL) == FR_OK &&
+                write_batch(db, id, &b, NULL, NULL) == FR_OK)
+                expected = (float)i;
         }
         (void)!fr_snapshot(db, NULL);
         (void)!fr_compact(db, 0, NULL);
@@ -262,7 +264,8 @@ static void searches_allocate_nothing(void **state)
     must(write_batch(db, id, &b, NULL, err));
     fr_batch_free(&b);
     fr_close(db);
-    const fr_options options = {.no_threads = true, .no_snapshot_on_close = true}; /* no other thread may allocate meanwhile */
+    const fr_options options = {.no_threads = true,
+                                .no_snapshot_on_close = true}; /* no other thread may allocate meanwhile */
     db = open_with(&options);
     fr_engine_drain(db);
     fr_searcher *s;
@@ -273,7 +276,13 @@ static void searches_allocate_nothing(void **state)
     for (int i = 0; i < 10100; i++) {
         float query[DIM];
         vector_of(query, (float)(i % 500), 1);
-        fr_query q = {.id = id, .vectors = query, .query_count = 1, .dimension = DIM, .k = 20, .with_metadata = true, .with_vector = true};
+        fr_query q = {.id = id,
+                      .vectors = query,
+                      .query_count = 1,
+                      .dimension = DIM,
+                      .k = 20,
+                      .with_metadata = true,
+                      .with_vector = true};
         if (i == 100) calls = fr_mem_calls();
         must(fr_search(s, &q, hits, &count, NULL, err));
         assert_int_equal(count, 20);
@@ -288,9 +297,15 @@ int main(void)
     fr_note_level(FR_NOTE_ERROR);
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
-        T(a_full_queue_is_busy), T(memory_limit_refuses_growth_only), T(pending_writes_are_answered_at_close),
-        T(a_full_disk_refuses_whole_and_resumes), T(a_failed_sync_is_final), T(every_allocation_fails_once), T(event_id_window),
-        T(embedding_of_text), T(searches_allocate_nothing),
+        T(a_full_queue_is_busy),
+        T(memory_limit_refuses_growth_only),
+        T(pending_writes_are_answered_at_close),
+        T(a_full_disk_refuses_whole_and_resumes),
+        T(a_failed_sync_is_final),
+        T(every_allocation_fails_once),
+        T(event_id_window),
+        T(embedding_of_text),
+        T(searches_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,8 @@ static void bad_manifests_fall_back(void **state)
     fr_close(db);
     for (int bad = 0; bad < 3; bad++) { /* both good, the newest bad, both bad */
         if (bad > 0) {
-            snprintf(path, sizeof path, "%s/snap/%llu-0/MANIFEST-%d", test_dir, (unsigned long long)id, bad == 1 ? 0 : 1);
+            snprintf(path, sizeof path, "%s/snap/%llu-0/MANIFEST-%d", test_dir, (unsigned long long)id,
+                     bad == 1 ? 0 : 1);
             flip_byte(path, 100);
         }
         db = open_with(&keep_it);
@@ -244,8 +245,13 @@ int main(void)
     fr_note_level(FR_NOTE_ERROR);
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
-        T(bad_manifests_fall_back), T(damaged_chunks_fall_back), T(incremental_snapshots_stay_small), T(compacted_log_replays_to_the_same),
-        T(a_damaged_partition_closes_one_collection), T(verify_wants_a_closed_directory), T(many_idle_collections),
+        T(bad_manifests_fall_back),
+        T(damaged_chunks_fall_back),
+        T(incremental_snapshots_stay_small),
+        T(compacted_log_replays_to_the_same),
+        T(a_damaged_partition_closes_one_collection),
+        T(verify_wants_a_closed_directory),
+        T(many_idle_collections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

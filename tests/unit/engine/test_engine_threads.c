@@ -1,13 +1,13 @@
-/* test_engine_threads.c: everything at once: writers, searchers, snapshots, compaction, creating and dropping, closing while busy.
- * Run under TSan. What a writer was told is visible at once to any searcher. */
+/* test_engine_threads.c: everything at once: writers, searchers, snapshots, compaction, creating and dropping, closing
+ * while busy. Run under TSan. What a writer was told is visible at once to any searcher. */
 #include "engine_help.h"
 
 #include <pthread.h>
 
-#define WRITERS 2
+#define WRITERS   2
 #define SEARCHERS 2
-#define ROUNDS 250
-#define KEYS 100
+#define ROUNDS    250
+#define KEYS      100
 
 static fr_db *db;
 static fr_id id;
@@ -139,7 +139,12 @@ static void *flood(void *argument)
         snprintf(key, sizeof key, "k%d", i);
         must(put_event(b, key, (float)i, 1, NULL, FR_TIME_NONE, err));
         fr_write *w = calloc(1, sizeof *w);
-        *w = (fr_write){.kind = i % 50 == 49 ? FR_WRITE_DELETE_MATCHING : FR_WRITE_EVENTS, .id = id, .batch = b, .filter = "v == 7", .done = note_answer, .user = b};
+        *w = (fr_write){.kind = i % 50 == 49 ? FR_WRITE_DELETE_MATCHING : FR_WRITE_EVENTS,
+                        .id = id,
+                        .batch = b,
+                        .filter = "v == 7",
+                        .done = note_answer,
+                        .user = b};
         fr_code code = fr_submit(db, w, NULL);
         if (code == FR_OK) {
             atomic_fetch_add(&accepted, 1);

@@ -20,7 +20,13 @@ static void written_is_searchable(void **state)
     vector_of(query, 2.1f, 0);
     fr_hit hits[5];
     uint32_t count = 0;
-    fr_query q = {.id = id, .vectors = query, .query_count = 1, .dimension = DIM, .k = 5, .with_metadata = true, .with_vector = true};
+    fr_query q = {.id = id,
+                  .vectors = query,
+                  .query_count = 1,
+                  .dimension = DIM,
+                  .k = 5,
+                  .with_metadata = true,
+                  .with_vector = true};
     must(fr_search(s, &q, hits, &count, NULL, err));
     assert_int_equal(count, 2);
     assert_memory_equal(hits[0].key.data, "two", 3);
@@ -181,7 +187,8 @@ static void bad_input_names_the_field(void **state)
     fr_id id, cosine;
     must(create_collection(db, "strict", 1, FR_METRIC_L2, &id, err));
     must(create_collection(db, "cosine", 1, FR_METRIC_COSINE, &cosine, err));
-    float vector[DIM + 1] = {1, 2, 3, 4, 5}, zero[DIM] = {0}, bad[DIM] = {1, 0.0f / 1.0f, 0, 0}, huge[DIM] = {3e38f, 3e38f, 0, 0};
+    float vector[DIM + 1] = {1, 2, 3, 4, 5}, zero[DIM] = {0}, bad[DIM] = {1, 0.0f / 1.0f, 0, 0},
+                       huge[DIM] = {3e38f, 3e38f, 0, 0};
     bad[1] = (float)strtod("nan", NULL);
     fr_value value = {FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}};
     fr_event event = {.key = fr_span_text("k"), .values = &value, .value_count = 1, .source_time_ms = FR_TIME_NONE};
@@ -447,7 +454,15 @@ static void ranges_and_groups(void **state)
     float query[DIM] = {0, 0, 1, 0};
     fr_hit hits[60];
     uint32_t count = 0;
-    fr_query q = {.id = id, .vectors = query, .query_count = 1, .dimension = DIM, .k = 60, .has_radius = true, .radius = 25, .has_range_filter = true, .range_filter = 4};
+    fr_query q = {.id = id,
+                  .vectors = query,
+                  .query_count = 1,
+                  .dimension = DIM,
+                  .k = 60,
+                  .has_radius = true,
+                  .radius = 25,
+                  .has_range_filter = true,
+                  .range_filter = 4};
     must(fr_search(s, &q, hits, &count, NULL, err));
     assert_int_equal(count, 3); /* squared distances 4, 9, 16: 4 <= d < 25 */
     assert_float_equal(hits[0].distance, 4, 0);
@@ -495,9 +510,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
-        T(written_is_searchable), T(replaced_and_deleted),  T(one_request_over_partitions), T(early_answers_are_applied_too),
-        T(event_ids_make_retries_harmless), T(bad_input_names_the_field), T(stale_rule), T(delete_matching), T(names_and_aliases),
-        T(one_owner_of_a_directory), T(the_log_reads_back), T(scroll_in_key_order), T(ranges_and_groups), T(waiting_for_an_offset),
+        T(written_is_searchable),
+        T(replaced_and_deleted),
+        T(one_request_over_partitions),
+        T(early_answers_are_applied_too),
+        T(event_ids_make_retries_harmless),
+        T(bad_input_names_the_field),
+        T(stale_rule),
+        T(delete_matching),
+        T(names_and_aliases),
+        T(one_owner_of_a_directory),
+        T(the_log_reads_back),
+        T(scroll_in_key_order),
+        T(ranges_and_groups),
+        T(waiting_for_an_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
