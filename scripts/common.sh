@@ -68,7 +68,7 @@ step() {
 count() {
     awk '
         / tests passed, .* tests? failed out of / { failed += $4; passed += $NF - $4 }
-        /^=+ .*(passed|failed|skipped|error).* in [0-9.]+s/ {
+        /^(=+ )?[0-9]+ (passed|failed|skipped|error).* in [0-9.]+s/ {
             for (i = 1; i < NF; i++) {
                 if ($(i + 1) ~ /^passed/) passed += $i
                 if ($(i + 1) ~ /^(failed|error)/) failed += $i

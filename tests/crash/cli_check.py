@@ -169,20 +169,19 @@ class CommandLine(unittest.TestCase):
                                             timeout=30, check=False).returncode, 1, "a second server on one folder must be refused")
             self.assertEqual(other.stop(), 0)
             self.assertIn(" 0 bad", self.run_verb("verify", other.data))
-            # flip one bit in the middle of the largest file: it must be named
-            files = [os.path.join(f, n) for f, _, names in os.walk(other.data) for n in names]
-            logs = [f for f in files if f.endswith(".log")] or files
-            victim = max(logs, key=os.path.getsize)
-            with open(victim, "r+b") as f:
-                data = f.read()
-                used = max(i for i, b in enumerate(data) if b) if any(data) else 0
-                f.seek(used // 2)
-                byte = data[used // 2]
-                f.seek(used // 2)
-                f.write(bytes([byte ^ 0x10]))
+            # flip one bit in the middle of each file's content: it must be named
+            victims = [f"{other.data}/log/16-0/00000000000000000000.log", f"{other.data}/snap/16-0/1.chunks"]
+            for victim in victims:
+                with open(victim, "r+b") as f:
+                    data = f.read()
+                    used = max(i for i, b in enumerate(data) if b)
+                    at = (4096 + used) // 2
+                    f.seek(at)
+                    f.write(bytes([data[at] ^ 0x10]))
             run = subprocess.run([BINARY, "verify", other.data], capture_output=True, text=True, check=False)
             self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
-            self.assertIn(os.path.basename(victim), run.stdout + run.stderr)
+            for victim in victims:
+                self.assertRegex(run.stdout, f"BAD .*{os.path.relpath(victim, other.data)}")
 
     def test_bench(self):
         out = json.loads(self.run_verb("bench", "--rows", "500", "--dimension", "7", "--batch", "33", "--seconds", "1"))
