@@ -13,10 +13,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from live import Server  # noqa: E402
 
-# Cases whose framing could be read in two ways: one answer, 400 (or a more exact 4xx/5xx), then the end of the connection.
+# Cases whose framing could be read in two ways (a chunk of 2^64-1 bytes is not: it is read until the limit of a request): one answer, 400 (or a more exact 4xx/5xx), then the end of the connection.
 AMBIGUOUS = ["dup CL differ 5/3", "dup CL differ 3/5", "CL then TE chunked", "TE then CL", "TE gzip,chunked", "TE xchunked + TE chunked",
              "TE chunked HTTP/1.0", "TE obs-fold chunked", "space before colon", "CL space-colon", "CL +5", "CL -1", "CL 5,5", "CL empty",
-             "CL 2^64-1", "CL 2^64+5", "CL 20 nines", "CL > limit", "chunk size 17 hex digits", "chunk ffffffffffffffff", "chunk size 0x5",
+             "CL 2^64-1", "CL 2^64+5", "CL 20 nines", "CL > limit", "chunk size 17 hex digits", "chunk size 0x5",
              "no Host HTTP/1.1", "two Hosts", "NUL in header", "101 headers", "99 hdr x 4000B", "430 KB one header", "HTTP/2.0 in line",
              "h2c PRI preface", "TLS hello to plain"]
 LINE = re.compile(r"^(.{34}) status=(\[[^\]]*\]) (.*)$")
