@@ -123,13 +123,35 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
     return size;
 }
 
+/* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
+static inline const uint8_t *touch_code(const fr_codeset *codes, uint32_t row)
+{
+    const uint8_t *at = fr_extent_at(&codes->code, row);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    if (codes->padded > 128) __builtin_prefetch(at + 128), __builtin_prefetch(at + 192);
+    __builtin_prefetch(fr_extent_at(&codes->cst, row));
+    return at;
+}
+
+static inline bool visit(uint64_t *visited, fr_scratch *s, uint32_t row)
+{
+    uint64_t *word = &visited[row >> 6], held = *word, bit = 1ull << (row & 63);
+    if (held & bit) return false;
+    if (held == 0) s->touched[s->touched_count++] = row >> 6;
+    *word = held | bit;
+    return true;
+}
+
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances)
 {
     fr_candidate *pool = s->pool;
-    uint32_t next = 0, ids[FR_LANES_MAX], fresh[FR_LANES_MAX];
+    const fr_codeset *codes = space->codes->kind != FR_CODE_NONE ? space->codes : NULL;
+    uint64_t *visited = s->visited;
+    uint32_t next = 0, ids[FR_LANES_MAX], fresh[FR_LANES_MAX], limit = s->row_limit;
+    const uint8_t *rows[FR_LANES_MAX];
     float found[FR_LANES_MAX];
-    uint32_t limit = s->row_limit;
     while (next < size) {
         uint32_t row = pool[next].row;
         if (row & FR_CHECKED) {
@@ -140,18 +162,24 @@ uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, 
         ++*hops;
         if (record && s->expanded_count < s->expanded_capacity) s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
         uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids), n = 0;
+        /* two passes: the bits of all neighbours are on their way before the first is tested */
+        for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&visited[FR_MIN(ids[i], limit - 1) >> 6]);
         for (uint32_t i = 0; i < count; i++) {
-            uint32_t id = ids[i];
-            if (id >= limit || !fr_visit(s, id)) continue;
-            fresh[n++] = id;
-            fr_space_prefetch(space, id);
+            if (ids[i] >= limit || !visit(visited, s, ids[i])) continue;
+            rows[n] = codes != NULL ? touch_code(codes, ids[i]) : NULL;
+            fresh[n++] = ids[i];
         }
+        /* the likeliest next hops: their lanes are read while the distances are computed */
         if (level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
-        fr_space_distances(space, fresh, n, found);
+        if (codes != NULL) fr_codeset_distances(codes, &space->code_query, fresh, rows, n, found);
+        else fr_space_distances(space, fresh, n, found);
         *distances += n;
         next++;
+        float worst = size == ef ? pool[size - 1].distance : 0;
         for (uint32_t i = 0; i < n; i++) {
+            if (size == ef && found[i] >= worst) continue;
             uint32_t place = fr_pool_insert(pool, &size, ef, found[i], fresh[i]);
+            worst = pool[size - 1].distance;
             if (place >= next) continue;
             next = place;
             if (level == 0) fr_links_prefetch(t, fresh[i]);

@@ -1,6 +1,6 @@
 /* index_bench: build an index from a u8bin or fbin file through freshet.h, then search it: recall@10 by distance, queries per second.
  *
- * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--ef N]
+ * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--open FILE] [--ef N]
  * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
  * computed here. Recall counts a hit by distance with 1e-3 relative tolerance, strict with none (as shared/bench/peers.py does). */
 #include "api/base.h"
@@ -131,7 +131,7 @@ static double recall(const matrix *base, const matrix *query, fr_metric metric, 
 }
 
 typedef struct setup {
-    const char *prefix, *json, *save;
+    const char *prefix, *json, *save, *open;
     uint32_t rows, threads, only_ef;
     fr_metric metric;
     fr_codes codes;
@@ -207,7 +207,7 @@ int main(int argc, char **argv)
 {
     setup s = {.threads = 2, .metric = FR_METRIC_L2};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'},
-                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
@@ -215,6 +215,7 @@ int main(int argc, char **argv)
         else if (o == 'c') s.codes = optarg[0] == 'n' ? FR_CODES_NONE : FR_CODES_SQ8;
         else if (o == 'j') s.json = optarg;
         else if (o == 's') s.save = optarg;
+        else if (o == 'o') s.open = optarg;
         else if (o == 'e') s.only_ef = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'x') s.churn = true;
         else return 2;
@@ -232,8 +233,12 @@ int main(int argc, char **argv)
     fr_err err;
     fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes};
     double before = resident_mb(), start = now_s(), cpu = cpu_s();
-    must(fr_index_create(&options_of, &index, &err), &err);
-    must(fr_index_add(index, ids, base.data, base.rows, s.threads, &err), &err);
+    if (s.open != NULL) {
+        must(fr_index_open_file(s.open, &index, &err), &err);
+    } else {
+        must(fr_index_create(&options_of, &index, &err), &err);
+        must(fr_index_add(index, ids, base.data, base.rows, s.threads, &err), &err);
+    }
     double build = now_s() - start, resident = resident_mb() - before;
     printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s.prefix, build, cpu_s() - cpu, s.threads,
            resident, (double)fr_index_memory(index) / 1e6);
