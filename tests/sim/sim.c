@@ -49,9 +49,13 @@ typedef struct world {
     op ops[OPS_MAX];
     uint32_t op_count, next_tag, next_version, acked, cuts, steps;
     uint8_t seen[TAGS_MAX]; /* records of a tag in the logs */
-    bool compacted, exact_ops;
+    bool compacted;
+    int extra, alias; /* a collection that comes and goes: 0, 1; a name that moves: -1, 0, 1; UNKNOWN: found out after
+                         the restart */
     const char *phase;
 } world;
+
+#define UNKNOWN 99
 
 static const char *program;
 static bool verbose;
@@ -138,7 +142,7 @@ static void submit(world *w, op *o)
 
 static void new_op(world *w)
 {
-    if (w->op_count == OPS_MAX || w->next_tag == TAGS_MAX) return;
+    if (w->op_count == OPS_MAX || w->next_tag == TAGS_MAX - 1) return;
     uint32_t collection = below(w, COLLECTIONS);
     for (uint32_t i = 0; i < w->op_count; i++) /* behind an erasure nothing, so that its outcome can be told */
         if (w->ops[i].erase && w->ops[i].collection == collection) return;
@@ -460,18 +464,89 @@ static void open_again(world *w)
     }
 }
 
+static void check_catalog(world *w);
+
 static void recover(world *w)
 {
     op retries[OPS_MAX];
     uint32_t retry_count;
     w->phase = "recovery";
     open_again(w);
+    check_catalog(w);
     settle_after_restart(w, retries, &retry_count);
     w->phase = "retry";
     retry(w, retries, retry_count);
     w->phase = "after recovery";
     settle(w);
     check_all(w);
+}
+
+/* ==== the catalog ==== */
+
+static fr_code change(world *w, fr_write *write)
+{
+    fr_err err = {0};
+    fr_code code = fr_submit_wait(w->db, write, &err);
+    bool may_fail = refused(code) || code == FR_ERR_READ_ONLY || code == FR_ERR_IO || io_sim_is_down(w->sim);
+    if (code != FR_OK && !may_fail) broken(w, "catalog: %s: %s", fr_strcode(code), err.text);
+    return code;
+}
+
+static void toggle_extra(world *w)
+{
+    fr_code code;
+    int wanted = !w->extra;
+    fr_id id = 0;
+    if (w->extra == UNKNOWN) return;
+    if (wanted) {
+        fr_collection_def *def = calloc(1, sizeof *def);
+        snprintf(def->name, sizeof def->name, "extra");
+        def->dimension = DIM;
+        fr_write write = {.kind = FR_WRITE_COLLECTION_CREATE, .def = def};
+        code = change(w, &write);
+        free(def);
+        if (code == FR_OK) { /* so that it has files */
+            op o = {.tag = TAGS_MAX - 1, .count = 1, .events = {{.key = 1, .version = 1}}};
+            put_event(w, &o, 0);
+            write = (fr_write){.kind = FR_WRITE_EVENTS, .id = write.id, .batch = &o.batch};
+            (void)!change(w, &write);
+            fr_batch_free(&o.batch);
+        }
+    } else {
+        if (fr_resolve(w->db, "extra", &id) != FR_OK) broken(w, "the extra collection is gone");
+        fr_write write = {.kind = FR_WRITE_COLLECTION_DROP, .id = id};
+        code = change(w, &write);
+    }
+    if (code == FR_OK) w->extra = wanted;
+    else if (!refused(code)) w->extra = UNKNOWN;
+}
+
+static void move_alias(world *w)
+{
+    char target[8];
+    int wanted = (int)below(w, COLLECTIONS);
+    if (w->alias == UNKNOWN) return;
+    snprintf(target, sizeof target, "c%d", wanted);
+    fr_write write = {.kind = FR_WRITE_ALIAS_PUT, .name = "alias", .target = target};
+    fr_code code = change(w, &write);
+    if (code == FR_OK) w->alias = wanted;
+    else if (!refused(code)) w->alias = UNKNOWN;
+}
+
+static void check_catalog(world *w)
+{
+    fr_id id;
+    int extra = fr_resolve(w->db, "extra", &id) == FR_OK, alias = -1;
+    if (fr_resolve(w->db, "alias", &id) == FR_OK) alias = id == w->ids[0] ? 0 : 1;
+    if (w->extra != UNKNOWN && w->extra != extra) broken(w, "the extra collection: %d, not %d", extra, w->extra);
+    if (w->alias != UNKNOWN && w->alias != alias) broken(w, "the alias leads to %d, not %d", alias, w->alias);
+    w->extra = extra;
+    w->alias = alias;
+    for (int c = 0; c < (int)COLLECTIONS; c++) {
+        char name[8];
+        snprintf(name, sizeof name, "c%d", c);
+        if (fr_resolve(w->db, name, &id) != FR_OK || id != w->ids[c]) broken(w, "%s is gone", name);
+    }
 }
 
 /* ==== one life: from an open to a stop ==== */
@@ -486,6 +561,8 @@ static void one_step(world *w)
         w->compacted = true;
         (void)!fr_compact(w->db, chance(w, 50) ? 0 : w->ids[below(w, COLLECTIONS)], &err);
     } else if (dice < 240) io_sim_advance(w->sim, below(w, 5000));
+    else if (dice < 243) toggle_extra(w);
+    else if (dice < 246) move_alias(w);
     else fr_engine_step(w->db, (fr_role)below(w, FR_ROLE_COUNT));
     settle(w);
 }
@@ -576,6 +653,7 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     w->random = fr_mix64(seed + 1);
     w->sim = io_sim_create(fr_mix64(seed ^ 0xabcdef));
     w->phase = "creation";
+    w->alias = -1;
     fr_options options = {.no_threads = true, .io = io_sim_io(w->sim), .memory_limit = UINT64_MAX};
     fr_err err = {0};
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
