@@ -8,9 +8,6 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef FR_JEMALLOC
-#include <jemalloc/jemalloc.h>
-#endif
 
 /* ==== memory ==== */
 

@@ -4,10 +4,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <time.h>
 
 #define HITS_MAX 262144u       /* vectors x k of one request: 16 MiB of answer holds no more */
 #define LOOP_BODY_BYTES ((size_t)64 << 10)
-#define LOOP_SCAN_FLOATS 1000000u /* rows x dimension that a loop may search itself: under 200 us */
+#define LOOP_SCAN_FLOATS 1000000u /* rows x dimension that a loop may search itself before costs are known: under 200 us */
+#define LOOP_COST_NS 150000u      /* measured cost up to which a loop searches itself; aim: under 200 us */
 #define LOOP_K_MAX 100u
 #define LOOP_EF_MAX 200u
 
@@ -136,15 +138,44 @@ static fr_code search_in(fr_http_call *call, fr_http_worker *worker)
 
 /* ---- where it runs ---- */
 
-/* A loop searches itself only when that takes under about 200 us. */
-static bool loop_may(const fr_http_call *call, const fr_http_worker *worker)
+/* A plain search: one vector, no filter, few hits. Their cost is measured per collection, and only they may run on a loop. */
+static bool plain(const fr_http_call *call)
 {
     const fr_query *query = &call->query_in;
     const searching *search = call->scratch;
-    if (!worker->searcher) return false;
-    if (search->text || query->query_count != 1 || (query->filter && *query->filter) || query->group_by || query->with_vector) return false;
-    if (query->k + query->offset > LOOP_K_MAX || query->ef > LOOP_EF_MAX) return false;
-    return call->info->count * query->dimension <= LOOP_SCAN_FLOATS && call->info->unlinked * query->dimension <= LOOP_SCAN_FLOATS;
+    if (search->text || query->query_count != 1 || (query->filter && *query->filter) || query->group_by) return false;
+    return !query->exact && !query->with_vector && query->k + query->offset <= LOOP_K_MAX && query->ef <= LOOP_EF_MAX;
+}
+
+static _Atomic uint32_t *cost_slot(fr_http *door, const fr_http_call *call)
+{
+    return &door->search_cost_ns[fr_mix64(call->query_in.id) % FR_HTTP_COST_SLOTS];
+}
+
+/* A loop searches itself only when that takes under about 200 us. Two collections in one slot share their estimate. */
+static bool loop_may(fr_http *door, const fr_http_call *call, const fr_http_worker *worker)
+{
+    if (!worker->searcher || !plain(call)) return false;
+    uint32_t cost_ns = atomic_load_explicit(cost_slot(door, call), memory_order_relaxed);
+    if (cost_ns) return cost_ns <= LOOP_COST_NS;
+    return call->info->count * call->query_in.dimension <= LOOP_SCAN_FLOATS;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A moving mean over about eight searches. Lost updates between threads do no harm. */
+static void cost_learn(fr_http *door, const fr_http_call *call, int64_t took_ns)
+{
+    _Atomic uint32_t *slot = cost_slot(door, call);
+    int64_t old = atomic_load_explicit(slot, memory_order_relaxed);
+    took_ns = FR_MIN(took_ns, (int64_t)1000000000);
+    int64_t mean = old ? old + (took_ns - old) / 8 : took_ns;
+    atomic_store_explicit(slot, (uint32_t)FR_MAX(mean, (int64_t)1), memory_order_relaxed);
 }
 
 /* ---- the answer ---- */
@@ -206,7 +237,7 @@ static fr_http_next behind(fr_http_call *call)
     return FR_HTTP_WAIT;
 }
 
-static fr_http_next run(fr_http_call *call, fr_http_worker *worker)
+static fr_http_next run(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
     searching *search = call->scratch;
     fr_query *query = &call->query_in;
@@ -222,7 +253,10 @@ static fr_http_next run(fr_http_call *call, fr_http_worker *worker)
         return fr_http_fail(call, &call->err, FR_ERR_NO_MEMORY);
     }
     fr_explain explain = {.plan = ""};
+    bool measured = plain(call);
+    int64_t begin_ns = measured ? now_ns() : 0;
     fr_code code = fr_search(worker->searcher, query, hits, counts, search->explain ? &explain : NULL, &call->err);
+    if (measured && code == FR_OK) cost_learn(door, call, now_ns() - begin_ns);
     if (code == FR_ERR_BEHIND) return behind(call);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     return found(call, hits, counts, &explain);
@@ -230,7 +264,6 @@ static fr_http_next run(fr_http_call *call, fr_http_worker *worker)
 
 fr_http_next fr_http_on_search(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
-    (void)door;
     fr_code code = FR_OK;
     if (call->stage == STAGE_NEW) {
         code = fr_http_collection(call);
@@ -243,6 +276,6 @@ fr_http_next fr_http_on_search(fr_http *door, fr_http_call *call, fr_http_worker
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->stage = STAGE_RUN;
     }
-    if (worker->loop && !loop_may(call, worker)) return FR_HTTP_SEARCHER;
-    return run(call, worker);
+    if (worker->loop && !loop_may(door, call, worker)) return FR_HTTP_SEARCHER;
+    return run(door, call, worker);
 }

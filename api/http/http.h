@@ -16,6 +16,7 @@
 #include "api/http/json_out.h"
 
 #define FR_HTTP_RESPONSE_BYTES_MAX ((size_t)16 << 20)
+#define FR_HTTP_COST_SLOTS 1024u
 #define FR_HTTP_WAIT_MS 5000 /* default of timeout_ms */
 #define FR_HTTP_WAIT_MS_MAX 600000
 
@@ -43,6 +44,7 @@ typedef struct fr_http {
     _Atomic int state;       /* fr_http_state */
     _Atomic(const char *) phase; /* of recovery: static text */
     _Atomic uint64_t phase_done, phase_total;
+    _Atomic uint32_t search_cost_ns[FR_HTTP_COST_SLOTS]; /* recent plain searches, by collection; 0 = not known */
     void (*metrics)(void *user, fr_out *out); /* Prometheus text */
     void *metrics_user;
 } fr_http;
