@@ -5,7 +5,7 @@
 
 #define ARENA_BYTES_MAX ((size_t)256 << 20)
 #define OUTPUT_NAMES_MAX 256u
-#define KEPT_BYTES ((size_t)1 << 20) /* buffers above this are given back after a call */
+#define KEPT_BYTES ((size_t)256 << 10) /* buffers above this are given back after a call */
 
 void fr_http_call_init(fr_http_call *call)
 {

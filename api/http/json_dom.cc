@@ -21,7 +21,7 @@ struct fr_json_dom {
 namespace {
 
 /* Above this capacity the buffers are given back after use: a tape is up to 16 bytes per byte of text. */
-constexpr size_t KEPT_CAPACITY = size_t{4} << 20;
+constexpr size_t KEPT_CAPACITY = size_t{1} << 20;
 constexpr size_t FIRST_CAPACITY = size_t{16} << 10;
 
 /* simdjson's handles are a pointer and an index; they travel through C as bytes. */

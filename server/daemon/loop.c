@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_PER_TURN 16
-#define FREE_CALLS_MAX 64u
+#define FREE_CALLS_MAX 16u
 #define LINGER_MS 3000
 #define LINGERING_MAX 256u
 #define TICK_MS 50
