@@ -99,7 +99,7 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
     fr_offset until = atomic_load(&shard->applied) + 1;
     bool is_catalog = shard->collection == db->catalog;
     if (shard->newest != NULL) {
-#ifndef FR_MUTANT_unequal_manifests
+#ifndef FR_MUTANT_unequal_manifests /* a deliberate fault, to test the tests */
         FR_TRY(fr_snapshot_equalise(shard, err));
 #endif
         until = FR_MIN(until, shard->newest->at + 1);

@@ -50,6 +50,8 @@ typedef struct world {
     uint32_t op_count, next_tag, next_version, acked, cuts, steps;
     uint8_t seen[TAGS_MAX]; /* records of a tag in the logs */
     bool compacted;
+    bool ids_unsure;  /* the window may have gone: a snapshot was damaged, or a day has passed */
+    bool jumps;       /* this seed lets days pass */
     int extra, alias; /* a collection that comes and goes: 0, 1; a name that moves: -1, 0, 1; UNKNOWN: found out after
                          the restart */
     const char *phase;
@@ -383,7 +385,7 @@ static void settle_after_restart(world *w, op *retries, uint32_t *retry_count)
         }
         if (o->done && refused(o->write.code) && seen != 0)
             broken(w, "request t%u was refused (%s) and is there", o->tag, fr_strcode(o->write.code));
-        if (!acknowledged && chance(w, 50)) {
+        if (!acknowledged && !w->ids_unsure && chance(w, 50)) {
             retries[*retry_count] = *o;
             o->batch = (fr_batch){0};
             ++*retry_count;
@@ -466,11 +468,25 @@ static void open_again(world *w)
 
 static void check_catalog(world *w);
 
+/* A bit of a snapshot turns: the other manifest, or the log alone, must give the same state. */
+static void damage_a_snapshot(world *w)
+{
+    char path[96];
+    uint64_t size;
+    uint32_t c = below(w, COLLECTIONS);
+    snprintf(path, sizeof path, "/data/snap/%llu-%u/MANIFEST-%u", (unsigned long long)w->ids[c],
+             c == 0 ? 0 : below(w, 3), below(w, 2));
+    if (!io_sim_file_size(w->sim, path, &size) || size == 0) return;
+    io_sim_flip(w->sim, path, next_random(w) % size, below(w, 8));
+    w->ids_unsure = true;
+}
+
 static void recover(world *w)
 {
     op retries[OPS_MAX];
     uint32_t retry_count;
     w->phase = "recovery";
+    if (w->jumps && chance(w, 30)) damage_a_snapshot(w);
     open_again(w);
     check_catalog(w);
     settle_after_restart(w, retries, &retry_count);
@@ -561,7 +577,10 @@ static void one_step(world *w)
         w->compacted = true;
         (void)!fr_compact(w->db, chance(w, 50) ? 0 : w->ids[below(w, COLLECTIONS)], &err);
     } else if (dice < 240) io_sim_advance(w->sim, below(w, 5000));
-    else if (dice < 243) toggle_extra(w);
+    else if (dice == 240 && w->jumps && chance(w, 30)) {
+        io_sim_advance(w->sim, 25 * 3600 * 1000);
+        w->ids_unsure = true;
+    } else if (dice < 243) toggle_extra(w);
     else if (dice < 246) move_alias(w);
     else fr_engine_step(w->db, (fr_role)below(w, FR_ROLE_COUNT));
     settle(w);
@@ -654,6 +673,7 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     w->sim = io_sim_create(fr_mix64(seed ^ 0xabcdef));
     w->phase = "creation";
     w->alias = -1;
+    w->jumps = chance(w, 40);
     fr_options options = {.no_threads = true, .io = io_sim_io(w->sim), .memory_limit = UINT64_MAX};
     fr_err err = {0};
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);

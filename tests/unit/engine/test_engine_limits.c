@@ -191,6 +191,37 @@ static void every_allocation_fails_once(void **state)
     }
 }
 
+/* Compaction drops a tombstone after a day; the older manifest must not bring its row back when the newer one is damaged. */
+static void no_manifest_brings_the_dead_back(void **state)
+{
+    (void)state;
+    for (int slot = 0; slot < 2; slot++) {
+        io_sim *sim = io_sim_create(9);
+        const fr_options options = {.no_threads = true, .io = io_sim_io(sim), .no_snapshot_on_close = true};
+        fr_db *db = NULL;
+        fr_id id;
+        char path[64];
+        must(fr_open("/d", &options, &db, err));
+        must(create_collection(db, "c", 1, FR_METRIC_L2, &id, err));
+        must(upsert(db, id, "dead", 1, 1, NULL, err));
+        must(upsert(db, id, "alive", 1, 1, NULL, err));
+        must(fr_snapshot(db, err));
+        must(delete_key(db, id, "dead", NULL, err));
+        must(fr_snapshot(db, err));
+        must(fr_compact(db, 0, err));
+        io_sim_advance(sim, 25 * 3600 * 1000);
+        must(fr_compact(db, 0, err));
+        fr_close(db);
+        snprintf(path, sizeof path, "/d/snap/%llu-0/MANIFEST-%d", (unsigned long long)id, slot);
+        assert_true(io_sim_flip(sim, path, 90, 3));
+        must(fr_open("/d", &options, &db, err));
+        assert_float_equal(version_of(db, id, "dead"), -1, 0);
+        assert_float_equal(version_of(db, id, "alive"), 1, 0);
+        fr_close(db);
+        io_sim_free(sim);
+    }
+}
+
 static void event_id_window(void **state)
 {
     (void)state;
@@ -303,7 +334,7 @@ int main(void)
         T(a_full_disk_refuses_whole_and_resumes),
         T(a_failed_sync_is_final),
         T(every_allocation_fails_once),
-        T(event_id_window),
+        T(event_id_window), T(no_manifest_brings_the_dead_back),
         T(embedding_of_text),
         T(searches_allocate_nothing),
     };
