@@ -1,6 +1,8 @@
 /* index_bench: build an index from a u8bin or fbin file through freshet.h, then search it: recall@10 by distance, queries per second.
  *
- * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--open FILE] [--ef N]
+ * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--open FILE]
+ *        [--ef N] [--queries N] [--check]
+ * --check: only the default ef and 256, and status 1 when recall is below 0.95 and 0.99; with --churn also after it.
  * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
  * computed here. Recall counts a hit by distance with 1e-3 relative tolerance, strict with none (as shared/bench/peers.py does). */
 #include "api/base.h"
@@ -116,7 +118,8 @@ static double *limits_of(const char *prefix, const matrix *base, const matrix *q
     return limit;
 }
 
-static double recall(const matrix *base, const matrix *query, fr_metric metric, const double *limit, const int64_t *ids, double tolerance)
+static double recall(const matrix *base, const matrix *query, fr_metric metric, const double *limit, const int64_t *ids, double tolerance,
+                     uint32_t shift)
 {
     uint64_t hits = 0;
     uint32_t d = base->dimension;
@@ -124,7 +127,7 @@ static double recall(const matrix *base, const matrix *query, fr_metric metric, 
         for (uint32_t i = 0; i < 10; i++) {
             int64_t id = ids[q * 10 + i];
             if (id < 0) continue;
-            double v = distance(metric, query->data + (size_t)q * d, base->data + (size_t)((uint64_t)id % base->rows) * d, d);
+            double v = distance(metric, query->data + (size_t)q * d, base->data + (size_t)(((uint64_t)id + shift) % base->rows) * d, d);
             hits += v <= limit[q] + tolerance * fabs(limit[q]) + 1e-6;
         }
     return (double)hits / (10.0 * query->rows);
@@ -132,10 +135,12 @@ static double recall(const matrix *base, const matrix *query, fr_metric metric, 
 
 typedef struct setup {
     const char *prefix, *json, *save, *open;
-    uint32_t rows, threads, only_ef;
+    uint32_t rows, threads, only_ef, queries;
     fr_metric metric;
     fr_codes codes;
-    bool churn;
+    bool churn, check;
+    uint32_t shift;   /* id i holds row (i + shift) mod rows */
+    uint32_t failed;  /* --check */
 } setup;
 
 static void must(fr_code code, const fr_err *err)
@@ -145,41 +150,50 @@ static void must(fr_code code, const fr_err *err)
     exit(1);
 }
 
-static void curve(fr_index *index, const setup *s, const matrix *base, const matrix *query, const double *limit, FILE *json)
+static void curve(fr_index *index, setup *s, const matrix *base, const matrix *query, const double *limit, FILE *json)
 {
-    static const uint32_t efs[] = {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+    static const uint32_t efs[] = {0, 10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512}; /* 0: the default */
     int64_t *ids = fr_alloc(FR_MEM_TEST, (size_t)query->rows * 10 * sizeof *ids);
     float *distances = fr_alloc(FR_MEM_TEST, (size_t)query->rows * 10 * sizeof *distances);
     fr_err err;
     for (uint32_t e = 0; e < FR_COUNT_OF(efs); e++) {
         double best = 1e9;
         if (s->only_ef != 0 && efs[e] != s->only_ef) continue;
+        if (s->check && efs[e] != 0 && efs[e] != 256) continue;
         for (int run = 0; run < 3; run++) {
             double start = now_s();
             must(fr_index_search_many(index, query->data, query->rows, 10, efs[e], 1, ids, distances, &err), &err);
             best = fmin(best, now_s() - start);
         }
-        double r = recall(base, query, s->metric, limit, ids, 1e-3), strict = recall(base, query, s->metric, limit, ids, 0);
+        double r = recall(base, query, s->metric, limit, ids, 1e-3, s->shift);
+        double strict = recall(base, query, s->metric, limit, ids, 0, s->shift), need = efs[e] == 256 ? 0.99 : 0.95;
         printf("freshet ef %u recall@10 %.4f (strict %.4f) %.0f queries/s\n", efs[e], r, strict, query->rows / best);
         fflush(stdout);
         if (json != NULL)
             fprintf(json, "%s{\"ef\":%u,\"recall\":%.4f,\"strict\":%.4f,\"qps\":%.0f}", e == 0 ? "" : ",", efs[e], r, strict, query->rows / best);
-        if (r > 0.9985) break;
+        if (s->check && r < need) {
+            printf("recall@10 at ef %u is %.4f, %.2f is demanded\n", efs[e], r, need);
+            s->failed++;
+        }
+        if (!s->check && r > 0.9985) break;
     }
     fr_free(FR_MEM_TEST, ids);
     fr_free(FR_MEM_TEST, distances);
 }
 
-/* Replace every row once by itself, then delete a random half; the curve after each. */
-static void churn(fr_index *index, const setup *s, matrix *base, const matrix *query)
+/* Replace every row once (each id takes the vector of another), then delete a random half; the curve after each. */
+static void churn(fr_index *index, setup *s, matrix *base, const matrix *query)
 {
     fr_err err;
     int64_t *ids = fr_alloc(FR_MEM_TEST, base->rows * sizeof *ids);
     for (uint32_t i = 0; i < base->rows; i++) ids[i] = i;
+    uint32_t half = base->rows / 2, rest = base->rows - half;
     double start = now_s();
-    must(fr_index_add(index, ids, base->data, base->rows, s->threads, &err), &err);
+    must(fr_index_add(index, ids, base->data + (size_t)half * base->dimension, rest, s->threads, &err), &err);
+    must(fr_index_add(index, ids + rest, base->data, half, s->threads, &err), &err);
+    s->shift = half;
     printf("replaced every row: %.0f rows/s\n", base->rows / (now_s() - start));
-    double *limit = limits_of(s->prefix, base, query, s->metric, true);
+    double *limit = limits_of(s->prefix, base, query, s->metric, s->rows != 0 || s->metric != FR_METRIC_L2);
     curve(index, s, base, query, limit, NULL);
     uint32_t gone = 0, kept = 0, d = base->dimension;
     uint64_t removed;
@@ -192,12 +206,12 @@ static void churn(fr_index *index, const setup *s, matrix *base, const matrix *q
     must(fr_index_remove(index, ids, gone, &removed), &err);
     printf("deleted a random half (%lu): %.0f rows/s\n", (unsigned long)removed, gone / (now_s() - start));
     /* the survivors are copied together, so that ids are mapped for the recall */
-    matrix half = {kept, d, fr_alloc_pages(FR_MEM_TEST, (size_t)kept * d * sizeof(float))};
-    for (uint32_t i = 0; i < kept; i++) memcpy(half.data + (size_t)i * d, base->data + (size_t)live[i] * d, d * sizeof(float));
-    double *half_limit = limits_of(s->prefix, &half, query, s->metric, true);
-    curve(index, s, base, query, half_limit, NULL);
-    fr_free_pages(FR_MEM_TEST, half.data, (size_t)kept * d * sizeof(float));
-    fr_free(FR_MEM_TEST, half_limit);
+    matrix survivors = {kept, d, fr_alloc_pages(FR_MEM_TEST, (size_t)kept * d * sizeof(float))};
+    for (uint32_t i = 0; i < kept; i++) memcpy(survivors.data + (size_t)i * d, base->data + ((size_t)live[i] + half) % base->rows * d, d * sizeof(float));
+    double *survivors_limit = limits_of(s->prefix, &survivors, query, s->metric, true);
+    curve(index, s, base, query, survivors_limit, NULL);
+    fr_free_pages(FR_MEM_TEST, survivors.data, (size_t)kept * d * sizeof(float));
+    fr_free(FR_MEM_TEST, survivors_limit);
     fr_free(FR_MEM_TEST, limit);
     fr_free(FR_MEM_TEST, live);
     fr_free(FR_MEM_TEST, ids);
@@ -205,9 +219,9 @@ static void churn(fr_index *index, const setup *s, matrix *base, const matrix *q
 
 int main(int argc, char **argv)
 {
-    setup s = {.threads = 2, .metric = FR_METRIC_L2};
+    setup s = {.threads = 2, .queries = 1000, .metric = FR_METRIC_L2};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'},
-                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"queries", 1, 0, 'q'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
@@ -216,6 +230,8 @@ int main(int argc, char **argv)
         else if (o == 'j') s.json = optarg;
         else if (o == 's') s.save = optarg;
         else if (o == 'o') s.open = optarg;
+        else if (o == 'k') s.check = true;
+        else if (o == 'q') s.queries = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'e') s.only_ef = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'x') s.churn = true;
         else return 2;
@@ -225,7 +241,7 @@ int main(int argc, char **argv)
         return 2;
     }
     s.prefix = argv[optind];
-    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", 1000);
+    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
     double *limit = limits_of(s.prefix, &base, &query, s.metric, s.rows != 0 || s.metric != FR_METRIC_L2);
     int64_t *ids = fr_alloc(FR_MEM_TEST, base.rows * sizeof *ids);
     for (uint32_t i = 0; i < base.rows; i++) ids[i] = i;
@@ -267,5 +283,5 @@ int main(int argc, char **argv)
     fr_free(FR_MEM_TEST, limit);
     fr_free_pages(FR_MEM_TEST, base.data, (size_t)base.rows * base.dimension * sizeof(float));
     fr_free_pages(FR_MEM_TEST, query.data, (size_t)query.rows * query.dimension * sizeof(float));
-    return 0;
+    return s.failed != 0;
 }
