@@ -539,7 +539,7 @@ static void toggle_extra(world *w)
 
 static void move_alias(world *w)
 {
-    char target[8];
+    char target[16];
     int wanted = (int)below(w, COLLECTIONS);
     if (w->alias == UNKNOWN) return;
     snprintf(target, sizeof target, "c%d", wanted);
@@ -559,7 +559,7 @@ static void check_catalog(world *w)
     w->extra = extra;
     w->alias = alias;
     for (int c = 0; c < (int)COLLECTIONS; c++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "c%d", c);
         if (fr_resolve(w->db, name, &id) != FR_OK || id != w->ids[c]) broken(w, "%s is gone", name);
     }
