@@ -29,6 +29,7 @@ typedef struct fr_daemon {
 /* listen_fd is duplicated. */
 fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, fr_loop **loop_out, fr_err *err);
 fr_code fr_loop_start(fr_loop *loop, fr_err *err);
+void fr_loop_accept(fr_loop *loop); /* once all loops are started: they hand connections to each other */
 void fr_loop_searcher(fr_loop *loop, fr_searcher *searcher); /* before door.db is set; NULL after the loop has stopped */
 void fr_loop_drain(fr_loop *loop); /* any thread: stop accepting, close what is idle, answer the rest and close */
 void fr_loop_cut(fr_loop *loop);   /* any thread: shut every connection down */

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ typedef struct lingering {
     fr_loop *loop;
 } lingering;
 
-enum { ORDER_DRAIN = 1, ORDER_CUT = 2, ORDER_STOP = 4 };
+enum { ORDER_DRAIN = 1, ORDER_CUT = 2, ORDER_STOP = 4, ORDER_ACCEPT = 8 };
 
 struct fr_loop {
     fr_daemon *daemon;
@@ -80,7 +81,7 @@ struct fr_loop {
     h2o_context_t context;
     h2o_accept_ctx_t accept;
     h2o_multithread_queue_t *queue;
-    h2o_multithread_receiver_t calls, orders;
+    h2o_multithread_receiver_t calls, orders, arrivals;
     h2o_multithread_message_t order; /* unlinked = may be sent */
     pthread_mutex_t order_mutex;
     unsigned order_bits; /* guarded by order_mutex */
@@ -88,7 +89,7 @@ struct fr_loop {
     h2o_timeout_t first_byte_timeout, linger_timeout, tick_timeout, sweep_timeout;
     h2o_timeout_entry_t tick, sweep;
     h2o_linklist_t connections, waiting, lingering;
-    _Atomic uint32_t connection_count;
+    _Atomic uint32_t connection_count; /* also those on their way to this loop */
     uint32_t lingering_count, free_count;
     daemon_call *free_calls;
     fr_http_worker worker;
@@ -525,23 +526,27 @@ static void sweep_on(fr_loop *loop)
     if (!h2o_timeout_is_linked(&loop->sweep)) h2o_timeout_link(loop->loop, &loop->sweep_timeout, &loop->sweep);
 }
 
-static void accepted(fr_loop *loop, h2o_socket_t *sock)
+/* A connection that was counted for this loop when it was accepted. */
+static void adopt(fr_loop *loop, int fd)
 {
     fr_daemon *daemon = loop->daemon;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    h2o_socket_t *sock = h2o_evloop_socket_create(loop->loop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
     uint32_t slot = address_slot(daemon, sock);
     bool full = atomic_fetch_add(&daemon->connections, 1) >= daemon->connections_max;
     bool crowded = atomic_fetch_add(&daemon->per_address[slot], 1) >= daemon->connections_per_address_max;
-    connection *self = full || crowded ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *self);
+    connection *self = full || crowded || loop->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) {
         atomic_fetch_sub(&daemon->connections, 1);
         atomic_fetch_sub(&daemon->per_address[slot], 1);
+        atomic_fetch_sub(&loop->connection_count, 1);
         fr_tally(full || !crowded ? &loop->counters.rejected_total : &loop->counters.rejected_address, 1);
         turn_away(sock);
         return;
     }
     self->loop = loop, self->sock = sock, self->address_slot = slot, self->linger_fd = -1;
     h2o_linklist_insert(&loop->connections, &self->link);
-    atomic_fetch_add(&loop->connection_count, 1);
     sock->data = self;
     sock->on_close.cb = on_connection_end;
     sock->on_close.data = self;
@@ -551,14 +556,56 @@ static void accepted(fr_loop *loop, h2o_socket_t *sock)
     h2o_socket_read_start(sock, on_first_bytes);
 }
 
+typedef struct arrival {
+    h2o_multithread_message_t message;
+    int fd;
+} arrival;
+
+static void on_arrivals(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    fr_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_loop, arrivals, receiver);
+    while (!h2o_linklist_is_empty(messages)) {
+        arrival *one = H2O_STRUCT_FROM_MEMBER(arrival, message.link, messages->next);
+        h2o_linklist_unlink(&one->message.link);
+        adopt(loop, one->fd);
+        fr_free(FR_MEM_DAEMON, one);
+    }
+}
+
+/* Whichever loop is awake accepts, so it would take all of a burst: each connection goes to the loop that has the fewest. */
+static fr_loop *least_loaded(fr_loop *self)
+{
+    fr_loop *best = self;
+    uint32_t fewest = atomic_load_explicit(&self->connection_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < self->daemon->loop_count && fewest; i++) {
+        uint32_t count = atomic_load_explicit(&self->daemon->loops[i]->connection_count, memory_order_relaxed);
+        if (count < fewest) fewest = count, best = self->daemon->loops[i];
+    }
+    return best;
+}
+
+static void place(fr_loop *self, int fd)
+{
+    fr_loop *target = least_loaded(self);
+    arrival *one = target == self ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
+    if (!one) target = self;
+    atomic_fetch_add(&target->connection_count, 1);
+    if (!one) {
+        adopt(self, fd);
+        return;
+    }
+    one->fd = fd;
+    h2o_multithread_send_message(&target->arrivals, &one->message);
+}
+
 static void on_accept(h2o_socket_t *listener, const char *err)
 {
     fr_loop *loop = listener->data;
     if (err) return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        h2o_socket_t *sock = h2o_evloop_socket_accept(listener);
-        if (!sock) return;
-        accepted(loop, sock);
+        int fd = accept4(h2o_socket_get_fd(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) return;
+        place(loop, fd);
     }
 }
 
@@ -612,6 +659,7 @@ static void on_orders(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
     unsigned bits = loop->order_bits;
     loop->order_bits = 0;
     pthread_mutex_unlock(&loop->order_mutex);
+    if (bits & ORDER_ACCEPT) h2o_socket_read_start(loop->listener, on_accept);
     if (bits & ORDER_DRAIN) drain(loop);
     if (bits & ORDER_CUT) {
         for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next)
@@ -629,6 +677,7 @@ static void order(fr_loop *loop, unsigned bit)
     pthread_mutex_unlock(&loop->order_mutex);
 }
 
+void fr_loop_accept(fr_loop *loop) { order(loop, ORDER_ACCEPT); }
 void fr_loop_drain(fr_loop *loop) { order(loop, ORDER_DRAIN); }
 void fr_loop_cut(fr_loop *loop) { order(loop, ORDER_CUT); }
 bool fr_loop_empty(const fr_loop *loop) { return atomic_load(&loop->connection_count) == 0; }
@@ -678,10 +727,10 @@ static void set_up(fr_loop *loop)
     loop->queue = h2o_multithread_create_queue(loop->loop);
     h2o_multithread_register_receiver(loop->queue, &loop->calls, on_calls);
     h2o_multithread_register_receiver(loop->queue, &loop->orders, on_orders);
+    h2o_multithread_register_receiver(loop->queue, &loop->arrivals, on_arrivals);
     timeouts_init(loop);
     loop->listener = h2o_evloop_socket_create(loop->loop, loop->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->listener->data = loop;
-    h2o_socket_read_start(loop->listener, on_accept);
 }
 
 fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, fr_loop **loop_out, fr_err *err)
@@ -719,6 +768,7 @@ static void dispose(fr_loop *loop)
     if (!h2o_linklist_is_empty(&loop->connections) || !h2o_linklist_is_empty(&loop->waiting)) return;
     h2o_multithread_unregister_receiver(loop->queue, &loop->calls);
     h2o_multithread_unregister_receiver(loop->queue, &loop->orders);
+    h2o_multithread_unregister_receiver(loop->queue, &loop->arrivals);
     h2o_multithread_destroy_queue(loop->queue);
     h2o_context_dispose(&loop->context);
     h2o_timeout_t *const timeouts[] = {&loop->first_byte_timeout, &loop->linger_timeout, &loop->tick_timeout, &loop->sweep_timeout};

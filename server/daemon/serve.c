@@ -206,6 +206,7 @@ static fr_code loops_start(fr_daemon *daemon, int listen_fd, fr_err *err)
         daemon->loop_count = i + 1;
     }
     for (uint32_t i = 0; i < count; i++) FR_TRY(fr_loop_start(daemon->loops[i], err));
+    for (uint32_t i = 0; i < count; i++) fr_loop_accept(daemon->loops[i]);
     return FR_OK;
 }
 
