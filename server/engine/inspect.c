@@ -111,7 +111,7 @@ static void verify_dirs(inspection *x, const char *kind)
         err = (fr_err){.code = FR_OK};
         snprintf(inner, sizeof inner, "%s/%s", path, item->name);
         if (strcmp(kind, "snap") == 0) verify_snapshot(x, inner);
-        else if ((code = fr_log_verify(x->io, inner, pass_on, x, &err)) != FR_OK && !x->bad)
+        else if (fr_log_verify(x->io, inner, pass_on, x, &err) != FR_OK && !x->bad)
             say(x, true, "%s: %s", inner, err.text);
     }
     fr_arena_free(&list.arena);
