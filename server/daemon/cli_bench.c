@@ -16,9 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HALVES      8192u
-#define CENTRES     256u
-#define THREADS_MAX 256
+#define HALVES       8192u
+#define CENTRES      256u
+#define THREADS_MAX  256
+#define LINK_WAIT_US 600000000
 
 typedef struct bench_arguments {
     const char *url, *collection, *metric, *codes;
@@ -459,6 +460,32 @@ static fr_code manage(const bench_run *bench, bool create, fr_err *err)
     return code;
 }
 
+/* Until every row has its links, so that the next phase measures searches alone. Seconds waited. */
+static double wait_linked(const bench_run *bench)
+{
+    int64_t start_us = fr_cli_now_us();
+    fr_client *client = NULL;
+    fr_text path = {0};
+    fr_reply reply = {0};
+    fr_text_puts(&path, "/v1/collections");
+    fr_text_path(&path, bench->args.collection);
+    fr_text_add(&path, "", 1);
+    fr_code code = fr_client_open(fr_cli_url(bench->args.url), &client, NULL);
+    json_int_t unlinked = 1;
+    while (code == FR_OK && unlinked > 0 && fr_cli_now_us() - start_us < LINK_WAIT_US) {
+        code = fr_client_call(client, "GET", path.data, NULL, &reply, NULL);
+        json_t *info = code == FR_OK ? fr_reply_json(&reply, NULL) : NULL;
+        unlinked = json_integer_value(json_object_get(info, "unlinked"));
+        json_decref(info);
+        struct timespec pause = {.tv_nsec = 50000000};
+        if (unlinked > 0) nanosleep(&pause, NULL);
+    }
+    fr_client_close(client);
+    fr_text_free(&path);
+    fr_reply_free(&reply);
+    return (double)(fr_cli_now_us() - start_us) / 1e6;
+}
+
 int fr_cli_bench_main(int argc, char **argv)
 {
     bench_run *bench = fr_zalloc(FR_MEM_DAEMON, sizeof *bench);
@@ -479,6 +506,7 @@ int fr_cli_bench_main(int argc, char **argv)
                       "k", (json_int_t)bench->args.k, "ack", bench->args.durable ? "durable" : "searchable");
         bool good = bench->args.no_ingest || run_phase(bench, "ingest", bench->args.writers, 0, true, result);
         if (bench->args.searchers) {
+            if (good) json_object_set_new(result, "linked_after_s", json_real(wait_linked(bench)));
             good = good && run_phase(bench, "search_alone", 0, bench->args.searchers, false, result);
             good = good &&
                    run_phase(bench, "search_during_ingest", bench->args.writers, bench->args.searchers, false, result);
