@@ -7,13 +7,12 @@
 #include <time.h>
 
 #define HITS_MAX 262144u       /* vectors x k of one request: 16 MiB of answer holds no more */
-#define LOOP_BODY_BYTES ((size_t)64 << 10)
 #define LOOP_SCAN_FLOATS 1000000u /* rows x dimension that a loop may search itself before costs are known: under 200 us */
 #define LOOP_COST_NS 150000u      /* measured cost up to which a loop searches itself; aim: under 200 us */
 #define LOOP_K_MAX 100u
 #define LOOP_EF_MAX 200u
 
-enum { STAGE_NEW, STAGE_PARSE, STAGE_RUN };
+enum { STAGE_NEW, STAGE_RUN };
 
 typedef struct searching {
     fr_output output;
@@ -264,14 +263,9 @@ static fr_http_next run(fr_http *door, fr_http_call *call, fr_http_worker *worke
 
 fr_http_next fr_http_on_search(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
-    fr_code code = FR_OK;
     if (call->stage == STAGE_NEW) {
-        code = fr_http_collection(call);
+        fr_code code = fr_http_collection(call);
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
-        call->stage = STAGE_PARSE;
-        if (worker->loop && call->body.text.size > LOOP_BODY_BYTES) return FR_HTTP_SEARCHER;
-    }
-    if (call->stage == STAGE_PARSE) {
         code = search_in(call, worker);
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->stage = STAGE_RUN;

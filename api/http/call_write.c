@@ -2,8 +2,6 @@
  * has called back. Long bodies and texts are parsed and embedded on a worker, so that a loop never stops for them. */
 #include "api/http/http_private.h"
 
-#define LOOP_BODY_BYTES ((size_t)64 << 10) /* about 0.1 ms of parsing */
-
 enum { STAGE_NEW, STAGE_PARSE, STAGE_WRITTEN };
 
 static fr_code upsert_in(fr_http_call *call, fr_http_worker *worker)
@@ -48,7 +46,7 @@ fr_http_next fr_http_on_upsert(fr_http *door, fr_http_call *call, fr_http_worker
         code = fr_http_collection(call);
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->stage = STAGE_PARSE;
-        if (worker->loop && (call->body.text.size > LOOP_BODY_BYTES || call->info->def.embedder[0])) return FR_HTTP_WORKER;
+        if (worker->loop && call->info->def.embedder[0]) return FR_HTTP_WORKER;
     }
     code = upsert_in(call, worker);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
@@ -100,7 +98,6 @@ fr_http_next fr_http_on_delete(fr_http *door, fr_http_call *call, fr_http_worker
         fr_out_end(&call->out, '}');
         return fr_http_done(call, 200);
     }
-    if (worker->loop && call->body.text.size > LOOP_BODY_BYTES) return FR_HTTP_WORKER;
     fr_code code = fr_http_collection(call);
     if (code == FR_OK) code = delete_in(call, worker);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);

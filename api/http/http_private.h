@@ -4,6 +4,8 @@
 
 #include "api/http/http.h"
 
+#define FR_HTTP_LOOP_BODY_BYTES ((size_t)64 << 10) /* about 0.1 ms of parsing: what a loop may do itself */
+
 /* ---- fields of bodies and queries: one table per route, for checking and for /openapi.json ---- */
 typedef enum fr_in_kind {
     FR_IN_INT = 1, FR_IN_NUMBER = 2, FR_IN_STRING = 4, FR_IN_BOOL = 8, FR_IN_ARRAY = 16, FR_IN_OBJECT = 32,

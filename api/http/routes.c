@@ -219,6 +219,13 @@ static fr_code params_in(fr_http_call *call, const fr_span params[FR_HTTP_PARAMS
     return FR_OK;
 }
 
+/* Where a body that is too long for a loop is parsed. */
+static fr_http_next away(const fr_http_route *route)
+{
+    bool reads = route->body == fr_in_search || route->body == fr_in_get || route->body == fr_in_count || route->body == fr_in_scroll;
+    return reads ? FR_HTTP_SEARCHER : FR_HTTP_WORKER;
+}
+
 fr_http_next fr_http_begin(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
     fr_span params[FR_HTTP_PARAMS_MAX] = {{NULL, 0}};
@@ -230,6 +237,7 @@ fr_http_next fr_http_begin(fr_http *door, fr_http_call *call, fr_http_worker *wo
         fr_http_refuse(call, 503, "starting", NULL, "the server is recovering; /readyz shows the progress");
         return FR_HTTP_REPLY;
     }
+    if (worker->loop && call->route->body && call->body.text.size > FR_HTTP_LOOP_BODY_BYTES) return away(call->route);
     return call->route->handler(door, call, worker);
 }
 

@@ -23,6 +23,16 @@ def test_keep_alive_and_pipelining(server):
     assert out.count(b'"upserted":1') == 50 and out.count(b'"hits":[{"id":1,') == 50
 
 
+def test_chunked_bodies_are_taken_and_the_connection_closed(server):
+    server.create("chunked", 1)
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    c.request("POST", "/v1/collections/chunked/upsert", body=(part for part in [b'{"records":[{"id":1,', b'"vector":[1]}]}']), encode_chunked=True,
+              headers={"Transfer-Encoding": "chunked"})
+    reply = c.getresponse()
+    assert reply.status == 200 and json.loads(reply.read())["upserted"] == 1 and reply.headers["Connection"] == "close"
+    c.close()
+
+
 def test_byte_by_byte(server):
     with socket.create_connection(("127.0.0.1", server.port)) as s:
         for byte in b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n":

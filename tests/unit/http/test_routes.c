@@ -495,6 +495,53 @@ static void openapi_has_every_route(void **state)
     json_decref(root);
 }
 
+/* Bodies too long for a loop are parsed elsewhere, on every route that reads one. */
+static void long_bodies_leave_the_loop(void **state)
+{
+    (void)state;
+    size_t size = 200000;
+    char *body = fr_alloc(FR_MEM_TEST, size + 1);
+    memset(body, ' ', size);
+    body[size] = 0;
+    static const char *const tails[][2] = {{"search", "{\"vector\":[1]}"}, {"get", "{\"ids\":[1]}"}, {"count", "{}"}, {"scroll", "{}"},
+                                           {"upsert", "{\"records\":[{\"id\":1,\"vector\":[1]}]}"}, {"delete", "{\"ids\":[1]}"}};
+    done(200, "POST", "/v1/collections", "{\"name\":\"long\",\"dimension\":1,\"metric\":\"l2\"}");
+    for (size_t i = 0; i < FR_COUNT_OF(tails); i++) {
+        char target[64];
+        snprintf(target, sizeof target, "/v1/collections/long/%s", tails[i][0]);
+        memset(body, ' ', size);
+        memcpy(body + size - strlen(tails[i][1]), tails[i][1], strlen(tails[i][1]));
+        fr_http_call_reset(&call);
+        call.method = fr_span_text("POST"), call.path = fr_span_text(target), call.query = fr_span_of("", 0);
+        call.body = (fr_json_body){{body, size}, size};
+        fr_http_next next = fr_http_begin(&door, &call, &loop_worker);
+        assert_true(next == FR_HTTP_SEARCHER || next == FR_HTTP_WORKER);
+        done(200, "POST", target, body);
+    }
+    fr_free(FR_MEM_TEST, body);
+}
+
+/* Any failing allocation of ours ends in a 503, never in a wrong answer. */
+static void memory_failures_are_answered(void **state)
+{
+    (void)state;
+    static const char *const rows[][3] = {{"GET", "/openapi.json", NULL}, {"GET", "/v1/collections/long", NULL}, {"GET", "/metrics", NULL},
+                                          {"POST", "/v1/collections", "{\"name\":7}"}};
+    for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
+        int status = 503;
+        for (uint64_t nth = 1; status == 503 && nth < 200; nth++) {
+            fr_http_call_free(&call);
+            fr_http_call_init(&call);
+            call.wake = wake;
+            fr_mem_fail_at(nth);
+            status = request(rows[i][0], rows[i][1], rows[i][2]);
+            fr_mem_fail_at(0);
+            assert_true(status == 200 || status == 400 || status == 503);
+        }
+        assert_int_not_equal(status, 503);
+    }
+}
+
 static void health_and_starting(void **state)
 {
     (void)state;
@@ -544,6 +591,8 @@ int main(void)
         cmocka_unit_test(min_offset_waits_then_gives_up),
         cmocka_unit_test(event_ids_make_retries_harmless),
         cmocka_unit_test(openapi_has_every_route),
+        cmocka_unit_test(long_bodies_leave_the_loop),
+        cmocka_unit_test(memory_failures_are_answered),
         cmocka_unit_test(health_and_starting),
         cmocka_unit_test(all_is_there_after_reopening),
     };
