@@ -13,7 +13,7 @@ void fr_vectors_init(fr_vectors *v, uint32_t dimension)
 static void drop(fr_vector_chunk *c)
 {
     if (c == NULL) return;
-    fr_free(FR_MEM_VECTORS, c->data);
+    fr_free_pages(FR_MEM_VECTORS, c->data, c->size);
     fr_free(FR_MEM_VECTORS, c);
 }
 
@@ -32,10 +32,16 @@ static fr_vector_chunk *create(const fr_vectors *v, fr_scalar type)
     c->type = type;
     c->row_bytes = (uint32_t)fr_scalar_size(type, v->dimension);
     c->size = (size_t)c->row_bytes << v->chunk_log2;
-    c->data = fr_alloc_aligned(FR_MEM_VECTORS, 64, c->size);
+    c->data = fr_alloc_pages(FR_MEM_VECTORS,
+                             c->size); /* zero pages cost nothing until they are written: small tables stay small */
     if (c->data != NULL) return c;
     fr_free(FR_MEM_VECTORS, c);
     return NULL;
+}
+
+static bool all_zero(const uint8_t *bytes, size_t size)
+{
+    return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
 /* The narrowest type that holds both exactly. */
@@ -45,7 +51,8 @@ static fr_scalar join(fr_scalar a, fr_scalar b)
     bool small_a = a == FR_SCALAR_U8 || a == FR_SCALAR_I8, small_b = b == FR_SCALAR_U8 || b == FR_SCALAR_I8;
     if (small_a && small_b) return FR_SCALAR_F16; /* integers of magnitude <= 2048 are exact in f16 */
     if ((small_a && b == FR_SCALAR_F16) || (small_b && a == FR_SCALAR_F16)) return FR_SCALAR_F16;
-    if ((small_a && b == FR_SCALAR_BF16) || (small_b && a == FR_SCALAR_BF16)) return FR_SCALAR_BF16; /* 8 bits of significand */
+    if ((small_a && b == FR_SCALAR_BF16) || (small_b && a == FR_SCALAR_BF16))
+        return FR_SCALAR_BF16; /* 8 bits of significand */
     return FR_SCALAR_F32;
 }
 
@@ -70,16 +77,16 @@ bool fr_vectors_put(fr_vectors *v, uint32_t row, const float *vector, fr_retired
         if (!fr_retired_reserve(retired, 2)) return false;
         fr_vector_chunk *wider = create(v, type);
         if (wider == NULL) return false;
-        if (c == NULL) {
-            memset(wider->data, 0, wider->size);
-        } else {
+        if (c != NULL) {
             float *row_f32 = fr_alloc(FR_MEM_VECTORS, v->dimension * sizeof(float));
             if (row_f32 == NULL) {
                 drop(wider);
                 return false;
             }
             for (uint32_t i = 0; i < 1u << v->chunk_log2; i++) {
-                fr_simd_to_f32(c->type, c->data + (size_t)i * c->row_bytes, v->dimension, row_f32);
+                const uint8_t *from = c->data + (size_t)i * c->row_bytes;
+                if (all_zero(from, c->row_bytes)) continue;
+                fr_simd_to_f32(c->type, from, v->dimension, row_f32);
                 fr_simd_from_f32(type, row_f32, v->dimension, wider->data + (size_t)i * wider->row_bytes);
             }
             fr_free(FR_MEM_VECTORS, row_f32);
@@ -90,7 +97,7 @@ bool fr_vectors_put(fr_vectors *v, uint32_t row, const float *vector, fr_retired
         }
         if (c != NULL) {
             v->bytes -= c->size;
-            fr_retired_push(retired, FR_MEM_VECTORS, c->data, 0);
+            fr_retired_push(retired, FR_MEM_VECTORS, c->data, c->size);
             fr_retired_push(retired, FR_MEM_VECTORS, c, 0);
         }
         c = wider;
@@ -107,6 +114,9 @@ bool fr_vectors_adopt(fr_vectors *v, uint32_t chunk, fr_scalar type, const void 
         drop(c);
         return false;
     }
-    memcpy(c->data, data, size);
+    for (size_t at = 0, part; at < size; at += part) { /* rows that were never used stay zero pages */
+        part = FR_MIN(size - at, (size_t)4096);
+        if (!all_zero((const uint8_t *)data + at, part)) memcpy(c->data + at, (const uint8_t *)data + at, part);
+    }
     return publish(v, chunk, c);
 }
