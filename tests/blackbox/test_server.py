@@ -1,7 +1,6 @@
 """The process: connections, pipelining, probes under load, restart, a second server, signals, settings."""
 import http.client
 import json
-import os
 import random
 import re
 import signal
@@ -9,6 +8,8 @@ import socket
 import subprocess
 import threading
 import time
+
+from conftest import BINARY
 
 
 def test_keep_alive_and_pipelining(server):
@@ -86,12 +87,33 @@ def test_restart_keeps_all(fresh):
     assert one.ok("POST", "/v1/collections/keep/get", {"ids": ["after"]})["records"]
 
 
+def test_while_recovering(fresh):
+    """The port is open before recovery has ended: health says how far it is, the rest is 503 with Retry-After."""
+    one = fresh().start()
+    one.create("replayed", 32)
+    for start in range(0, 30000, 5000):
+        one.upsert("replayed", [{"id": start + i, "vector": [(start + i) * (j + 3) % 101 for j in range(32)]} for i in range(5000)], ack="durable")
+    one.stop(signal.SIGKILL)
+    one.start(ready=False)
+    seen = []
+    while True:
+        live, ready, other = one.get("/livez"), one.get("/readyz"), one.get("/v1/collections/replayed")
+        assert live.status == 200
+        seen.append(ready.status)
+        if ready.status == 200:
+            break
+        assert ready.status == 503 and ready.json()["ready"] is False and ready.json()["reason"] == "recovering" and "done" in ready.json()
+        assert other.status == 200 or (other.status == 503 and other.error["code"] == "starting" and other.headers["Retry-After"])
+        assert one.get("/metrics").status == 200
+    assert one.count("replayed") == 30000
+
+
 def test_second_server_is_refused(fresh):
     one = fresh().start()
-    two = subprocess.run([os.environ.get("FRESHET_BINARY") or os.environ.get("FRESHET_BIN") or "build/dev/freshet", "serve", "--data", one.data,
+    two = subprocess.run([BINARY, "serve", "--data", one.data,
                           "--listen", "127.0.0.1:0"], capture_output=True, timeout=60, check=False)
     assert two.returncode == 1 and b"another server" in two.stderr
-    port = subprocess.run([os.environ.get("FRESHET_BINARY") or os.environ.get("FRESHET_BIN") or "build/dev/freshet", "serve", "--data", one.data + "2",
+    port = subprocess.run([BINARY, "serve", "--data", one.data + "2",
                            "--listen", f"127.0.0.1:{one.port}"], capture_output=True, timeout=60, check=False)
     assert port.returncode == 1 and b"ddress already in use" in port.stderr
     assert one.get("/livez").status == 200
@@ -162,7 +184,7 @@ def test_settings(fresh, tmp_path):
     one = fresh(["--config", str(file)], environment={"FRESHET_SEARCHERS": "3"}).start()
     text = one.get("/metrics").body.decode()
     assert 'freshet_threads{pool="loop"} 1' in text and 'freshet_threads{pool="search"} 3' in text
-    bad = subprocess.run([os.environ.get("FRESHET_BINARY") or os.environ.get("FRESHET_BIN") or "build/dev/freshet", "serve", "--data", "x", "--threads", "many"],
+    bad = subprocess.run([BINARY, "serve", "--data", "x", "--threads", "many"],
                          capture_output=True, timeout=60, check=False)
     assert bad.returncode == 2 and b"threads" in bad.stderr
 
