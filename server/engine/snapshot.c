@@ -211,7 +211,7 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
         shard->newest = found[good];
         shard->oldest_at = found[count - 1]->at;
         atomic_store(&shard->snapshot_bytes, bytes_named(found[good]));
-        if (good == 0 && (shard->generation & 1u) != (found[0]->generation & 1u)) shard->generation++;
+        if (((shard->generation + 1) & 1u) == (found[good]->generation & 1u)) shard->generation++;
     }
     for (uint32_t i = 0; i < count; i++)
         if (i != good) fr_manifest_free(found[i]);

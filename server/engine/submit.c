@@ -180,7 +180,9 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
         return FR_OK;
     case FR_WRITE_DELETE_MATCHING: {
         fr_span text = fr_span_text(write->filter != NULL ? write->filter : "");
-        FR_TRY(fr_filter_compile(text, &ticket->collection->filter_schema, &ticket->filter, err));
+        fr_code code = fr_filter_compile(text, &ticket->collection->filter_schema, &ticket->filter, err);
+        if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
+        FR_TRY(code);
         return ticket->filter != NULL
                    ? FR_OK
                    : fr_fail(err, FR_ERR_INVALID, "filter", "a filter is needed: an empty one would delete everything");

@@ -468,17 +468,30 @@ static void open_again(world *w)
 
 static void check_catalog(world *w);
 
+typedef struct path_list {
+    char paths[512][256];
+    uint32_t count;
+} path_list;
+
+static void collect_snapshot(void *user, const char *path, uint64_t size)
+{
+    path_list *list = user;
+    (void)size;
+    if (list->count < 512) snprintf(list->paths[list->count++], 256, "%s", path);
+}
+
 /* A bit of a snapshot turns: the other manifest, or the log alone, must give the same state. */
 static void damage_a_snapshot(world *w)
 {
-    char path[96];
-    uint64_t size;
-    uint32_t c = below(w, COLLECTIONS);
-    snprintf(path, sizeof path, "/data/snap/%llu-%u/MANIFEST-%u", (unsigned long long)w->ids[c],
-             c == 0 ? 0 : below(w, 3), below(w, 2));
-    if (!io_sim_file_size(w->sim, path, &size) || size == 0) return;
-    io_sim_flip(w->sim, path, next_random(w) % size, below(w, 8));
-    w->ids_unsure = true;
+    path_list *list = calloc(1, sizeof *list);
+    io_sim_list(w->sim, "/data/snap", collect_snapshot, list);
+    uint64_t size = 0;
+    const char *path = list->count != 0 ? list->paths[below(w, list->count)] : "";
+    if (io_sim_file_size(w->sim, path, &size) && size != 0) {
+        io_sim_flip(w->sim, path, next_random(w) % size, below(w, 8));
+        w->ids_unsure = true;
+    }
+    free(list);
 }
 
 static void recover(world *w)
@@ -621,18 +634,6 @@ static void one_life(world *w)
 
 /* ==== the end: live = recovered = replayed without snapshots = compacted ==== */
 
-typedef struct path_list {
-    char paths[512][256];
-    uint32_t count;
-} path_list;
-
-static void collect_snapshot(void *user, const char *path, uint64_t size)
-{
-    path_list *list = user;
-    (void)size;
-    if (list->count < 512) snprintf(list->paths[list->count++], 256, "%s", path);
-}
-
 static void delete_snapshots(world *w)
 {
     path_list *list = calloc(1, sizeof *list);
@@ -701,7 +702,7 @@ int main(int argc, char **argv)
 {
     uint64_t seeds = 100, start = 1, totals[3] = {0};
     program = argv[0];
-    fr_note_level(FR_NOTE_ERROR);
+    fr_note_level((fr_level)-1); /* faults are made on purpose: quiet */
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--start") == 0 && i + 1 < argc) start = strtoull(argv[++i], NULL, 10);
