@@ -93,7 +93,7 @@ struct fr_loop {
     uint32_t lingering_count, free_count;
     daemon_call *free_calls;
     fr_http_worker worker;
-    bool draining, stop;
+    bool draining, stop, accept_paused;
     fr_counters counters;
 };
 
@@ -336,10 +336,14 @@ static void expire(fr_loop *loop, bool all)
     }
 }
 
+static void on_accept(h2o_socket_t *listener, const char *err);
+
 static void on_tick(h2o_timeout_entry_t *entry)
 {
     fr_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_loop, tick, entry);
     expire(loop, false);
+    if (loop->accept_paused && loop->listener) h2o_socket_read_start(loop->listener, on_accept);
+    loop->accept_paused = false;
     if (!h2o_linklist_is_empty(&loop->waiting)) tick_on(loop);
 }
 
@@ -604,7 +608,15 @@ static void on_accept(h2o_socket_t *listener, const char *err)
     if (err) return;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
         int fd = accept4(h2o_socket_get_fd(listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0) return;
+        if (fd < 0) {
+            /* Out of descriptors: the listener would stay ready and the loop would spin. Try again at the next tick. */
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                h2o_socket_read_stop(listener);
+                loop->accept_paused = true;
+                tick_on(loop);
+            }
+            return;
+        }
         place(loop, fd);
     }
 }

@@ -24,6 +24,7 @@
 #define WORK_QUEUE_MAX 256u
 #define CHORE_QUEUE_MAX 4u
 #define LISTEN_BACKLOG 1024
+#define OTHER_FILES 512 /* descriptors besides connections, roughly */
 
 static const fr_config_option options[] = {
     {"data", FR_CONFIG_TEXT, "", 0, 0, NULL, "the data directory; made when missing"},
@@ -59,9 +60,13 @@ static int fail(const fr_err *err)
 static void raise_file_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) fr_note(FR_NOTE_WARN, "event=file_limit error=\"%s\"", strerror(errno));
+    if (before < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    if (limit.rlim_cur < (rlim_t)option("max-connections")->number + OTHER_FILES)
+        fr_note(FR_NOTE_WARN, "event=file_limit files=%llu max_connections=%lld", (unsigned long long)limit.rlim_cur,
+                (long long)option("max-connections")->number);
 }
 
 static void log_level(void)
