@@ -17,7 +17,8 @@ _Static_assert(sizeof(fr_chunk_header) == 72, "72 bytes");
 typedef struct fr_chunk_row {
     int64_t made, ended;
     uint64_t blob;
-    uint8_t level, linked, zero[6];
+    uint8_t level, linked, zero[2];
+    uint32_t parent; /* FR_ROW_NONE: the root or none */
 } fr_chunk_row;
 _Static_assert(sizeof(fr_chunk_row) == 32, "32 bytes");
 
@@ -105,7 +106,8 @@ static void pack_rows(const fr_table *t, uint32_t first, uint32_t count, uint8_t
         fr_chunk_row packed = {.made = atomic_load_explicit(&r->made, memory_order_acquire),
                                .ended = atomic_load_explicit(&r->ended, memory_order_acquire),
                                .blob = atomic_load_explicit(&r->blob, memory_order_acquire),
-                               .linked = atomic_load_explicit(&r->linked, memory_order_acquire)};
+                               .linked = atomic_load_explicit(&r->linked, memory_order_acquire),
+                               .parent = atomic_load_explicit(&r->parent, memory_order_acquire)};
         copy_racing(&packed.level, &r->level, 1);
         memcpy(to + i * sizeof packed, &packed, sizeof packed);
     }
@@ -354,7 +356,7 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
     atomic_store(&r->ended, -1);
     atomic_store(&r->blob, saved->blob);
     atomic_store(&r->prev, FR_ROW_NONE);
-    atomic_store(&r->parent, FR_ROW_NONE);
+    atomic_store_explicit(&r->parent, saved->parent, memory_order_relaxed); /* judged in load_tree */
     r->level = saved->level;
     atomic_store(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED);
     uint32_t size = fr_blob_size(&blob);
@@ -403,59 +405,95 @@ static bool upper_chain_holds(fr_table *t, uint32_t row)
     return length <= fr_row_at(t, row)->level;
 }
 
-static uint32_t scrub_lanes(fr_table *t, _Atomic uint32_t *lanes, uint32_t max)
+/* Nobody else is there while a table loads: plain bits and plain stores. */
+static bool bit(const uint64_t *bits, uint32_t row) { return bits[row >> 6] >> (row & 63) & 1; }
+
+static uint32_t scrub_lanes(const uint64_t *linked, uint32_t rows, _Atomic uint32_t *lanes, uint32_t max)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < max; i++) {
-        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
-        atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
-        if (id == 0 || !linked_alive(t, id - 1)) continue;
-        atomic_store_explicit(&lanes[kept++], id, memory_order_relaxed);
+    uint32_t kept = 0, seen = 0;
+    for (; seen < max; seen++) {
+        uint32_t id = atomic_load_explicit(&lanes[seen], memory_order_relaxed);
+        if (id == 0) break;
+        if (id - 1 >= rows || !bit(linked, id - 1)) continue;
+        if (kept != seen) atomic_store_explicit(&lanes[kept], id, memory_order_relaxed);
+        kept++;
     }
+    for (uint32_t i = kept; i < max; i++)
+        if (atomic_load_explicit(&lanes[i], memory_order_relaxed) != 0) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
     return kept;
 }
 
-/* The tree of level 0 anew, breadth first from the entry point; what it does not reach is linked again. */
-static fr_code load_tree(fr_table *t, fr_err *err)
+static bool leads_to(const fr_table *t, uint32_t row, uint32_t to)
 {
-    uint32_t rows = t->row_count, head = 0, tail = 0, ids[FR_LANES_MAX];
-    uint32_t *queue = fr_alloc(FR_MEM_LINKS, FR_MAX(rows, 1u) * sizeof *queue);
-    if (queue == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
-    uint32_t root = (uint32_t)t->entry;
-    atomic_store(&t->root, root);
-    if (root != 0) queue[tail++] = root - 1;
-    while (head < tail) {
-        uint32_t row = queue[head++], count = fr_level0_lanes(t, row, ids), children = 0;
-        if (head + 8 < tail) fr_links_prefetch(t, queue[head + 8]);
-        for (uint32_t i = 0; i < count; i++) __builtin_prefetch(fr_row_at(t, ids[i]));
-        for (uint32_t i = 0; i < count && children < t->lanes * 3 / 4; i++) {
-            fr_row *r = fr_row_at(t, ids[i]);
-            if (ids[i] + 1 == root || atomic_load_explicit(&r->parent, memory_order_relaxed) != FR_ROW_NONE) continue;
-            atomic_store_explicit(&r->parent, row, memory_order_relaxed);
-            fr_force_lane(t, ids[i], row);
-            queue[tail++] = ids[i];
-            children++;
-        }
+    const _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < t->lanes; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
+        if (id == to + 1) return true;
+        if (id == 0) return false;
     }
-    fr_free(FR_MEM_LINKS, queue);
-    for (uint32_t row = 0; row < rows; row++)
-        if (linked_alive(t, row) && row + 1 != root && fr_row_at(t, row)->parent == FR_ROW_NONE) {
-            atomic_store(&fr_row_at(t, row)->linked, FR_UNLINKED);
-            fr_upper_release(t, row);
-        } else if (linked_alive(t, row)) {
+    return false;
+}
+
+static uint32_t saved_parent(const fr_table *t, uint32_t row) { return atomic_load_explicit(&fr_row_at(t, row)->parent, memory_order_relaxed); }
+
+/* A parent of the image holds if both are linked and lead to each other. */
+static bool parent_holds(const fr_table *t, const uint64_t *linked, uint32_t row)
+{
+    uint32_t parent = saved_parent(t, row);
+    return parent < t->row_count && bit(linked, parent) && leads_to(t, row, parent) && leads_to(t, parent, row);
+}
+
+/* Does the chain of parents end at the root? Rows found good are marked, so each is climbed over once; a chain that runs in a circle
+ * or ends elsewhere (chunks of different moments) is cut at the row asked for. */
+static bool reaches_root(const fr_table *t, uint64_t *good, uint32_t row, uint32_t root)
+{
+    uint32_t at = row, steps = 0;
+    while (at != root && !bit(good, at)) {
+        at = saved_parent(t, at);
+        if (at == FR_ROW_NONE || steps++ > t->row_count) return false;
+    }
+    for (uint32_t back = row; back != at; back = saved_parent(t, back)) good[back >> 6] |= 1ull << (back & 63);
+    return true;
+}
+
+/* The tree of level 0: parents that hold are kept, the root is the row above the entry point; the rest is linked again. */
+static void load_tree(fr_table *t, uint64_t *linked, uint64_t *good)
+{
+    uint32_t rows = t->row_count, root = FR_ROW_NONE;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (row + 16 < rows && saved_parent(t, row + 16) < rows) fr_links_prefetch(t, saved_parent(t, row + 16));
+        if (saved_parent(t, row) != FR_ROW_NONE && !(bit(linked, row) && parent_holds(t, linked, row)))
+            atomic_store_explicit(&fr_row_at(t, row)->parent, FR_ROW_NONE, memory_order_relaxed);
+    }
+    for (uint32_t at = (uint32_t)t->entry, steps = 0; at != 0 && steps < rows; steps++) {
+        root = at - 1;
+        at = saved_parent(t, root) + 1; /* FR_ROW_NONE + 1 = 0 */
+    }
+    if (root != FR_ROW_NONE) atomic_store_explicit(&fr_row_at(t, root)->parent, FR_ROW_NONE, memory_order_relaxed);
+    atomic_store(&t->root, root + 1);
+    for (uint32_t row = 0; row < rows; row++) {
+        if (!bit(linked, row)) continue;
+        if (row == root || reaches_root(t, good, row, root)) {
             fr_router_offer(t, row);
+            continue;
         }
-    return FR_OK;
+        atomic_store(&fr_row_at(t, row)->parent, FR_ROW_NONE);
+        atomic_store(&fr_row_at(t, row)->linked, FR_UNLINKED);
+        fr_upper_release(t, row);
+    }
 }
 
 /* Links, upper units, the free lists and the entry point, rebuilt around the rows that live. */
-static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
+static fr_code load_graph(fr_table *t, uint64_t entry, uint64_t *linked, uint64_t *good, fr_err *err)
 {
     uint32_t rows = t->row_count;
     for (uint32_t row = 0; row < rows; row++) {
         _Atomic uint32_t *upper = fr_extent_at(&t->upper_of, row);
         if (linked_alive(t, row) && !upper_chain_holds(t, row)) atomic_store(&fr_row_at(t, row)->linked, FR_UNLINKED);
-        if (linked_alive(t, row)) continue;
+        if (linked_alive(t, row)) {
+            linked[row >> 6] |= 1ull << (row & 63);
+            continue;
+        }
         if (*upper != 0) fr_mark(t, FR_CHUNK_UPPER_OF, row);
         atomic_store(upper, 0);
     }
@@ -470,7 +508,7 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
             }
         }
         if (used) {
-            scrub_lanes(t, u->lanes, t->m);
+            scrub_lanes(linked, rows, u->lanes, t->m);
         } else {
             u->row = FR_ROW_NONE;
             u->above = t->upper_free;
@@ -479,7 +517,7 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
         }
     }
     for (uint32_t row = 0; row < rows; row++)
-        if (linked_alive(t, row)) scrub_lanes(t, fr_links_at(t, row), t->lanes);
+        if (bit(linked, row)) scrub_lanes(linked, rows, fr_links_at(t, row), t->lanes);
     bool holds = entry != 0 && linked_alive(t, (uint32_t)entry - 1) &&
                  (entry >> 32 == 0 || fr_upper_unit(t, (uint32_t)entry - 1, (uint32_t)(entry >> 32)) != NULL);
     uint64_t best = holds ? entry : 0;
@@ -490,7 +528,7 @@ static fr_code load_graph(fr_table *t, uint64_t entry, fr_err *err)
         if (best == 0 || level > best >> 32) best = (uint64_t)level << 32 | (row + 1);
     }
     atomic_store(&t->entry, best);
-    FR_TRY(load_tree(t, err));
+    load_tree(t, linked, good);
     for (uint32_t row = 0; row < rows; row++) {
         if (linked_alive(t, row)) continue;
         for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&fr_links_at(t, row)[i], 0, memory_order_relaxed);
@@ -519,7 +557,12 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     atomic_store(&t->row_count, h->rows);
     FR_TRY(load_rows(t, source, h->rows, at, err));
     t->all_u8 = h->kind == FR_CODE_U8, t->all_i8 = h->kind == FR_CODE_I8;
-    return load_graph(t, h->entry, err);
+    size_t words = h->rows / 64 + 1;
+    uint64_t *bits = fr_zalloc(FR_MEM_LINKS, 2 * words * sizeof *bits);
+    if (bits == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+    fr_code code = load_graph(t, h->entry, bits, bits + words, err);
+    fr_free(FR_MEM_LINKS, bits);
+    return code;
 }
 
 fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_offset at, fr_table **table_out, bool *keeps_source_out, fr_err *err)
