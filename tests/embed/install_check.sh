@@ -17,7 +17,7 @@ for file in include/freshet.h bin/freshet; do [ -e "$prefix/$file" ] || { echo "
 read -ra shared <<<"$(pkg-config "${flags[@]}" --cflags --libs freshet)"
 cc -std=c17 -Wall -Wextra -Wpedantic -Werror -D_GNU_SOURCE tests/embed/embed_c.c "${shared[@]}" -o "$prefix/shared"
 LD_LIBRARY_PATH=$libraries "$prefix/shared" "$prefix/data"
-LD_LIBRARY_PATH=$libraries ldd "$prefix/shared" | grep -q "libfreshet.so.0 => $libraries" || { echo "not linked to the installed library"; exit 1; }
+LD_LIBRARY_PATH=$libraries ldd "$prefix/shared" | grep "libfreshet.so.0 => $libraries" >/dev/null || { echo "not linked to the installed library"; exit 1; }
 read -ra static <<<"$(pkg-config "${flags[@]}" --cflags --libs --static freshet | sed 's/-lfreshet/-l:libfreshet.a/')"
 cc -std=c17 -D_GNU_SOURCE tests/embed/embed_c.c "${static[@]}" -o "$prefix/static"
 "$prefix/static" "$prefix/data"
