@@ -95,7 +95,8 @@ void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
 static bool gone(const fr_table *t, uint32_t row)
 {
     uint8_t linked = atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
-    return linked == FR_REPAIRED && !fr_row_alive(fr_row_at(t, row));
+    /* skipped: a row that was to be linked again after a load may still have links from before */
+    return (linked == FR_REPAIRED || linked == FR_SKIPPED) && !fr_row_alive(fr_row_at(t, row));
 }
 
 static void sweep_row(fr_table *t, uint32_t row)
