@@ -284,6 +284,8 @@ static fr_code make_dirs(fr_db *db, fr_err *err)
 static void free_db(fr_db *db)
 {
     fr_commit *commit;
+    int save = atomic_load(&db->save.state);
+    if (save == FR_SAVE_BEGUN || save == FR_SAVE_WRITTEN) fr_table_save_end(fr_shard_table(db->save.shard), false);
     if (db->stalled != NULL) fr_engine_refuse(db, db->stalled, FR_ERR_CLOSED, NULL);
     while ((commit = fr_commits_pop(&db->to_apply)) != NULL) fr_engine_refuse(db, commit, FR_ERR_CLOSED, NULL);
     for (uint32_t i = 0; i < 2; i++) {
