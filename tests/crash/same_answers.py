@@ -48,6 +48,8 @@ def answers(client, rows, seed):
         body = {"vector": [rng.uniform(-1, 1) for _ in range(DIMENSION)], "k": 20, "ef": min(32768, max(2000, rows)), "output": ["*"]}
         if turn % 3 == 1:
             body["filter"] = "n < 20"
+        if turn % 3 == 2:
+            body["exact"] = True
         hits = client.post(PATH + "/search", body)["hits"]
         searches.append([(h["id"], round(h["distance"], 5), h["metadata"], h["offset"]) for h in hits])
     count = client.post(PATH + "/count", {})["count"]
