@@ -90,7 +90,7 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, 
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
         code = add_one(index, ids[i], vectors + i * dimension, err);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        if (unlinked(index->table) > HELP_ABOVE || index->table->dead.count > HELP_ABOVE) fr_table_link_step(index->table);
+        if (unlinked(index->table) > HELP_ABOVE || fr_table_dead(index->table) > HELP_ABOVE) fr_table_link_step(index->table);
     }
     while (fr_table_link_step(index->table) || unlinked(index->table) != 0) {}
     atomic_store(&index->stop_linking, true);
@@ -109,7 +109,7 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
         removed += existed;
         atomic_store_explicit(&index->visible, index->commit, memory_order_release);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        if (index->table->dead.count > HELP_ABOVE) fr_table_link_step(index->table);
+        if (fr_table_dead(index->table) > HELP_ABOVE) fr_table_link_step(index->table);
     }
     while (fr_table_link_step(index->table)) fr_table_maintain(index->table, index->commit);
     fr_table_maintain(index->table, index->commit);

@@ -67,13 +67,3 @@ float fr_space_exact(const fr_space *space, uint32_t row, float *decoded)
     }
     return on_original(space, row);
 }
-
-void fr_space_prefetch(const fr_space *space, uint32_t row)
-{
-    if (space->codes->kind == FR_CODE_NONE) return;
-    const char *at = fr_extent_at(&space->codes->code, row);
-    __builtin_prefetch(fr_extent_at(&space->codes->cst, row));
-    /* a few lines are enough: the hardware streams the rest of a long row */
-    uint32_t bytes = FR_MIN(space->codes->padded, 256u);
-    for (uint32_t line = 0; line < bytes; line += 64) __builtin_prefetch(at + line);
-}

@@ -138,21 +138,20 @@ void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t r
     }
     fr_candidate candidates[FR_LANES_MAX + 1];
     float distances[FR_LANES_MAX + 1];
-    uint32_t chosen[FR_LANES_MAX];
+    uint32_t chosen[FR_LANES_MAX], known = 0, n = 0;
     fr_space space;
     ids[count++] = to;
-    /* rows younger than these codes have no place in them: 0 keeps them in front */
-    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    /* Rows younger than these codes have no place in them: only tree links to such rows stay, in front. */
     for (uint32_t i = 0; i < count; i++) {
-        distances[i] = 0;
-        if (ids[i] < s->row_limit) fr_space_distances(&space, &ids[i], 1, &distances[i]);
-        candidates[i] = (fr_candidate){distances[i], ids[i]};
+        if (ids[i] < s->row_limit) ids[known++] = ids[i];
+        else if (fr_tree_link(t, row, ids[i])) candidates[n++] = (fr_candidate){-INFINITY, ids[i]};
     }
-    fr_sort_candidates(candidates, count);
-    uint32_t known = 0, kept;
-    for (uint32_t i = 0; i < count; i++)
-        if (candidates[i].row < s->row_limit || fr_tree_link(t, row, candidates[i].row)) candidates[known++] = candidates[i];
-    kept = fr_select(t, s, codes, level == 0 ? row : FR_ROW_NONE, candidates, known, max, chosen);
+    for (uint32_t i = 0; i < known; i++) __builtin_prefetch(fr_row_at(t, ids[i])), fr_space_touch(codes, ids[i]);
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    fr_space_distances(&space, ids, known, distances);
+    for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
+    fr_sort_candidates(candidates, n);
+    uint32_t kept = fr_select(t, s, codes, level == 0 ? row : FR_ROW_NONE, candidates, n, max, chosen);
     store_lanes(t, row, level, lanes, max, chosen, kept);
 }
 

@@ -466,8 +466,18 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     retrain(t);
 }
 
+uint32_t fr_table_dead(const fr_table *t)
+{
+    _Atomic uint32_t *lock = (_Atomic uint32_t *)&t->list_lock; /* reading a list takes its lock; nothing else changes */
+    fr_spin_lock(lock);
+    uint32_t count = t->dead.count;
+    fr_spin_unlock(lock);
+    return count;
+}
+
 void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
 {
+    _Atomic uint32_t *lock = (_Atomic uint32_t *)&t->list_lock;
     static const char *const kinds[] = {"none", "u8", "i8", "sq8"};
     static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
     fr_codeset *codes = fr_codes_of(t);
@@ -478,7 +488,9 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
     _Atomic uint32_t *lock = (_Atomic uint32_t *)(uintptr_t)&t->list_lock; /* the one thing that is written through this pointer */
     fr_spin_lock(lock);
-    out->dead = t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
+    fr_spin_lock(lock);
+    out->dead = (uint64_t)t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
+    fr_spin_unlock(lock);
     out->free_slots = t->free.count;
     fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;

@@ -147,6 +147,7 @@ static inline void fr_mark(fr_table *t, fr_chunk_kind kind, uint32_t row)
 void fr_spin_lock(_Atomic uint32_t *lock);
 void fr_spin_unlock(_Atomic uint32_t *lock);
 static inline _Atomic uint32_t *fr_row_lock(fr_table *t, uint32_t row) { return &t->row_locks[row % (1024 / 4)]; }
+uint32_t fr_table_dead(const fr_table *t); /* rows that wait for repair */
 void fr_list_push(fr_table *t, fr_list *list, uint32_t row);
 uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 
@@ -171,7 +172,17 @@ void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *co
 void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes, uint32_t row, int8_t *q, float *vector_room, float *rotated);
 void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out);
 float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set */
-void fr_space_prefetch(const fr_space *space, uint32_t row);
+/* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
+static inline const uint8_t *fr_space_touch(const fr_codeset *codes, uint32_t row)
+{
+    if (codes->kind == FR_CODE_NONE) return NULL;
+    const uint8_t *at = fr_extent_at(&codes->code, row);
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+    if (codes->padded > 128) __builtin_prefetch(at + 128), __builtin_prefetch(at + 192);
+    __builtin_prefetch(fr_extent_at(&codes->cst, row));
+    return at;
+}
 static inline void fr_links_prefetch(const fr_table *t, uint32_t row)
 {
     const char *at = (const char *)fr_links_at(t, row);

@@ -71,7 +71,7 @@ uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space 
             uint32_t all = fr_upper_lanes(t, row, level, ids), count = 0;
             for (uint32_t i = 0; i < all; i++)
                 if (ids[i] < s->row_limit) ids[count++] = ids[i];
-            for (uint32_t i = 0; i < count; i++) fr_space_prefetch(space, ids[i]);
+            for (uint32_t i = 0; i < count; i++) fr_space_touch(space->codes, ids[i]);
             fr_space_distances(space, ids, count, found);
             *distances += count;
             for (uint32_t i = 0; i < count; i++)
@@ -123,17 +123,6 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
     return size;
 }
 
-/* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
-static inline const uint8_t *touch_code(const fr_codeset *codes, uint32_t row)
-{
-    const uint8_t *at = fr_extent_at(&codes->code, row);
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + 64);
-    if (codes->padded > 128) __builtin_prefetch(at + 128), __builtin_prefetch(at + 192);
-    __builtin_prefetch(fr_extent_at(&codes->cst, row));
-    return at;
-}
-
 static inline bool visit(uint64_t *visited, fr_scratch *s, uint32_t row)
 {
     uint64_t *word = &visited[row >> 6], held = *word, bit = 1ull << (row & 63);
@@ -166,7 +155,7 @@ uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, 
         for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&visited[FR_MIN(ids[i], limit - 1) >> 6]);
         for (uint32_t i = 0; i < count; i++) {
             if (ids[i] >= limit || !visit(visited, s, ids[i])) continue;
-            rows[n] = codes != NULL ? touch_code(codes, ids[i]) : NULL;
+            rows[n] = fr_space_touch(space->codes, ids[i]);
             fresh[n++] = ids[i];
         }
         /* the likeliest next hops: their lanes are read while the distances are computed */
