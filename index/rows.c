@@ -468,7 +468,7 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
 
 uint32_t fr_table_dead(const fr_table *t)
 {
-    _Atomic uint32_t *lock = (_Atomic uint32_t *)&t->list_lock; /* reading a list takes its lock; nothing else changes */
+    _Atomic uint32_t *lock = (_Atomic uint32_t *)(uintptr_t)&t->list_lock; /* reading a list takes its lock */
     fr_spin_lock(lock);
     uint32_t count = t->dead.count;
     fr_spin_unlock(lock);
@@ -477,7 +477,6 @@ uint32_t fr_table_dead(const fr_table *t)
 
 void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
 {
-    _Atomic uint32_t *lock = (_Atomic uint32_t *)&t->list_lock;
     static const char *const kinds[] = {"none", "u8", "i8", "sq8"};
     static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
     fr_codeset *codes = fr_codes_of(t);
@@ -486,11 +485,9 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
-    _Atomic uint32_t *lock = (_Atomic uint32_t *)(uintptr_t)&t->list_lock; /* the one thing that is written through this pointer */
-    fr_spin_lock(lock);
+    _Atomic uint32_t *lock = (_Atomic uint32_t *)(uintptr_t)&t->list_lock;
     fr_spin_lock(lock);
     out->dead = (uint64_t)t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
-    fr_spin_unlock(lock);
     out->free_slots = t->free.count;
     fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;

@@ -70,6 +70,7 @@ typedef struct fr_table_stats {
     const char *code_kind; /* "none", "sq8", "u8", "i8" */
     const char *vector_kind; /* of the newest chunk: "u8", "i8", "f16", "bf16", "f32" */
 } fr_table_stats;
+/* Applier's thread only. */
 void fr_table_stats_get(const fr_table *table, fr_table_stats *stats_out);
 
 /* ---- searching ---- */
