@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#define EF_DEFAULT 64u
+#define EF_DEFAULT 96u
 #define SAMPLE_ROWS 256u
 #define SCAN_BATCH 64u
 

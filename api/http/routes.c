@@ -13,7 +13,7 @@ const fr_in_field fr_in_create[] = {
     {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine", "default cosine"},
     {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
     {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
-    {"m", FR_IN_INT, false, 2, 64, NULL, "links per row, default 16"},
+    {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16"},
     {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
     {"embedder", FR_IN_OBJECT, false, 0, 0, NULL, "{\"type\":\"hash\",\"dimension\":256}: text becomes the vector"},
     {"id_type", FR_IN_STRING, false, 0, 0, "any|int64|string", "default any: 1 and \"1\" are one entity"},
