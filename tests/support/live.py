@@ -46,8 +46,12 @@ class Client:
         self.port = port
         self.timeout = timeout
         self.connection = None
+        self.used = 0.0
 
     def raw(self, method, path, body=None):
+        if time.monotonic() - self.used > 20:
+            self.close()  # the server closes what was idle for a minute
+        self.used = time.monotonic()
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
             self.connection.connect()
