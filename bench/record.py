@@ -36,7 +36,7 @@ def save(name, result, before, keep=True):
     print(json.dumps(result))
     if not keep:
         return
-    document = {"name": name, "machine": before, "command": " ".join(sys.argv), "result": result}
+    document = {"name": name, "machine": before, "command": " ".join(os.path.basename(a) if os.path.isabs(a) else a for a in sys.argv), "result": result}
     folder = os.path.join(ROOT, "bench", "results")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
