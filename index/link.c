@@ -1,14 +1,15 @@
 /* link.c: linking fresh rows into the graph.
  *
- * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row chosen by
- * the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A prune never drops a link
- * of the tree (tree.c), so that no row gets lost among near-duplicates. */
+ * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row
+ * chosen by the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A
+ * prune never drops a link of the tree (tree.c), so that no row gets lost among near-duplicates. */
 #include "index/table_private.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define LINKS_MIN 6u
+#define LINKS_MIN  6u
+#define SWEEP_TURN 64u /* every so many steps the sweep goes first, by 2,048 rows: about 2 % of the time */
 
 /* ==== lists of neighbours ==== */
 
@@ -33,8 +34,8 @@ void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
     }
 }
 
-uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner, const fr_candidate *candidates, uint32_t count,
-                   uint32_t max, uint32_t *chosen)
+uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner,
+                   const fr_candidate *candidates, uint32_t count, uint32_t max, uint32_t *chosen)
 {
     uint32_t n = 0, passed_over[FR_LANES_MAX], spare = 0, reserved = 0;
     float distances[8];
@@ -48,7 +49,8 @@ uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, ui
         else if (!fr_row_alive(fr_row_at(t, c->row)) || n + reserved >= max) continue;
         if (n != 0 && !keep) {
             bool diverse = true;
-            float bound = c->distance - 1e-6f * fabsf(c->distance); /* the same distance from the other end differs by rounding */
+            float bound =
+                c->distance - 1e-6f * fabsf(c->distance); /* the same distance from the other end differs by rounding */
             fr_space_of_row(&space, t, codes, c->row, s->q2, s->decoded, s->rotated);
             for (uint32_t at = 0; at < n && diverse; at += 8) {
                 uint32_t some = FR_MIN(8u, n - at);
@@ -88,7 +90,8 @@ static void mark_links(fr_table *t, uint32_t row, uint32_t level)
 }
 
 /* Under the row's lock. */
-static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max, const uint32_t *ids, uint32_t count)
+static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max,
+                        const uint32_t *ids, uint32_t count)
 {
     for (uint32_t i = 0; i < max; i++) {
         uint32_t old = atomic_load_explicit(&lanes[i], memory_order_relaxed), value = i < count ? ids[i] + 1 : 0;
@@ -251,7 +254,8 @@ static uint32_t alive_of(const fr_table *t, fr_candidate *pool, uint32_t size)
 }
 
 /* The beam met only dead rows: take any linked ones, so that the row is never out of reach. */
-static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t row, fr_candidate *pool, uint32_t max)
+static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t row,
+                           fr_candidate *pool, uint32_t max)
 {
     uint32_t n = 0;
     for (uint32_t i = 1; i < s->row_limit && n < max; i++) {
@@ -266,7 +270,8 @@ static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_spac
 }
 
 /* Links of the row and back, on one level; on level 0 one of its neighbours becomes its parent. */
-static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, const fr_candidate *pool, uint32_t size)
+static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level,
+                       const fr_candidate *pool, uint32_t size)
 {
     uint32_t chosen[FR_LANES_MAX], max, adopted = FR_ROW_NONE;
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, pool, size, t->m, chosen);
@@ -285,7 +290,8 @@ static void raise_entry(fr_table *t, uint32_t row, uint32_t level)
 {
     uint64_t mine = (uint64_t)level << 32 | (row + 1), held = atomic_load_explicit(&t->entry, memory_order_acquire);
     while (held == 0 || (held >> 32) < level)
-        if (atomic_compare_exchange_weak_explicit(&t->entry, &held, mine, memory_order_acq_rel, memory_order_acquire)) return;
+        if (atomic_compare_exchange_weak_explicit(&t->entry, &held, mine, memory_order_acq_rel, memory_order_acquire))
+            return;
 }
 
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
@@ -353,8 +359,10 @@ static void finish_fresh(fr_table *t, uint64_t place)
     fr_spin_lock(&t->list_lock);
     fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
     atomic_fetch_or_explicit(&ring->rows[place & ring->mask], FR_RING_DONE, memory_order_release);
-    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed), head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
-    while (low < head && (atomic_load_explicit(&ring->rows[low & ring->mask], memory_order_relaxed) & FR_RING_DONE)) low++;
+    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed),
+             head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
+    while (low < head && (atomic_load_explicit(&ring->rows[low & ring->mask], memory_order_relaxed) & FR_RING_DONE))
+        low++;
     atomic_store_explicit(&t->ring_low, low, memory_order_release);
     fr_spin_unlock(&t->list_lock);
 }
@@ -363,8 +371,8 @@ static uint32_t claim_dead(fr_table *t, const fr_scratch *s)
 {
     fr_spin_lock(&t->list_lock);
     uint32_t row = fr_list_pop(t, &t->dead);
-    if (row != FR_ROW_NONE &&
-        (row >= s->row_limit || atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_UNLINKED)) {
+    if (row != FR_ROW_NONE && (row >= s->row_limit ||
+                               atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_UNLINKED)) {
         fr_list_push(t, &t->dead, row); /* somebody is linking it at this moment, or will skip it */
         row = FR_ROW_NONE;
     }
@@ -410,12 +418,14 @@ static bool repair_dead(fr_table *t, fr_scratch *s)
 bool fr_table_link_step(fr_table *t)
 {
     if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0) return false;
+    uint32_t turn = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed);
+    if (turn % SWEEP_TURN == 0 && fr_sweep_step(t)) return true; /* also when there is always a row to link */
     fr_scratch *s = fr_scratch_borrow();
     if (s == NULL) return false;
     fr_epoch_enter(s->epoch_slot);
     bool worked = false;
     if (fr_scratch_fit(s, t, FR_MAX(t->ef_construction, 128u))) {
-        bool repair_first = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed) % 2 != 0;
+        bool repair_first = turn % 2 != 0;
         worked = repair_first ? repair_dead(t, s) || link_fresh(t, s) : link_fresh(t, s) || repair_dead(t, s);
     }
     fr_epoch_leave(s->epoch_slot);

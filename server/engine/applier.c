@@ -134,6 +134,13 @@ static void idle(fr_db *db)
         }
 }
 
+/* Dead rows that merely wait for the next sweep (a 64th of the rows starts one, as many gather meanwhile) are no
+ * backlog. */
+static uint64_t waiting_for_sweep(const fr_shard *shard)
+{
+    return atomic_load_explicit(&shard->live, memory_order_relaxed) / 16;
+}
+
 static void care(fr_db *db, fr_commit *commit)
 {
     fr_collection *c = commit->collection;
@@ -146,9 +153,12 @@ static void care(fr_db *db, fr_commit *commit)
         shard->hot = true;
         if (shard->rows_since_stats < HELP_EVERY_ROWS && commit->count_delta >= 0) continue;
         fr_engine_refresh(shard);
-        /* Linkers are behind: the fresh scan would grow without end. At most one row linked per row written. */
-        for (uint32_t n = shard->rows_since_stats;
-             n > 0 && atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX; n--)
+        /* Linkers are behind: the fresh scan would grow without end, or dead rows would. At most one row linked and one
+         * repaired per row written. */
+        bool fresh = atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX;
+        bool dead =
+            atomic_load_explicit(&shard->dead, memory_order_relaxed) > FR_UNLINKED_MAX + waiting_for_sweep(shard);
+        for (uint32_t n = shard->rows_since_stats * ((fresh ? 1u : 0u) + (dead ? 1u : 0u)); n > 0; n--)
             if (!fr_table_link_step(table)) break;
         shard->rows_since_stats = 0;
     }

@@ -1,8 +1,14 @@
-/* test_table.c: the row table against a model: puts, replaces, removes, searches, saves and loads, for every kind of vector. */
+/* test_table.c: the row table against a model: puts, replaces, removes, searches, saves and loads, for every kind of
+ * vector. */
 #include "tests/unit/index/table_model.h"
 
 typedef struct memory_store { /* chunks of one table, as an engine would keep them */
-    struct { uint64_t id; void *data; size_t size; bool named; } chunks[4096];
+    struct {
+        uint64_t id;
+        void *data;
+        size_t size;
+        bool named;
+    } chunks[4096];
     uint32_t count, written, kept;
 } memory_store;
 
@@ -94,8 +100,10 @@ static void check_table(const fr_table *t)
     assert_int_equal(code, FR_OK);
 }
 
-/* A long random life; at every pause: invariants, exact answers, recall of the walk, and the same after save and load. */
-static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind, uint32_t dimension, uint32_t ops, uint64_t seed)
+/* A long random life; at every pause: invariants, exact answers, recall of the walk, and the same after save and load.
+ */
+static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind, uint32_t dimension, uint32_t ops,
+                         uint64_t seed)
 {
     rng r = {seed};
     model *m = model_create(dimension);
@@ -115,7 +123,8 @@ static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind
         if (rng_below(&r, 4) == 0) {
             table_remove(t, m, key, offset++, ++commit);
         } else {
-            enum vector_kind now = kind == KIND_U8 && i > ops * 3 / 4 ? KIND_F32 : kind; /* leaves the native codes late */
+            enum vector_kind now =
+                kind == KIND_U8 && i > ops * 3 / 4 ? KIND_F32 : kind; /* leaves the native codes late */
             rng_vector(&r, now, dimension, model_vector(m, key));
             for (uint32_t j = 0; now != kind && j < dimension; j++) model_vector(m, key)[j] *= 100.0f;
             assert_int_equal(table_put(t, m, key, offset++, ++commit), FR_OK);
@@ -167,14 +176,46 @@ static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind
     model_free(m);
 }
 
-static void life_f32_l2(void **state) { (void)state; live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_F32, 24, 16000, 1); }
-static void life_u8_l2(void **state) { (void)state; live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_U8, 20, 12000, 2); }
-static void life_i8_l2(void **state) { (void)state; live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_I8, 33, 8000, 3); }
-static void life_ip(void **state) { (void)state; live_through(FR_METRIC_IP, FR_CODES_SQ8, KIND_F32, 16, 8000, 4); }
-static void life_u8_ip(void **state) { (void)state; live_through(FR_METRIC_IP, FR_CODES_SQ8, KIND_U8, 16, 4000, 5); }
-static void life_cosine(void **state) { (void)state; live_through(FR_METRIC_COSINE, FR_CODES_SQ8, KIND_CLUSTERED, 48, 12000, 6); }
-static void life_no_codes(void **state) { (void)state; live_through(FR_METRIC_L2, FR_CODES_NONE, KIND_F32, 12, 6000, 7); }
-static void life_one_dimension(void **state) { (void)state; live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_F32, 1, 2000, 8); }
+static void life_f32_l2(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_F32, 24, 16000, 1);
+}
+static void life_u8_l2(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_U8, 20, 12000, 2);
+}
+static void life_i8_l2(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_I8, 33, 8000, 3);
+}
+static void life_ip(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_IP, FR_CODES_SQ8, KIND_F32, 16, 8000, 4);
+}
+static void life_u8_ip(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_IP, FR_CODES_SQ8, KIND_U8, 16, 4000, 5);
+}
+static void life_cosine(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_COSINE, FR_CODES_SQ8, KIND_CLUSTERED, 48, 12000, 6);
+}
+static void life_no_codes(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_L2, FR_CODES_NONE, KIND_F32, 12, 6000, 7);
+}
+static void life_one_dimension(void **state)
+{
+    (void)state;
+    live_through(FR_METRIC_L2, FR_CODES_SQ8, KIND_F32, 1, 2000, 8);
+}
 
 /* Thousands of equal vectors: none may get lost. */
 static void duplicates(void **state)
@@ -187,7 +228,8 @@ static void duplicates(void **state)
     assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
     assert_int_equal(fr_scratch_create(&s), FR_OK);
     for (uint32_t key = 0; key < 6000; key++) {
-        for (uint32_t j = 0; j < 100; j++) model_vector(m, key)[j] = key % 3 == 0 ? 1.5f : (float)(key % 17) + 0.25f * (float)j;
+        for (uint32_t j = 0; j < 100; j++)
+            model_vector(m, key)[j] = key % 3 == 0 ? 1.5f : (float)(key % 17) + 0.25f * (float)j;
         assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
     }
     link_all(t);
@@ -270,15 +312,16 @@ static void churn_is_flat(void **state)
             rng_vector(&r, KIND_F32, 16, model_vector(m, key));
             table_put(t, m, key, offset, (uint64_t)offset + 1);
             offset++;
-            fr_table_link_step(t);
-            fr_table_link_step(t);
+            fr_table_link_step(t); /* never idle: one row to link, one to repair, all the time */
             fr_table_link_step(t);
             fr_table_maintain(t, (uint64_t)offset);
         }
     fr_table_stats stats;
     fr_table_stats_get(t, &stats);
     assert_int_equal(stats.live, 2000);
-    if (stats.rows >= 3000) print_error("rows %lu dead %lu free %lu unlinked %lu\n", (unsigned long)stats.rows, (unsigned long)stats.dead, (unsigned long)stats.free_slots, (unsigned long)stats.unlinked);
+    if (stats.rows >= 3000)
+        print_error("rows %lu dead %lu free %lu unlinked %lu\n", (unsigned long)stats.rows, (unsigned long)stats.dead,
+                    (unsigned long)stats.free_slots, (unsigned long)stats.unlinked);
     assert_true(stats.rows < 3000);
     check_table(t);
     fr_table_free(t);
@@ -442,7 +485,8 @@ static void save_is_of_one_moment(void **state)
     model_free(after);
 }
 
-/* Any damaged chunk is refused or harmless, never a crash. The engine checks checksums before; this is the second line. */
+/* Any damaged chunk is refused or harmless, never a crash. The engine checks checksums before; this is the second line.
+ */
 static void damaged_chunks(void **state)
 {
     (void)state;
@@ -511,11 +555,23 @@ int main(int argc, char **argv)
 {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(life_f32_l2), cmocka_unit_test(life_u8_l2), cmocka_unit_test(life_i8_l2), cmocka_unit_test(life_ip),
-        cmocka_unit_test(life_u8_ip), cmocka_unit_test(life_cosine), cmocka_unit_test(life_no_codes), cmocka_unit_test(life_one_dimension),
-        cmocka_unit_test(duplicates), cmocka_unit_test(visibility), cmocka_unit_test(stale_puts), cmocka_unit_test(churn_is_flat),
-        cmocka_unit_test(search_allocates_nothing), cmocka_unit_test(failing_allocator), cmocka_unit_test(save_is_of_one_moment),
-        cmocka_unit_test(damaged_chunks), cmocka_unit_test(bad_options),
+        cmocka_unit_test(life_f32_l2),
+        cmocka_unit_test(life_u8_l2),
+        cmocka_unit_test(life_i8_l2),
+        cmocka_unit_test(life_ip),
+        cmocka_unit_test(life_u8_ip),
+        cmocka_unit_test(life_cosine),
+        cmocka_unit_test(life_no_codes),
+        cmocka_unit_test(life_one_dimension),
+        cmocka_unit_test(duplicates),
+        cmocka_unit_test(visibility),
+        cmocka_unit_test(stale_puts),
+        cmocka_unit_test(churn_is_flat),
+        cmocka_unit_test(search_allocates_nothing),
+        cmocka_unit_test(failing_allocator),
+        cmocka_unit_test(save_is_of_one_moment),
+        cmocka_unit_test(damaged_chunks),
+        cmocka_unit_test(bad_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
