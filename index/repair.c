@@ -124,6 +124,17 @@ static bool sweep_begin(fr_table *t)
     return t->sweeping.count != 0 && t->swept.count == 0 && fr_epoch_passed(t->sweep_stamp);
 }
 
+/* Routers and the entry point may have been given to a row that was dying at that moment; whoever did so has left by now. */
+static void sweep_ways_in(fr_table *t)
+{
+    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
+        uint32_t held = atomic_load_explicit(&t->routers[i], memory_order_acquire);
+        if (held != 0 && gone(t, held - 1)) atomic_compare_exchange_strong(&t->routers[i], &held, 0);
+    }
+    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
+    if (entry != 0 && gone(t, (uint32_t)entry - 1)) replace_entry(t, (uint32_t)entry - 1);
+}
+
 bool fr_sweep_step(fr_table *t)
 {
     fr_spin_lock(&t->list_lock);
@@ -135,8 +146,12 @@ bool fr_sweep_step(fr_table *t)
     uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), end = FR_MIN(rows, row + SWEEP_ROWS);
     fr_scratch *s = fr_scratch_borrow();
     if (s != NULL) fr_epoch_enter(s->epoch_slot);
-    for (; s != NULL && row < end; row++)
-        if (atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_LINKED) sweep_row(t, row);
+    if (s != NULL && row == 0) sweep_ways_in(t);
+    for (; s != NULL && row < end; row++) {
+        /* Dead rows of a later batch too: they can still be reached, and must not lead on to a slot that is reused. */
+        uint8_t state = atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
+        if (state == FR_LINKED || state == FR_MENDING || state == FR_REPAIRED) sweep_row(t, row);
+    }
     if (s != NULL) fr_epoch_leave(s->epoch_slot);
     fr_scratch_return(s);
     fr_spin_lock(&t->list_lock);
