@@ -45,7 +45,12 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
     for (uint32_t row = 0; row < t->row_count; row++) {
         const fr_row *r = fr_row_at(t, row);
         if (atomic_load(&r->birth) == FR_NEVER) continue;
-        if (!fr_row_alive(r)) continue;
+        if (!fr_row_alive(r)) { /* walks still come by until it is swept */
+            uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+            for (uint32_t i = 0; i < count; i++)
+                if (atomic_load(&fr_row_at(t, ids[i])->birth) == FR_NEVER) return broken(err, 3, row, "a lane of a dead row leads to a free slot");
+            continue;
+        }
         live++;
         fr_blob blob;
         fr_row_blob(t, row, &blob);

@@ -147,11 +147,9 @@ bool fr_sweep_step(fr_table *t)
     fr_scratch *s = fr_scratch_borrow();
     if (s != NULL) fr_epoch_enter(s->epoch_slot);
     if (s != NULL && row == 0) sweep_ways_in(t);
-    for (; s != NULL && row < end; row++) {
-        /* Dead rows of a later batch too: they can still be reached, and must not lead on to a slot that is reused. */
-        uint8_t state = atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
-        if (state == FR_LINKED || state == FR_MENDING || state == FR_REPAIRED) sweep_row(t, row);
-    }
+    /* Whatever the state: a dead row of a later batch, or one that waits to be linked again, can still be reached, and must
+     * not lead on to a slot that is reused. A free slot has no lanes. */
+    for (; s != NULL && row < end; row++) sweep_row(t, row);
     if (s != NULL) fr_epoch_leave(s->epoch_slot);
     fr_scratch_return(s);
     fr_spin_lock(&t->list_lock);
