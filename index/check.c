@@ -22,20 +22,12 @@ static fr_code check_lanes(const fr_table *t, uint32_t row, uint32_t level, fr_e
     return FR_OK;
 }
 
-static bool leads_to(const fr_table *t, uint32_t row, uint32_t to)
-{
-    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
-    for (uint32_t i = 0; i < count; i++)
-        if (ids[i] == to) return true;
-    return false;
-}
-
 static fr_code check_parent(const fr_table *t, uint32_t row, fr_err *err)
 {
     uint32_t parent = atomic_load(&fr_row_at(t, row)->parent);
     if (parent == FR_ROW_NONE) return t->root == row + 1 ? FR_OK : broken(err, 10, row, "no parent, and not the root");
     if (parent >= t->row_count || atomic_load(&fr_row_at(t, parent)->linked) != FR_LINKED) return broken(err, 10, row, "its parent is not linked");
-    if (!leads_to(t, row, parent) || !leads_to(t, parent, row)) return broken(err, 10, row, "parent and child do not lead to each other");
+    if (!fr_leads_to(t, row, parent) || !fr_leads_to(t, parent, row)) return broken(err, 10, row, "parent and child do not lead to each other");
     return FR_OK;
 }
 

@@ -323,13 +323,6 @@ static bool blob_of(const fr_table *t, uint64_t ref, fr_blob *blob_out)
     return s->data != NULL && at < s->used && fr_blob_check(s->data + at, s->used - at, blob_out);
 }
 
-static bool same_key(const void *context, uint32_t row, fr_span key)
-{
-    fr_blob blob;
-    fr_row_blob(context, row, &blob);
-    return fr_span_equal(blob.key, key);
-}
-
 static bool has_vector(const fr_table *t, uint32_t row)
 {
     fr_code_kind kind = fr_codes_of(t)->kind;
@@ -363,9 +356,9 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
     fr_heap_segment_at(&t->heap, (uint32_t)(saved->blob >> 32))->live += size;
     t->heap.live += size;
     if (!fr_keymap_reserve(&t->keys, &t->retired)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
-    uint32_t other = fr_keymap_find(&t->keys, blob.key, same_key, t);
+    uint32_t other = fr_keymap_find(&t->keys, blob.key, fr_row_has_key, t);
     if (other != FR_KEYMAP_NONE) return corrupt(err, "two live rows of one key: row", row);
-    fr_keymap_set(&t->keys, blob.key, row, same_key, t);
+    fr_keymap_set(&t->keys, blob.key, row, fr_row_has_key, t);
     atomic_fetch_add(&t->live, 1);
     return FR_OK;
 }
@@ -423,24 +416,13 @@ static uint32_t scrub_lanes(const uint64_t *linked, uint32_t rows, _Atomic uint3
     return kept;
 }
 
-static bool leads_to(const fr_table *t, uint32_t row, uint32_t to)
-{
-    const _Atomic uint32_t *lanes = fr_links_at(t, row);
-    for (uint32_t i = 0; i < t->lanes; i++) {
-        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
-        if (id == to + 1) return true;
-        if (id == 0) return false;
-    }
-    return false;
-}
-
 static uint32_t saved_parent(const fr_table *t, uint32_t row) { return atomic_load_explicit(&fr_row_at(t, row)->parent, memory_order_relaxed); }
 
 /* A parent of the image holds if both are linked and lead to each other. */
 static bool parent_holds(const fr_table *t, const uint64_t *linked, uint32_t row)
 {
     uint32_t parent = saved_parent(t, row);
-    return parent < t->row_count && bit(linked, parent) && leads_to(t, row, parent) && leads_to(t, parent, row);
+    return parent < t->row_count && bit(linked, parent) && fr_leads_to(t, row, parent) && fr_leads_to(t, parent, row);
 }
 
 /* Does the chain of parents end at the root? Rows found good are marked, so each is climbed over once; a chain that runs in a circle
@@ -556,7 +538,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     FR_TRY(load_vectors(t, source, h, err));
     atomic_store(&t->row_count, h->rows);
     FR_TRY(load_rows(t, source, h->rows, at, err));
-    t->all_u8 = h->kind == FR_CODE_U8, t->all_i8 = h->kind == FR_CODE_I8;
+    t->all_i8 = h->kind == FR_CODE_I8;
     size_t words = h->rows / 64 + 1;
     uint64_t *bits = fr_zalloc(FR_MEM_LINKS, 2 * words * sizeof *bits);
     if (bits == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");

@@ -61,7 +61,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_vectors_init(&t->vectors, options->dimension);
     fr_heap_init(&t->heap);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
-    t->all_u8 = t->all_i8 = options->metric != FR_METRIC_COSINE;
+    t->all_i8 = options->metric != FR_METRIC_COSINE;
     uint32_t padded = (options->dimension + 63) / 64 * 64;
     t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
     fr_codeset *none = fr_codeset_create(FR_CODE_NONE, options->metric, options->dimension, options->seed);
@@ -110,7 +110,7 @@ void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out)
     fr_blob_read(fr_heap_at(&t->heap, atomic_load_explicit(&fr_row_at(t, row)->blob, memory_order_acquire)), blob_out);
 }
 
-static bool same_key(const void *context, uint32_t row, fr_span key)
+bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
 {
     fr_blob blob;
     fr_row_blob(context, row, &blob);
@@ -141,7 +141,7 @@ void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 
 uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 {
-    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
     while (row != FR_KEYMAP_NONE) {
         const fr_row *r = fr_row_at(t, row);
         if (atomic_load_explicit(&r->birth, memory_order_acquire) <= visible)
@@ -156,7 +156,7 @@ fr_offset fr_table_offset_of(const fr_table *t, fr_span key)
     uint32_t slot = fr_epoch_claim();
     if (slot == FR_EPOCH_READERS_MAX) return -1;
     fr_epoch_enter(slot);
-    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
     fr_offset made = -1;
     if (row != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, row))) made = atomic_load(&fr_row_at(t, row)->made);
     fr_epoch_leave(slot);
@@ -252,12 +252,12 @@ static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
     if (t->options.codes == FR_CODES_NONE) return FR_OK;
     fr_code_kind kind = fr_codes_of(t)->kind;
     if (atomic_load_explicit(&t->row_count, memory_order_relaxed) == 0) {
-        t->all_u8 = u8, t->all_i8 = i8;
+        t->all_i8 = i8;
         if (u8 || i8) return fr_table_recode(t, u8 ? FR_CODE_U8 : FR_CODE_I8, err);
         return FR_OK;
     }
     bool stays = kind == FR_CODE_U8 ? u8 : kind == FR_CODE_I8 ? i8 : true;
-    t->all_u8 &= u8, t->all_i8 &= i8;
+    t->all_i8 &= i8;
     if (stays) return FR_OK;
     if (t->all_i8) return fr_table_recode(t, FR_CODE_I8, err);
     return fr_table_recode(t, t->live >= FR_TRAIN_ROWS ? FR_CODE_SQ8 : FR_CODE_NONE, err);
@@ -335,7 +335,7 @@ static uint32_t next_slot(fr_table *t)
 
 fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
 {
-    uint32_t old = fr_keymap_find(&t->keys, data->key, same_key, t);
+    uint32_t old = fr_keymap_find(&t->keys, data->key, fr_row_has_key, t);
     if (old != FR_KEYMAP_NONE && is_stale(t, old, data)) {
         *result_out = FR_PUT_STALE;
         return FR_OK;
@@ -371,7 +371,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
-    fr_keymap_set(&t->keys, data->key, row, same_key, t);
+    fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
     fr_ring_push(t, row);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
     if (replaces) kill_row(t, old, data->offset, commit);
@@ -381,7 +381,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
 
 fr_code fr_table_remove(fr_table *t, fr_span key, fr_offset offset, uint64_t commit, bool *existed_out)
 {
-    uint32_t row = fr_keymap_find(&t->keys, key, same_key, t);
+    uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
     *existed_out = false;
     if (row == FR_KEYMAP_NONE) return FR_OK;
     fr_row *r = fr_row_at(t, row);

@@ -49,14 +49,12 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
         memset(s->visited, 0, (size_t)words * 8);
         s->touched_count = 0;
         s->visited_rows = words * 64;
-        s->touched_capacity = words;
     }
     if (ef > s->pool_capacity) {
         uint32_t capacity = FR_MAX(256u, ef + ef / 2);
         if (!grow((void **)&s->pool, (capacity + 1) * sizeof *s->pool)) return false;
         s->pool_capacity = capacity;
         if (!grow((void **)&s->found, (capacity + 1) * sizeof *s->found)) return false;
-        s->found_capacity = capacity;
         if (!grow((void **)&s->expanded, (capacity * 4) * sizeof *s->expanded)) return false;
         s->expanded_capacity = capacity * 4;
     }

@@ -71,7 +71,7 @@ struct fr_table {
     fr_heap heap;
     fr_keymap keys;
     fr_retired retired;           /* applier */
-    bool all_u8, all_i8;          /* every vector so far */
+    bool all_i8;                  /* every vector so far */
     /* codes */
     _Atomic(fr_codeset *) codes;
     float *encode_scratch;
@@ -113,14 +113,13 @@ struct fr_scratch {
     uint32_t visited_rows;
     uint32_t row_limit; /* rows that existed before the codes were taken: later ones are not followed */
     uint32_t *touched; /* words of visited to clear */
-    uint32_t touched_count, touched_capacity;
+    uint32_t touched_count;
     fr_candidate *pool;
     uint32_t pool_capacity;
     float *vector, *rotated, *decoded;
     int8_t *q, *q2;
     uint32_t dimension_capacity;
     fr_row_hit *found;
-    uint32_t found_capacity;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
@@ -153,6 +152,7 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 
 /* rows.c */
 void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
+bool fr_row_has_key(const void *table, uint32_t row, fr_span key); /* a fr_keymap_same */
 void fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out);
 uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made);
 bool fr_table_reserve(fr_table *t, uint32_t rows);
@@ -219,6 +219,7 @@ uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, 
 uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t to_level, float *distance_out,
                          uint64_t *distances);
 uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_t *ids); /* count */
+bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to); /* on level 0 */
 uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
 /* link.c, repair.c */

@@ -15,6 +15,17 @@ uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids)
     return count;
 }
 
+bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to)
+{
+    const _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < t->lanes; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
+        if (id == to + 1) return true;
+        if (id == 0) return false;
+    }
+    return false;
+}
+
 fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level)
 {
     uint32_t unit = atomic_load_explicit((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row), memory_order_acquire);
@@ -123,15 +134,6 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
     return size;
 }
 
-static inline bool visit(uint64_t *visited, fr_scratch *s, uint32_t row)
-{
-    uint64_t *word = &visited[row >> 6], held = *word, bit = 1ull << (row & 63);
-    if (held & bit) return false;
-    if (held == 0) s->touched[s->touched_count++] = row >> 6;
-    *word = held | bit;
-    return true;
-}
-
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances)
 {
@@ -154,7 +156,7 @@ uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, 
         /* two passes: the bits of all neighbours are on their way before the first is tested */
         for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&visited[FR_MIN(ids[i], limit - 1) >> 6]);
         for (uint32_t i = 0; i < count; i++) {
-            if (ids[i] >= limit || !visit(visited, s, ids[i])) continue;
+            if (ids[i] >= limit || !fr_visit(s, ids[i])) continue;
             rows[n] = fr_space_touch(space->codes, ids[i]);
             fresh[n++] = ids[i];
         }
