@@ -108,6 +108,10 @@ typedef enum fr_type {
 
 typedef enum fr_metric { FR_METRIC_L2 = 0, FR_METRIC_IP = 1, FR_METRIC_COSINE = 2 } fr_metric;
 typedef enum fr_codes { FR_CODES_SQ8 = 0, FR_CODES_NONE = 1 } fr_codes; /* what the walk reads: 8-bit codes, or originals */
+/* What a collection is built for (index/README.md, Profiles): where original vectors live, second-level codes, default m. */
+typedef enum fr_profile { FR_PROFILE_BALANCED = 0, FR_PROFILE_SPEED = 1, FR_PROFILE_COMPACT = 2 } fr_profile;
+/* Where originals live that are not codes themselves (byte vectors are): AUTO = in memory for speed, else on disk. */
+typedef enum fr_vectors_at { FR_VECTORS_AUTO = 0, FR_VECTORS_MEMORY = 1, FR_VECTORS_DISK = 2 } fr_vectors_at;
 typedef enum fr_id_type { FR_ID_ANY = 0, FR_ID_INT64 = 1, FR_ID_STRING = 2 } fr_id_type;
 
 /* Field ids: 1..65279 are the schema's and never reused. The rest are the record's own. */
@@ -129,6 +133,8 @@ typedef struct fr_field_def {
     fr_metric metric; /* vectors */
     fr_codes codes;
     uint32_t m, ef_construction;
+    fr_profile profile;
+    fr_vectors_at vectors;
 } fr_field_def;
 
 typedef struct fr_collection_def {
@@ -144,7 +150,9 @@ typedef struct fr_collection_def {
     uint32_t dimension;
     fr_metric metric;
     fr_codes codes;
-    uint32_t m, ef_construction; /* 0 = 16, 100 */
+    uint32_t m, ef_construction; /* 0 = 16 (compact: 10), 100 */
+    fr_profile profile;
+    fr_vectors_at vectors;
 } fr_collection_def;
 
 /* ---- the database ------------------------------------------------------------------------------------------------- */
@@ -391,7 +399,10 @@ typedef struct fr_index_options {
     uint32_t dimension;
     fr_metric metric;
     fr_codes codes;
-    uint32_t m, ef_construction; /* 0 = 16, 100 */
+    uint32_t m, ef_construction; /* 0 = 16 (compact: 10), 100 */
+    fr_profile profile;
+    fr_vectors_at vectors;
+    const char *folder; /* of the unnamed file that holds originals on disk; NULL = $TMPDIR or /var/tmp */
 } fr_index_options;
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);

@@ -24,6 +24,7 @@ fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, f
     fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
     if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
+                            .profile = options->profile, .vectors = options->vectors,
                             .ef_construction = options->ef_construction, .seed = 42, .id_type = FR_ID_INT64};
     fr_code code = fr_table_create(&own, &index->table, err);
     if (code == FR_OK) *index_out = index;

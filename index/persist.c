@@ -558,7 +558,7 @@ fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_off
     memcpy(&h, data, sizeof h);
     if (h.version > CHUNK_VERSION)
         return fr_fail(err, FR_ERR_VERSION, NULL, "snapshot chunks have format %u, this freshet reads up to %u", h.version, CHUNK_VERSION);
-    uint32_t m = options->m != 0 ? options->m : 16;
+    uint32_t m = fr_table_m(options);
     if (h.dimension != options->dimension || h.m != m || h.metric != (uint32_t)options->metric || h.codes != (uint32_t)options->codes ||
         h.rows > FR_ROWS_MAX || h.uppers > FR_ROWS_MAX || h.at != at)
         return corrupt(err, "header of dimension", h.dimension);

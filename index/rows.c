@@ -50,7 +50,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_table *t = fr_zalloc(FR_MEM_ROWS, sizeof *t);
     if (t == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
     t->options = *options;
-    t->m = options->m != 0 ? options->m : 16;
+    t->m = fr_table_m(options);
     t->lanes = 2 * t->m;
     t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);

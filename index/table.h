@@ -19,16 +19,20 @@ typedef struct fr_scratch fr_scratch;
 
 #define FR_ROW_NONE UINT32_MAX
 #define FR_VISIBLE_ALL (UINT64_MAX - 1)
+#define FR_M_DEFAULT 16u
+#define FR_M_COMPACT 10u
 
 typedef struct fr_table_options {
     uint32_t dimension;
     fr_metric metric;
     fr_codes codes;
-    uint32_t m;               /* 0 = 16: level 0 has 2m lanes (m <= 32) */
+    uint32_t m;               /* 0 = FR_M_DEFAULT, or FR_M_COMPACT: level 0 has 2m lanes (m <= 32) */
     uint32_t ef_construction; /* 0 = 100 */
     uint64_t seed;
     fr_id_type id_type;
     bool drop_stale;
+    fr_profile profile;
+    fr_vectors_at vectors;
 } fr_table_options;
 
 fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err);

@@ -126,6 +126,10 @@ struct fr_scratch {
     struct fr_scratch *next_free;
 };
 
+static inline uint32_t fr_table_m(const fr_table_options *o)
+{
+    return o->m != 0 ? o->m : o->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
+}
 static inline fr_row *fr_row_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->rows, row); }
 static inline _Atomic uint32_t *fr_links_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->links, row); }
 static inline fr_codeset *fr_codes_of(const fr_table *t) { return atomic_load_explicit(&t->codes, memory_order_acquire); }

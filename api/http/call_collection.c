@@ -76,8 +76,16 @@ static void numbers_out(fr_out *out, const fr_collection_info *info)
     fr_out_end(out, '}');
 }
 
+/* AUTO as what it means. */
+static const char *vectors_text(fr_vectors_at at, fr_profile profile)
+{
+    if (at == FR_VECTORS_AUTO) at = profile == FR_PROFILE_SPEED ? FR_VECTORS_MEMORY : FR_VECTORS_DISK;
+    return at == FR_VECTORS_MEMORY ? "memory" : "disk";
+}
+
 void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
 {
+    static const char *const profiles[] = {"balanced", "speed", "compact"};
     static const char *const id_types[] = {"any", "int64", "string"};
     const fr_field_def *vector = fr_http_vector_field(info);
     fr_out_begin(out, '{');
@@ -91,6 +99,10 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_cstring(out, metric_text(vector ? vector->metric : info->def.metric));
     fr_out_key(out, "codes");
     fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 ? "sq8" : "none");
+    fr_out_key(out, "profile");
+    fr_out_cstring(out, profiles[vector ? vector->profile : info->def.profile]);
+    fr_out_key(out, "vectors");
+    fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
     fr_out_key(out, "m");
     fr_out_uint(out, vector ? vector->m : info->def.m);
     fr_out_key(out, "ef_construction");
@@ -144,6 +156,10 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
     def->metric = fr_http_field_is(body, "metric", "l2") ? FR_METRIC_L2
                   : fr_http_field_is(body, "metric", "ip") ? FR_METRIC_IP : FR_METRIC_COSINE;
     def->codes = fr_http_field_is(body, "codes", "none") ? FR_CODES_NONE : FR_CODES_SQ8;
+    def->profile = fr_http_field_is(body, "profile", "speed")     ? FR_PROFILE_SPEED
+                   : fr_http_field_is(body, "profile", "compact") ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
+    def->vectors = fr_http_field_is(body, "vectors", "memory") ? FR_VECTORS_MEMORY
+                   : fr_http_field_is(body, "vectors", "disk") ? FR_VECTORS_DISK : FR_VECTORS_AUTO;
     def->partitions = (uint32_t)fr_http_field_int(body, "partitions", 1);
     def->m = (uint32_t)fr_http_field_int(body, "m", 0);
     def->ef_construction = (uint32_t)fr_http_field_int(body, "ef_construction", 0);

@@ -13,7 +13,9 @@ const fr_in_field fr_in_create[] = {
     {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine", "default cosine"},
     {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
     {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
-    {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16"},
+    {"profile", FR_IN_STRING, false, 0, 0, "balanced|speed|compact", "memory against speed, default balanced"},
+    {"vectors", FR_IN_STRING, false, 0, 0, "memory|disk", "where original vectors live; default by profile: speed memory, others disk"},
+    {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16, compact 10"},
     {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
     {"embedder", FR_IN_OBJECT, false, 0, 0, NULL, "{\"type\":\"hash\",\"dimension\":256}: text becomes the vector"},
     {"id_type", FR_IN_STRING, false, 0, 0, "any|int64|string", "default any: 1 and \"1\" are one entity"},
@@ -81,7 +83,7 @@ const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 #define HIT_EXAMPLE "{\"id\":\"a\",\"distance\":0.25,\"score\":-0.25,\"metadata\":{\"color\":\"red\"},\"offset\":17}"
 #define OFFSETS_EXAMPLE "\"offsets\":{\"0\":{\"first\":17,\"last\":17}}"
 #define COLLECTION_EXAMPLE                                                                                             \
-    "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"     \
+    "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\",\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"     \
     "\"id_type\":\"any\",\"drop_stale\":false,\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
     "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
     "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"

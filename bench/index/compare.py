@@ -12,12 +12,13 @@ import numpy as np, psutil
 EF = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512]
 
 class Options(ctypes.Structure):
-    _fields_ = [("dimension", ctypes.c_uint32), ("metric", ctypes.c_int), ("codes", ctypes.c_int), ("m", ctypes.c_uint32), ("efc", ctypes.c_uint32)]
+    _fields_ = [("dimension", ctypes.c_uint32), ("metric", ctypes.c_int), ("codes", ctypes.c_int), ("m", ctypes.c_uint32), ("efc", ctypes.c_uint32),
+                ("profile", ctypes.c_int), ("vectors", ctypes.c_int), ("folder", ctypes.c_char_p)]
 
 class Freshet:
     def __init__(self, path, dimension, metric):
         self.lib = ctypes.CDLL(path); self.handle = ctypes.c_void_p(); self.lib.fr_index_memory.restype = ctypes.c_uint64
-        options = Options(dimension, {"l2": 0, "ip": 1, "cosine": 2}[metric], 0, 0, 0)
+        options = Options(dimension, {"l2": 0, "ip": 1, "cosine": 2}[metric], 0, 0, 0, 0, 0, None)
         assert self.lib.fr_index_create(ctypes.byref(options), ctypes.byref(self.handle), None) == 0
     def add(self, ids, rows, threads):
         assert self.lib.fr_index_add(self.handle, ids.ctypes.data_as(ctypes.c_void_p), rows.ctypes.data_as(ctypes.c_void_p),

@@ -1,6 +1,7 @@
 /* index_bench: build an index from a u8bin or fbin file through freshet.h, then search it: recall@10 by distance, queries per second.
  *
- * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn] [--save FILE] [--open FILE]
+ * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--profile balanced|speed|compact]
+ *        [--vectors memory|disk] [--json FILE] [--churn] [--save FILE] [--open FILE]
  *        [--ef N] [--queries N] [--check]
  * --check: only the default ef and 256, and status 1 when recall is below 0.95 and 0.99; with --churn also after it.
  * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
@@ -138,6 +139,8 @@ typedef struct setup {
     uint32_t rows, threads, only_ef, queries;
     fr_metric metric;
     fr_codes codes;
+    fr_profile profile;
+    fr_vectors_at vectors;
     bool churn, check;
     uint32_t shift;   /* id i holds row (i + shift) mod rows */
     uint32_t failed;  /* --check */
@@ -220,13 +223,15 @@ static void churn(fr_index *index, setup *s, matrix *base, const matrix *query)
 int main(int argc, char **argv)
 {
     setup s = {.threads = 2, .queries = 1000, .metric = FR_METRIC_L2};
-    static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'},
+    static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'}, {"profile", 1, 0, 'p'}, {"vectors", 1, 0, 'v'},
                                             {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"queries", 1, 0, 'q'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'm') s.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
         else if (o == 'c') s.codes = optarg[0] == 'n' ? FR_CODES_NONE : FR_CODES_SQ8;
+        else if (o == 'p') s.profile = optarg[0] == 's' ? FR_PROFILE_SPEED : optarg[0] == 'c' ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
+        else if (o == 'v') s.vectors = optarg[0] == 'm' ? FR_VECTORS_MEMORY : FR_VECTORS_DISK;
         else if (o == 'j') s.json = optarg;
         else if (o == 's') s.save = optarg;
         else if (o == 'o') s.open = optarg;
@@ -247,7 +252,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < base.rows; i++) ids[i] = i;
     fr_index *index;
     fr_err err;
-    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes};
+    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes, .profile = s.profile, .vectors = s.vectors};
     double before = resident_mb(), start = now_s(), cpu = cpu_s();
     if (s.open != NULL) {
         must(fr_index_open_file(s.open, &index, &err), &err);

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 typedef struct collection_arguments {
-    const char *url, *metric, *codes, *embedder, *id_type;
+    const char *url, *metric, *codes, *profile, *vectors, *embedder, *id_type;
     int64_t dimension, partitions, m, ef_construction;
     bool drop_stale, remove, json;
     char *const *rest;
@@ -17,6 +17,7 @@ static void print_help(void)
     printf("usage: freshet collection list\n"
            "       freshet collection create NAME --dimension N [--metric l2|ip|cosine] [--partitions N] [--codes "
            "sq8|none]\n"
+           "                                 [--profile balanced|speed|compact] [--vectors memory|disk]\n"
            "                                 [--m N] [--ef-construction N] [--embedder hash] [--id-type int64|string] "
            "[--drop-stale]\n"
            "       freshet collection show NAME\n"
@@ -69,6 +70,8 @@ static json_t *create_body(const collection_arguments *args)
     json_t *body = json_pack("{s:s,s:I}", "name", args->rest[0], "dimension", (json_int_t)args->dimension);
     if (args->metric) json_object_set_new(body, "metric", json_string(args->metric));
     if (args->codes) json_object_set_new(body, "codes", json_string(args->codes));
+    if (args->profile) json_object_set_new(body, "profile", json_string(args->profile));
+    if (args->vectors) json_object_set_new(body, "vectors", json_string(args->vectors));
     if (args->id_type) json_object_set_new(body, "id_type", json_string(args->id_type));
     if (args->partitions) json_object_set_new(body, "partitions", json_integer(args->partitions));
     if (args->m) json_object_set_new(body, "m", json_integer(args->m));
@@ -83,10 +86,12 @@ static json_t *create_body(const collection_arguments *args)
 
 static int parse(int argc, char **argv, collection_arguments *args)
 {
-    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, REMOVE };
+    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, REMOVE, PROFILE, VECTORS };
     static const struct option options[] = {{"dimension", required_argument, NULL, DIMENSION},
                                             {"metric", required_argument, NULL, METRIC},
                                             {"codes", required_argument, NULL, CODES},
+                                            {"profile", required_argument, NULL, PROFILE},
+                                            {"vectors", required_argument, NULL, VECTORS},
                                             {"embedder", required_argument, NULL, EMBEDDER},
                                             {"id-type", required_argument, NULL, ID_TYPE},
                                             {"partitions", required_argument, NULL, PARTITIONS},
@@ -109,6 +114,8 @@ static int parse(int argc, char **argv, collection_arguments *args)
         case EF: args->ef_construction = fr_cli_number("collection", "ef-construction", optarg, 1, FR_EF_MAX); break;
         case METRIC: args->metric = optarg; break;
         case CODES: args->codes = optarg; break;
+        case PROFILE: args->profile = optarg; break;
+        case VECTORS: args->vectors = optarg; break;
         case EMBEDDER: args->embedder = optarg; break;
         case ID_TYPE: args->id_type = optarg; break;
         case STALE: args->drop_stale = true; break;

@@ -26,7 +26,7 @@
 typedef enum progress_kind { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE } progress_kind;
 
 typedef struct arguments {
-    const char *file, *collection, *url, *state_folder, *metric, *embedder, *ack, *codes;
+    const char *file, *collection, *url, *state_folder, *metric, *embedder, *ack, *codes, *profile, *vectors;
     fr_import_options import;
     bool create, restart;
     uint32_t dimension, batch_records, connections;
@@ -519,6 +519,8 @@ static fr_code create_collection(import_job *load, fr_client *client, fr_err *er
     json_t *root = json_pack("{s:s,s:i,s:s}", "name", load->args.collection, "dimension", (int)load->args.dimension,
                              "metric", load->args.metric);
     if (load->args.codes) json_object_set_new(root, "codes", json_string(load->args.codes));
+    if (load->args.profile) json_object_set_new(root, "profile", json_string(load->args.profile));
+    if (load->args.vectors) json_object_set_new(root, "vectors", json_string(load->args.vectors));
     if (load->args.embedder) {
         json_object_set_new(
             root, "embedder",
@@ -594,6 +596,7 @@ static void print_help(void)
            "  --metric METRIC        with --create: l2, ip or cosine (default l2, for texts cosine)\n"
            "  --embedder hash        with --create: how texts become vectors (default for texts)\n"
            "  --codes sq8|none       with --create\n"
+           "  --profile balanced|speed|compact  --vectors memory|disk   with --create\n"
            "  --format FORMAT        auto (default), jsonl, csv, wordnet, npy, fvecs, bvecs, fbin, u8bin, i8bin\n"
            "  --id-field NAME        jsonl, csv: default id\n"
            "  --vector-field NAME    jsonl, csv: default vector\n"
@@ -618,6 +621,8 @@ static int parse(int argc, char **argv, arguments *args)
         METRIC,
         EMBEDDER,
         CODES,
+        PROFILE,
+        VECTORS,
         FORMAT,
         ID,
         VECTOR,
@@ -638,6 +643,8 @@ static int parse(int argc, char **argv, arguments *args)
                                             {"metric", required_argument, NULL, METRIC},
                                             {"embedder", required_argument, NULL, EMBEDDER},
                                             {"codes", required_argument, NULL, CODES},
+                                            {"profile", required_argument, NULL, PROFILE},
+                                            {"vectors", required_argument, NULL, VECTORS},
                                             {"format", required_argument, NULL, FORMAT},
                                             {"id-field", required_argument, NULL, ID},
                                             {"vector-field", required_argument, NULL, VECTOR},
@@ -666,6 +673,8 @@ static int parse(int argc, char **argv, arguments *args)
         case METRIC: args->metric = optarg; break;
         case EMBEDDER: args->embedder = optarg; break;
         case CODES: args->codes = optarg; break;
+        case PROFILE: args->profile = optarg; break;
+        case VECTORS: args->vectors = optarg; break;
         case FORMAT: args->import.format = fr_import_format_named(optarg); break;
         case ID: args->import.id_field = optarg; break;
         case VECTOR: args->import.vector_field = optarg; break;

@@ -12,6 +12,8 @@ fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out)
         .codes = c->vector->codes,
         .m = c->vector->m,
         .ef_construction = c->vector->ef_construction,
+        .profile = c->vector->profile,
+        .vectors = c->vector->vectors,
         .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
         .id_type = c->def.id_type,
         .drop_stale = c->def.drop_stale,

@@ -288,6 +288,8 @@ static void encode_collection(fr_doc_builder *b, fr_id id, const fr_collection_d
         put_int(b, "codes", (int64_t)f->codes);
         put_int(b, "m", f->m);
         put_int(b, "ef_construction", f->ef_construction);
+        put_int(b, "profile", (int64_t)f->profile);
+        put_int(b, "vectors", (int64_t)f->vectors);
         fr_doc_end_object(b);
     }
     fr_doc_end_array(b);
@@ -313,16 +315,25 @@ static bool get_text(fr_doc object, const char *key, char *out, size_t size)
     return true;
 }
 
+/* Absent in records of earlier versions: then 0. */
+static bool get_later_int(fr_doc object, const char *key, int64_t high, int64_t *out)
+{
+    *out = 0;
+    return fr_doc_get(object, fr_span_text(key)).data == NULL || get_int(object, key, 0, high, out);
+}
+
 static bool decode_field(fr_doc object, fr_field_def *out)
 {
-    int64_t id, type, dimension, max_length, primary, nullable, metric, codes, m, ef;
+    int64_t id, type, dimension, max_length, primary, nullable, metric, codes, m, ef, profile, vectors;
     *out = (fr_field_def){.id = 0};
     if (!get_int(object, "id", 1, FR_FIELD_DYNAMIC, &id) || !get_text(object, "name", out->name, sizeof out->name) ||
         !get_int(object, "type", 0, 200, &type) || !get_int(object, "dimension", 0, FR_DIMENSION_MAX, &dimension) ||
         !get_int(object, "max_length", 0, UINT32_MAX, &max_length) || !get_int(object, "primary", 0, 1, &primary) ||
         !get_int(object, "nullable", 0, 1, &nullable) || !get_int(object, "metric", 0, FR_METRIC_COSINE, &metric) ||
         !get_int(object, "codes", 0, FR_CODES_NONE, &codes) || !get_int(object, "m", 0, FR_M_MAX, &m) ||
-        !get_int(object, "ef_construction", 0, FR_EF_CONSTRUCTION_MAX, &ef))
+        !get_int(object, "ef_construction", 0, FR_EF_CONSTRUCTION_MAX, &ef) ||
+        !get_later_int(object, "profile", FR_PROFILE_COMPACT, &profile) ||
+        !get_later_int(object, "vectors", FR_VECTORS_DISK, &vectors))
         return false;
     out->id = (uint16_t)id;
     out->type = (fr_type)type;
@@ -334,6 +345,8 @@ static bool decode_field(fr_doc object, fr_field_def *out)
     out->codes = (fr_codes)codes;
     out->m = (uint32_t)m;
     out->ef_construction = (uint32_t)ef;
+    out->profile = (fr_profile)profile;
+    out->vectors = (fr_vectors_at)vectors;
     return true;
 }
 
@@ -383,6 +396,8 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
         def->codes = field->codes;
         def->m = field->m;
         def->ef_construction = field->ef_construction;
+        def->profile = field->profile;
+        def->vectors = field->vectors;
     }
     return vector ? FR_OK
                   : fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has no vector field in the catalog",

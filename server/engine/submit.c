@@ -17,7 +17,15 @@ static fr_code check_vector_field(const char *prefix, fr_field_def *f, fr_err *e
         return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
     snprintf(field, sizeof field, "%scodes", prefix);
     if ((unsigned)f->codes > FR_CODES_NONE) return fr_fail(err, FR_ERR_INVALID, field, "codes must be sq8 or none");
-    if (f->m == 0) f->m = 16;
+    snprintf(field, sizeof field, "%sprofile", prefix);
+    if ((unsigned)f->profile > FR_PROFILE_COMPACT)
+        return fr_fail(err, FR_ERR_INVALID, field, "profile must be speed, balanced or compact");
+    snprintf(field, sizeof field, "%svectors", prefix);
+    if ((unsigned)f->vectors > FR_VECTORS_DISK)
+        return fr_fail(err, FR_ERR_INVALID, field, "vectors must be memory or disk");
+    if (f->codes == FR_CODES_NONE && f->vectors == FR_VECTORS_DISK)
+        return fr_fail(err, FR_ERR_INVALID, field, "vectors: disk needs codes; the walk would read every vector from disk");
+    if (f->m == 0) f->m = f->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
     if (f->ef_construction == 0) f->ef_construction = 100;
     snprintf(field, sizeof field, "%sm", prefix);
     if (f->m < 2 || f->m > FR_M_MAX)
@@ -44,7 +52,9 @@ static fr_code expand_simple(fr_collection_def *out, fr_err *err)
                                     .metric = out->metric,
                                     .codes = out->codes,
                                     .m = out->m,
-                                    .ef_construction = out->ef_construction};
+                                    .ef_construction = out->ef_construction,
+                                    .profile = out->profile,
+                                    .vectors = out->vectors};
     out->fields[2] = (fr_field_def){.id = FR_FIELD_DYNAMIC, .name = "metadata", .type = FR_TYPE_JSON, .nullable = true};
     return check_vector_field("", &out->fields[1], err);
 }
@@ -112,7 +122,7 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
         const fr_field_def *f = &out->fields[i];
         if (f->id != FR_FIELD_VECTOR) continue;
         out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m,
-        out->ef_construction = f->ef_construction;
+        out->ef_construction = f->ef_construction, out->profile = f->profile, out->vectors = f->vectors;
     }
     return FR_OK;
 }
