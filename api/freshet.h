@@ -41,6 +41,10 @@ extern "C" {
 #define FR_MODEL_VERSION_BYTES_MAX 256u
 #define FR_PARTITIONS_MAX 64u
 #define FR_COLLECTIONS_MAX 65536u
+#define FR_TRANSACTIONAL_ID_BYTES_MAX 1024u
+#define FR_TRANSACTION_MS_MAX 900000   /* transaction.max.timeout.ms */
+#define FR_CONFIGS_MAX 64u             /* overridden configs of one topic */
+#define FR_CONFIG_VALUE_BYTES_MAX 1024u
 #define FR_EVENT_IDS_KEPT 1048576u          /* idempotency window per partition: the last so many ids ... */
 #define FR_EVENT_ID_MS_KEPT (24 * 3600 * 1000LL) /* ... or this long, the shorter */
 
@@ -159,6 +163,13 @@ typedef struct fr_collection_def {
 typedef struct fr_db fr_db;
 typedef struct fr_searcher fr_searcher;
 
+/* Names of the fields of a collection's JSON records; configs freshet.field.* of its topic. */
+typedef struct fr_json_map {
+    char vector[64], metadata[64], timestamp[64], model_version[64];
+    bool debezium; /* {"op", "before", "after"}, perhaps inside {"payload"}: "after" is the record, op "d" a delete */
+} fr_json_map;
+struct fr_batch;
+
 typedef struct fr_options {
     uint32_t linkers;            /* 0 = half the cores, at least 1 */
     uint64_t snapshot_bytes;     /* snapshot after so many log bytes; 0 = 256 MiB */
@@ -167,6 +178,8 @@ typedef struct fr_options {
     bool no_snapshot_on_close;
     bool no_threads;             /* simulation: the caller drives fr_engine_step() */
     void *io;                    /* simulation: a fr_io of log/io.h; NULL = the real one */
+    /* How JSON record values (Kafka) become events; NULL: they are refused, and a collection that holds some is closed. */
+    fr_code (*parse_json)(const struct fr_json_map *map, fr_span key, fr_span value, struct fr_batch *event_out, fr_err *err);
     /* long start-up: called from fr_open's thread */
     void (*progress)(void *user, const char *phase, uint64_t done, uint64_t total);
     void *progress_user;
@@ -237,7 +250,17 @@ typedef enum fr_write_kind {
     FR_WRITE_COLLECTION_CREATE, /* def; out: id */
     FR_WRITE_COLLECTION_DROP,   /* id */
     FR_WRITE_ALIAS_PUT,         /* name -> target collection name */
-    FR_WRITE_ALIAS_DROP         /* name */
+    FR_WRITE_ALIAS_DROP,        /* name */
+    /* topics (below); a topic is dropped by COLLECTION_DROP */
+    FR_WRITE_TOPIC_CREATE,      /* topic: name, kind, partitions, configs; out: id */
+    FR_WRITE_TOPIC_PARTITIONS,  /* id, topic: partitions = the new count */
+    FR_WRITE_TOPIC_CONFIGS,     /* id, topic: configs, replace_configs */
+    FR_WRITE_BATCHES,           /* id, produce: RecordBatches as a producer made them */
+    FR_WRITE_RECORDS,           /* id, partition, records: keys and values to a topic that is not a collection's; txn or NULL */
+    FR_WRITE_DELETE_RECORDS,    /* id, partition, before (-1 = all); out: written[0].first = the new start */
+    FR_WRITE_PRODUCER_INIT,     /* txn: transactional_id or NULL, timeout_ms, producer_id and _epoch or -1; out: both */
+    FR_WRITE_TXN_PARTITIONS,    /* txn: parts */
+    FR_WRITE_TXN_END            /* txn: commit; answered when every marker is durable and applied */
 } fr_write_kind;
 typedef enum fr_ack { FR_ACK_APPLIED = 0, FR_ACK_DURABLE = 1 } fr_ack;
 
@@ -245,6 +268,89 @@ typedef struct fr_written {
     int32_t partition;
     fr_offset first, last;
 } fr_written;
+
+/* -- topics: every collection is one; plain ones are logs without an index; internal ones are compacted plain ones -- */
+typedef enum fr_topic_kind { FR_TOPIC_COLLECTION = 0, FR_TOPIC_PLAIN = 1, FR_TOPIC_INTERNAL = 2 } fr_topic_kind;
+
+/* Why a write was refused, in Kafka's words; each is one error of Kafka's protocol. */
+typedef enum fr_reason {
+    FR_REASON_NONE = 0,
+    FR_REASON_DUPLICATE,             /* not an error: base_offset is the original one */
+    FR_REASON_CORRUPT_MESSAGE,       /* 2 */
+    FR_REASON_UNKNOWN_PARTITION,     /* 3 */
+    FR_REASON_OFFSET_OUT_OF_RANGE,   /* 1 */
+    FR_REASON_MESSAGE_TOO_LARGE,     /* 10 */
+    FR_REASON_INVALID_TOPIC,         /* 17 */
+    FR_REASON_INVALID_TIMESTAMP,     /* 32 */
+    FR_REASON_TOPIC_EXISTS,          /* 36 */
+    FR_REASON_INVALID_PARTITIONS,    /* 37 */
+    FR_REASON_INVALID_CONFIG,        /* 40 */
+    FR_REASON_INVALID_REQUEST,       /* 42 */
+    FR_REASON_POLICY_VIOLATION,      /* 44: what would break "the log is the database" */
+    FR_REASON_OUT_OF_ORDER_SEQUENCE, /* 45 */
+    FR_REASON_INVALID_PRODUCER_EPOCH, /* 47 */
+    FR_REASON_INVALID_TXN_STATE,     /* 48 */
+    FR_REASON_INVALID_PID_MAPPING,   /* 49 */
+    FR_REASON_INVALID_TXN_TIMEOUT,   /* 50 */
+    FR_REASON_CONCURRENT_TRANSACTIONS, /* 51: retriable */
+    FR_REASON_STORAGE,               /* 56: the disk; see code */
+    FR_REASON_UNSUPPORTED_COMPRESSION, /* -1 as measured for codec 5 */
+    FR_REASON_INVALID_RECORD,        /* 87 */
+    FR_REASON_PRODUCER_FENCED,       /* 90 */
+    FR_REASON_COUNT
+} fr_reason;
+
+typedef struct fr_topic_config {
+    const char *name, *value; /* value NULL (FR_WRITE_TOPIC_CONFIGS): back to the default */
+} fr_topic_config;
+
+typedef struct fr_topic_change {
+    const char *name;
+    fr_topic_kind kind; /* PLAIN or INTERNAL; collections are made by COLLECTION_CREATE */
+    uint32_t partitions; /* 0 = 1 */
+    const fr_topic_config *configs;
+    uint32_t config_count;
+    bool replace_configs; /* what is not named goes back to its default (Kafka's old AlterConfigs) */
+} fr_topic_change;
+
+/* One partition's share of FR_WRITE_BATCHES. data is the producer's RecordBatch, exactly one; base offset and leader epoch are
+ * patched in place (LogAppendTime: also attributes, maxTimestamp and CRC). Each partition succeeds or fails alone. */
+typedef struct fr_produce {
+    int32_t partition;
+    uint8_t *data;
+    size_t size;
+    /* out, valid in done() */
+    fr_reason reason;      /* NONE and DUPLICATE are success */
+    fr_code code;
+    int32_t bad_record;    /* index in the batch of what was refused; -1 */
+    fr_offset base_offset; /* -1 */
+    fr_offset log_start;
+    int64_t append_time_ms; /* LogAppendTime; -1 = the producer's timestamps stay */
+    char text[120];
+    uint64_t opaque[10]; /* the engine's */
+} fr_produce;
+
+typedef struct fr_record_header {
+    fr_span key, value; /* value.data NULL = null */
+} fr_record_header;
+typedef struct fr_topic_record {
+    fr_span key, value; /* data NULL = null; a null value is a tombstone */
+    const fr_record_header *headers;
+    uint32_t header_count;
+} fr_topic_record;
+
+typedef struct fr_txn {
+    const char *transactional_id; /* NULL: an idempotent producer (INIT only) */
+    int64_t producer_id;          /* INIT: -1 = new, else the caller's (its epoch is bumped); out */
+    int16_t producer_epoch;
+    int32_t timeout_ms;
+    const struct fr_txn_part {
+        fr_id id;
+        int32_t partition;
+    } *parts;
+    uint32_t part_count;
+    bool commit;
+} fr_txn;
 
 /* Pinned, owned by the caller from fr_submit until done(). One fr_write is in flight once. */
 typedef struct fr_write {
@@ -255,11 +361,20 @@ typedef struct fr_write {
     const fr_collection_def *def; /* CREATE */
     const char *name, *target;    /* aliases */
     const char *filter;           /* DELETE_MATCHING */
+    const fr_topic_change *topic; /* TOPIC_* */
+    fr_produce *produce;          /* BATCHES */
+    uint32_t produce_count;
+    int32_t partition;            /* RECORDS, DELETE_RECORDS */
+    fr_offset before;             /* DELETE_RECORDS */
+    const fr_topic_record *record_list; /* RECORDS */
+    uint32_t record_count;
+    fr_txn *txn;                  /* PRODUCER_INIT, TXN_*; RECORDS inside a transaction */
     void (*done)(struct fr_write *write); /* called once, on an engine thread; must not block */
     void *user;
     /* out, valid in done() */
     fr_code code;
     fr_err err;
+    fr_reason reason;    /* topics, producers and transactions: why it was refused */
     uint32_t records;    /* events in the request that took effect in the log (duplicates not counted) */
     uint32_t duplicates; /* events answered by an earlier event_id */
     uint32_t existed;    /* removes whose key was live (ack APPLIED) */
@@ -363,6 +478,94 @@ FR_API fr_code fr_read(fr_db *db, fr_id id, int32_t partition, fr_offset from, u
 FR_API void fr_view_release(fr_view *view);
 /* The first offset whose record timestamp is >= timestamp_ms; the end offset when none. */
 FR_API fr_code fr_seek(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, fr_offset *offset_out, fr_err *err) FR_MUST_CHECK;
+
+/* -- topics: reading -- */
+typedef struct fr_topic_info {
+    fr_id id;
+    uint8_t uuid[16]; /* Kafka's topic id: never that of another topic, also after drop and create */
+    char name[FR_NAME_BYTES_MAX + 1];
+    fr_topic_kind kind;
+    uint32_t partition_count;
+    int64_t created_ms;
+    fr_code state; /* OK, or why writes are refused */
+} fr_topic_info;
+/* Names of topics of every kind; aliases are not topics. fr_resolve and fr_collection_* know collections only. */
+FR_API fr_code fr_topic_resolve(fr_db *db, const char *name, fr_id *id_out);
+FR_API fr_code fr_topic_by_uuid(fr_db *db, const uint8_t uuid[16], fr_id *id_out);
+FR_API fr_code fr_topic_get(fr_db *db, fr_id id, fr_topic_info *info_out);
+FR_API uint32_t fr_topic_list(fr_db *db, fr_id *ids, uint32_t max); /* by name, internal ones too; returns how many there are */
+
+typedef enum fr_topic_config_type {
+    FR_TOPIC_CONFIG_BOOLEAN = 1,
+    FR_TOPIC_CONFIG_STRING = 2,
+    FR_TOPIC_CONFIG_INT = 3,
+    FR_TOPIC_CONFIG_LONG = 5,
+    FR_TOPIC_CONFIG_DOUBLE = 6,
+    FR_TOPIC_CONFIG_LIST = 7
+} fr_topic_config_type; /* Kafka's numbers */
+typedef struct fr_topic_config_info {
+    const char *name, *value, *default_value, *documentation;
+    fr_topic_config_type type;
+    bool is_default, read_only;
+} fr_topic_config_info; /* borrowed during the call */
+/* Every config that a topic of this kind has, by name. */
+FR_API fr_code fr_topic_configs(fr_db *db, fr_id id, void (*each)(void *user, const fr_topic_config_info *config), void *user);
+/* What CreateTopics with validate_only needs: would this be accepted? */
+FR_API fr_code fr_topic_validate(fr_db *db, const fr_topic_change *topic, fr_reason *reason_out, fr_err *err);
+
+typedef struct fr_partition_state {
+    fr_offset start;  /* first offset kept */
+    fr_offset end;    /* high watermark: next after the last durable one */
+    fr_offset stable; /* LSO: next after the last one whose transaction is decided, at most `end` */
+    uint64_t bytes;
+} fr_partition_state;
+FR_API fr_code fr_partition_get(fr_db *db, fr_id id, int32_t partition, fr_partition_state *out);
+
+typedef struct fr_aborted {
+    int64_t producer_id;
+    fr_offset first_offset;
+} fr_aborted;
+/* Durable batches for a consumer. in: id .. want_file. Wait for more with fr_when {durable_only, offset = state.end}. */
+typedef struct fr_fetch {
+    fr_id id;
+    int32_t partition;
+    fr_offset from;
+    uint32_t bytes_max; /* the first batch is given whole even when it is larger */
+    bool committed;     /* read_committed: nothing at or above state.stable, and the aborted list */
+    bool want_file;     /* a range of a file (sendfile), when the log can give one; else bytes */
+    /* out */
+    fr_partition_state state;
+    fr_view view;           /* bytes; or, with descriptor >= 0, only first, next (next may be below what the range holds) */
+    int descriptor;         /* -1 = none; the fetch owns it until fr_fetch_release */
+    uint64_t position, size; /* of the range; whole batches */
+    uint32_t aborted_count;
+    fr_aborted *aborted;    /* by first_offset */
+} fr_fetch;
+/* INVALID with err.field "offset": out of range (state is filled). NOT_FOUND: no such topic or partition. */
+FR_API fr_code fr_fetch_get(fr_db *db, fr_fetch *fetch, fr_err *err) FR_MUST_CHECK;
+FR_API void fr_fetch_release(fr_fetch *fetch);
+
+/* ListOffsets: the first record whose timestamp is >= timestamp_ms, with its own timestamp; (-1, -1) when there is none. */
+FR_API fr_code fr_seek_record(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, bool committed, fr_offset *offset_out,
+                              int64_t *timestamp_out, fr_err *err) FR_MUST_CHECK;
+/* The record with the newest timestamp (the first of equals); (-1, -1) when empty. */
+FR_API fr_code fr_seek_newest(fr_db *db, fr_id id, int32_t partition, fr_offset *offset_out, int64_t *timestamp_out,
+                              fr_err *err) FR_MUST_CHECK;
+
+/* All durable records of a partition in order, headers included: what a coordinator reads at its start. Records of aborted
+ * transactions are left out; those of open ones come with pending = true. Blocks; each() must not call the database. */
+typedef struct fr_scanned {
+    fr_offset offset;
+    int64_t timestamp_ms, producer_id; /* -1 = none */
+    bool pending;
+    fr_span key, value; /* data NULL = null */
+    const fr_record_header *headers;
+    uint32_t header_count;
+} fr_scanned;
+FR_API fr_code fr_topic_scan(fr_db *db, fr_id id, int32_t partition, fr_offset from, bool (*each)(void *user, const fr_scanned *record),
+                             void *user, fr_err *err) FR_MUST_CHECK; /* each: false = stop */
+/* Told of every transaction that ended, also by its timeout, when its markers are durable: on an engine thread, must not block. */
+FR_API void fr_txn_watch(fr_db *db, void (*ended)(void *user, int64_t producer_id, int16_t epoch, bool committed), void *user);
 
 /* One record decoded. Values of compressed batches are borrowed from the iterator. */
 typedef struct fr_record {

@@ -207,6 +207,15 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_COLLECTION_DROP: return FR_OK;
     case FR_WRITE_ALIAS_PUT:
     case FR_WRITE_ALIAS_DROP: return check_names(write, err);
+    case FR_WRITE_TOPIC_CREATE:
+    case FR_WRITE_TOPIC_PARTITIONS:
+    case FR_WRITE_TOPIC_CONFIGS:
+    case FR_WRITE_BATCHES:
+    case FR_WRITE_RECORDS:
+    case FR_WRITE_DELETE_RECORDS:
+    case FR_WRITE_PRODUCER_INIT:
+    case FR_WRITE_TXN_PARTITIONS:
+    case FR_WRITE_TXN_END: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "topics are not built yet");
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }
