@@ -6,9 +6,9 @@
  * DefaultRecord (byte table in log/README.md).
  */
 #include "log/batch_private.h"
+#include "log/unpack.h"
 #include "simd/simd.h"
 
-#include <lz4frame.h>
 
 struct fr_batch_reader {
     fr_batch_header header;
@@ -17,9 +17,7 @@ struct fr_batch_reader {
     fr_code code;
     fr_span raw;
     uint8_t raw_attributes;
-    uint8_t *buffer;
-    size_t capacity;
-    LZ4F_dctx *lz4;
+    fr_unpacker unpacker;
     fr_log_header headers[FR_LOG_HEADERS_MAX];
 };
 
@@ -80,43 +78,6 @@ fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header
     return FR_OK;
 }
 
-/* One lz4 frame, whole; output bounded. */
-static fr_code decompress(fr_batch_reader *r, const uint8_t *source, size_t size, size_t *size_out, fr_err *err)
-{
-    if (!r->lz4 && LZ4F_isError(LZ4F_createDecompressionContext(&r->lz4, LZ4F_VERSION))) {
-        r->lz4 = NULL;
-        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "lz4 context");
-    }
-    LZ4F_resetDecompressionContext(r->lz4);
-    size_t written = 0, hint = 1;
-    while (hint != 0) {
-        if (written == r->capacity) {
-            if (r->capacity >= FR_BATCH_BYTES_MAX)
-                return fr_fail(err, FR_ERR_TOO_LARGE, "records", "records unpack to more than %u bytes",
-                               FR_BATCH_BYTES_MAX);
-            size_t capacity =
-                FR_MIN(FR_MAX(FR_MAX(r->capacity * 2, size * 4), (size_t)16384), (size_t)FR_BATCH_BYTES_MAX);
-            uint8_t *grown = fr_realloc(FR_MEM_LOG, r->buffer, capacity);
-            if (!grown) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "unpacking %zu bytes", size);
-            r->buffer = grown;
-            r->capacity = capacity;
-        }
-        size_t room = r->capacity - written, eaten = size;
-        hint = LZ4F_decompress(r->lz4, r->buffer + written, &room, source, &eaten, NULL);
-        if (LZ4F_isError(hint)) return fr_fail(err, FR_ERR_CORRUPT, "records", "lz4: %s", LZ4F_getErrorName(hint));
-        written += room;
-        source += eaten;
-        size -= eaten;
-        if (hint != 0 && room == 0 && eaten == 0 && written < r->capacity)
-            return fr_fail(err, FR_ERR_CORRUPT, "records", "the lz4 frame is cut");
-    }
-    if (size != 0) return fr_fail(err, FR_ERR_CORRUPT, "records", "%zu bytes behind the lz4 frame", size);
-    *size_out = written;
-    return FR_OK;
-}
-
-static const char *const codec_names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
-
 fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader **reader_io, fr_err *err)
 {
     if (!*reader_io && !(*reader_io = fr_zalloc(FR_MEM_LOG, sizeof **reader_io)))
@@ -137,12 +98,9 @@ fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader *
     const uint8_t *records = data + FR_BATCH_HEADER;
     size_t records_size = FR_BATCH_OVERHEAD + (size_t)r->header.batchLength - FR_BATCH_HEADER;
     int codec = r->header.attributes & 7;
-    if (codec == FR_CODEC_LZ4 && records_size > 0) {
-        FR_TRY(decompress(r, records, records_size, &records_size, err));
-        records = r->buffer;
-    } else if (codec != FR_CODEC_NONE && r->header.recordCount > 0) {
-        return fr_fail(err, FR_ERR_UNSUPPORTED, "attributes", "compression codec %s is not decoded yet",
-                       codec <= FR_CODEC_ZSTD ? codec_names[codec] : "unknown");
+    if (codec != FR_CODEC_NONE && records_size > 0) {
+        FR_TRY(fr_unpack(&r->unpacker, (fr_codec)codec, records, records_size, &records_size, err));
+        records = r->unpacker.buffer;
     }
     r->at = records;
     r->end = records + records_size;
@@ -236,8 +194,7 @@ fr_span fr_batch_reader_raw(const fr_batch_reader *reader, uint8_t *attributes_o
 void fr_batch_reader_close(fr_batch_reader *reader)
 {
     if (!reader) return;
-    if (reader->lz4) LZ4F_freeDecompressionContext(reader->lz4);
-    fr_free(FR_MEM_LOG, reader->buffer);
+    fr_unpacker_free(&reader->unpacker);
     fr_free(FR_MEM_LOG, reader);
 }
 

@@ -58,7 +58,7 @@ fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header
 /* Also every record: framing, offset deltas inside 0..lastOffsetDelta and ascending, count. Decompresses. */
 fr_code fr_batch_check_records(const uint8_t *data, size_t size, fr_err *err);
 
-/* Iterate the records of one checked batch; decompresses lz4 into its own buffer (bounded). */
+/* Iterate the records of one checked batch; decompresses into its own buffer (bounded). */
 typedef struct fr_batch_reader fr_batch_reader;
 fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader **reader_io, fr_err *err); /* reuses *reader_io */
 bool fr_batch_reader_next(fr_batch_reader *reader, fr_log_record *record_out); /* false: end, or CORRUPT in reader_code */

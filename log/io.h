@@ -40,6 +40,9 @@ struct fr_io {
     fr_code (*list)(fr_io *io, const char *path, void (*each)(void *user, const char *name), void *user, fr_err *err);
     fr_code (*free_bytes)(fr_io *io, const char *path, uint64_t *bytes_out, fr_err *err);
     fr_code (*lock)(fr_io *io, const char *path, fr_file **file_out, fr_err *err); /* LOCKED when another process holds it */
+    /* A descriptor of one's own for sendfile, -1 when there is none (NULL: never); drop closes it. */
+    int (*descriptor)(fr_io *io, fr_file *file);
+    void (*drop_descriptor)(fr_io *io, int descriptor);
     int64_t (*now_ms)(fr_io *io);   /* wall clock */
     int64_t (*mono_us)(fr_io *io);  /* monotonic */
     uint64_t (*random)(fr_io *io);

@@ -254,6 +254,18 @@ static void posix_sleep_ms(fr_io *io, int64_t ms)
     while (nanosleep(&left, &left) < 0 && errno == EINTR) continue;
 }
 
+static int posix_descriptor(fr_io *io, fr_file *file)
+{
+    (void)io;
+    return fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void posix_drop_descriptor(fr_io *io, int descriptor)
+{
+    (void)io;
+    close(descriptor);
+}
+
 fr_io *fr_io_posix(void)
 {
     static fr_io io = {.open = posix_open,
@@ -273,6 +285,8 @@ fr_io *fr_io_posix(void)
                        .list = posix_list,
                        .free_bytes = posix_free_bytes,
                        .lock = posix_lock,
+                       .descriptor = posix_descriptor,
+                       .drop_descriptor = posix_drop_descriptor,
                        .now_ms = posix_now_ms,
                        .mono_us = posix_mono_us,
                        .random = posix_random,

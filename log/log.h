@@ -50,11 +50,27 @@ fr_code fr_log_state(const fr_log *log);     /* OK, or the sticky error */
 /* Whole batches from the one holding `from` (or the next kept one: compaction leaves gaps), checksums checked, up to bytes_max
  * but at least one, never beyond durable (or `limit` when lower and >= 0). Empty view at the end. Buffers are the view's. */
 fr_code fr_log_read(const fr_log *log, fr_offset from, fr_offset limit, uint32_t bytes_max, fr_view *view_out, fr_err *err);
+/* The same as a range of a segment file, checksums not looked at: *descriptor_out is the caller's (io->drop_descriptor), -1 when
+ * the io gives none. Whole batches; size 0 at the end. */
+typedef struct fr_log_range {
+    int descriptor;
+    uint64_t position, size;
+    fr_offset first, next;
+} fr_log_range;
+fr_code fr_log_range_get(const fr_log *log, fr_offset from, fr_offset limit, uint32_t bytes_max, fr_log_range *range_out, fr_err *err);
 /* First offset whose timestamp >= timestamp_ms; fr_log_durable when none. */
 fr_code fr_log_seek(const fr_log *log, int64_t timestamp_ms, fr_offset *offset_out, fr_err *err);
+/* The newest timestamp of all durable records (INT64_MIN: none), from the segments' bounds. */
+int64_t fr_log_newest(const fr_log *log);
 
 /* Retention by time and bytes: drops whole closed segments, never past keep_from. */
 fr_code fr_log_retain(fr_log *log, fr_offset keep_from, int64_t now_ms, uint32_t *segments_out, fr_err *err);
+
+/* Drops whole closed segments that end at or below keep_from, whatever the options say. Offsets between the new start and
+ * keep_from stay readable: the caller keeps its own start for them. */
+fr_code fr_log_drop_before(fr_log *log, fr_offset keep_from, uint32_t *segments_out, fr_err *err);
+/* New limits for retention and rolling; writer thread. */
+void fr_log_set_options(fr_log *log, const fr_log_options *options);
 
 /* Compaction of the closed segments (force: the active one is rolled first), never past clean_until. For each record with a key
  * asks keep(): false drops it. Tombstones are kept for delete_retention_ms (Kafka's delete horizon in the batch) then dropped

@@ -15,7 +15,8 @@ enum { OUT_BYTES = 256 << 10 };
 
 typedef struct compaction {
     fr_log *log;
-    int64_t now_ms;
+    int64_t now_ms, delete_retention_ms; /* the options may change meanwhile: as they were at the start */
+    uint64_t segment_bytes;
     fr_log_keep keep;
     void *user;
     fr_log_compacted counts; /* of the group in hand */
@@ -142,7 +143,7 @@ static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const f
     header.recordCount = (int32_t)verdict->kept;
     if (!(old->attributes & 8)) header.maxTimestamp = verdict->max_timestamp; /* else it is every record's timestamp */
     bool fresh_horizon = verdict->tombstones > 0 && !(old->attributes & FR_BATCH_HORIZON);
-    if (fresh_horizon) header.baseTimestamp = c->now_ms + c->log->options.delete_retention_ms;
+    if (fresh_horizon) header.baseTimestamp = c->now_ms + c->delete_retention_ms;
     header.attributes =
         (int16_t)(verdict->tombstones ? old->attributes | FR_BATCH_HORIZON : old->attributes & ~FR_BATCH_HORIZON);
     FR_TRY(fr_batch_reader_open(batch, size, &c->reader, err));
@@ -165,7 +166,7 @@ static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const f
     }
     uint8_t *data = c->batch;
     size_t packed = 0;
-    if ((old->attributes & 7) == FR_CODEC_LZ4) {
+    if ((old->attributes & 7) != FR_CODEC_NONE) { /* the other codecs are unpacked and stored as lz4 */
         fr_code code = fr_batch_compress(c->batch + FR_BATCH_HEADER, c->batch_size - FR_BATCH_HEADER, FR_BATCH_HEADER,
                                          &c->packed, &c->packed_capacity, &packed);
         if (code) return fr_fail(err, code, NULL, "compacting");
@@ -367,7 +368,7 @@ static fr_code compact_group(compaction *c, fr_segment *const *group, uint32_t c
 }
 
 /* How many segments from `first` on may become one. */
-static uint32_t group_size(const fr_log *log, const fr_segment_list *list, uint32_t first, fr_offset clean_until)
+static uint32_t group_size(uint64_t segment_bytes, const fr_segment_list *list, uint32_t first, fr_offset clean_until)
 {
     uint64_t bytes = 0;
     uint32_t count = 0;
@@ -375,7 +376,7 @@ static uint32_t group_size(const fr_log *log, const fr_segment_list *list, uint3
         const fr_segment *segment = list->items[i];
         uint64_t more = segment->bytes - (count ? FR_SEGMENT_HEADER : 0);
         if (segment->end > clean_until) break;
-        if (count && (bytes + more > log->options.segment_bytes || segment->end - list->items[first]->base > INT32_MAX))
+        if (count && (bytes + more > segment_bytes || segment->end - list->items[first]->base > INT32_MAX))
             break;
         bytes += more;
         count++;
@@ -390,11 +391,15 @@ fr_code fr_log_compact(fr_log *log, fr_offset clean_until, int64_t now_ms, fr_lo
     FR_TRY(fr_log_check(log, err));
     clean_until = FR_MIN(clean_until, fr_log_durable(log));
     compaction c = {.log = log, .now_ms = now_ms, .keep = keep, .user = user};
+    pthread_mutex_lock(&log->lock);
+    c.delete_retention_ms = log->options.delete_retention_ms;
+    c.segment_bytes = log->options.segment_bytes;
+    pthread_mutex_unlock(&log->lock);
     c.out = fr_alloc(FR_MEM_LOG, OUT_BYTES);
     if (!c.out) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "compacting");
     fr_segment_list *list = fr_log_list_ref(log);
     fr_code code = FR_OK;
-    for (uint32_t first = 0, count; !code && (count = group_size(log, list, first, clean_until)) > 0; first += count) {
+    for (uint32_t first = 0, count; !code && (count = group_size(c.segment_bytes, list, first, clean_until)) > 0; first += count) {
         code = compact_group(&c, list->items + first, count, err);
         if (code || !out) continue;
         out->bytes_before += c.counts.bytes_before;

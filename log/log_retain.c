@@ -20,7 +20,7 @@ static fr_code remove_segment(fr_log *log, fr_offset base, fr_err *err)
 }
 
 /* Under lock. The first segment, when it may go. */
-static fr_segment *expired(const fr_log *log, fr_offset keep_from, int64_t now_ms)
+static fr_segment *expired(const fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced)
 {
     const fr_log_options *o = &log->options;
     fr_segment *first = log->list->items[0];
@@ -29,17 +29,18 @@ static fr_segment *expired(const fr_log *log, fr_offset keep_from, int64_t now_m
     bool old = o->retention_ms > 0 && first->max_timestamp < now_ms - o->retention_ms;
     bool large = o->retention_bytes > 0 &&
                  atomic_load_explicit(&log->bytes, memory_order_relaxed) - first->bytes >= (uint64_t)o->retention_bytes;
-    return old || large ? first : NULL;
+    return forced || old || large ? first : NULL;
 }
 
 /* The first segment leaves the list, then the disk. */
-static fr_code drop_first(fr_log *log, fr_offset keep_from, int64_t now_ms, bool *dropped_out, fr_err *err)
+static fr_code drop_first(fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced, bool *dropped_out,
+                          fr_err *err)
 {
     *dropped_out = false;
     fr_segment_list *prepared = fr_log_list_alloc(fr_log_segment_count(log)), *old = NULL;
     if (!prepared) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "retention of %s", log->dir);
     pthread_mutex_lock(&log->lock);
-    fr_segment *first = expired(log, keep_from, now_ms);
+    fr_segment *first = expired(log, keep_from, now_ms, forced);
     fr_offset base = 0;
     uint64_t bytes = 0;
     if (first) {
@@ -60,20 +61,33 @@ static fr_code drop_first(fr_log *log, fr_offset keep_from, int64_t now_ms, bool
     return FR_OK;
 }
 
-fr_code fr_log_retain(fr_log *log, fr_offset keep_from, int64_t now_ms, uint32_t *segments_out, fr_err *err)
+static fr_code drop_segments(fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced, uint32_t *segments_out,
+                             fr_err *err)
 {
     if (segments_out) *segments_out = 0;
-    if (log->options.compact) return FR_OK; /* old values go by compaction */
     FR_TRY(fr_log_check(log, err));
     pthread_mutex_lock(&log->files_lock);
     fr_code code;
     bool dropped;
     do {
-        code = drop_first(log, keep_from, now_ms, &dropped, err);
+        code = drop_first(log, keep_from, now_ms, forced, &dropped, err);
         if (!code && dropped && segments_out) ++*segments_out;
     } while (!code && dropped);
     pthread_mutex_unlock(&log->files_lock);
     return code;
+}
+
+fr_code fr_log_retain(fr_log *log, fr_offset keep_from, int64_t now_ms, uint32_t *segments_out, fr_err *err)
+{
+    if (segments_out) *segments_out = 0;
+    bool limited = log->options.retention_ms > 0 || log->options.retention_bytes > 0;
+    if (log->options.compact || !limited) return FR_OK; /* old values go by compaction */
+    return drop_segments(log, keep_from, now_ms, false, segments_out, err);
+}
+
+fr_code fr_log_drop_before(fr_log *log, fr_offset keep_from, uint32_t *segments_out, fr_err *err)
+{
+    return drop_segments(log, keep_from, 0, true, segments_out, err);
 }
 
 /* ---- cut ---- */
