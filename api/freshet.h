@@ -616,6 +616,10 @@ FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t cou
 /* ids_out, distances_out: query_count x k; missing hits: id -1, distance +inf. Any thread, also during add and remove. */
 FR_API fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef,
                                     uint32_t threads, int64_t *ids_out, float *distances_out, fr_err *err) FR_MUST_CHECK;
+/* Are these ids there, and with which vectors (as they were given)? vectors_out: count x dimension or NULL; rows of missing ids are
+ * zeros. Any thread, also during add and remove. */
+FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out) FR_MUST_CHECK;
+FR_API void fr_index_settings(const fr_index *index, fr_index_options *options_out); /* also of an index that was opened */
 FR_API uint64_t fr_index_size(const fr_index *index);
 FR_API uint64_t fr_index_memory(const fr_index *index); /* bytes held */
 FR_API fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err) FR_MUST_CHECK;

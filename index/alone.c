@@ -193,6 +193,32 @@ fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t que
     return FR_OK;
 }
 
+fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out)
+{
+    uint32_t dimension = fr_table_settings(index->table)->dimension;
+    fr_scratch *s = fr_scratch_borrow();
+    if (s == NULL) return FR_ERR_NO_MEMORY;
+    for (uint64_t i = 0; i < count; i++) {
+        char room[24];
+        float *vector = vectors_out == NULL ? NULL : vectors_out + i * dimension;
+        fr_table_enter(index->table, s);
+        uint32_t row = fr_table_find(index->table, key_of(ids[i], room), atomic_load_explicit(&index->visible, memory_order_acquire));
+        present_out[i] = row != FR_ROW_NONE;
+        if (vector != NULL && row != FR_ROW_NONE) fr_table_vector(index->table, row, vector);
+        else if (vector != NULL) memset(vector, 0, dimension * sizeof *vector);
+        fr_table_leave(index->table, s);
+    }
+    fr_scratch_return(s);
+    return FR_OK;
+}
+
+void fr_index_settings(const fr_index *index, fr_index_options *options_out)
+{
+    const fr_table_options *o = fr_table_settings(index->table);
+    *options_out = (fr_index_options){.dimension = o->dimension, .metric = o->metric, .codes = o->codes, .m = o->m,
+                                      .ef_construction = o->ef_construction, .profile = o->profile, .vectors = o->vectors};
+}
+
 uint64_t fr_index_size(const fr_index *index) { return atomic_load_explicit(&index->table->live, memory_order_relaxed); }
 
 uint64_t fr_index_memory(const fr_index *index)

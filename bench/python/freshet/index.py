@@ -1,0 +1,161 @@
+"""The Index class: numpy in and out over library.py."""
+import os
+import threading
+from ctypes import byref, c_bool, c_uint64, c_void_p
+
+import numpy as np
+
+from .library import DIMENSION_MAX, EF_MAX, K_MAX, METRICS, PROFILES, VECTORS, Error, Options, check, lib
+
+THREADS_MAX = 64
+
+
+def version():
+    return "0.1.0"  # FR_VERSION of the freshet.h that library.py follows
+
+
+def _choice(name, value, allowed):
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, one of {', '.join(allowed)}; got {type(value).__name__}")
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}")
+    return allowed.index(value)
+
+
+def _number(name, value, low, high):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be a whole number, got {type(value).__name__}")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low} to {high}, got {value}")
+    return int(value)
+
+
+def _ids(value):
+    """Any sequence of whole numbers, or one, as contiguous int64."""
+    given = np.asarray(value)
+    if given.size == 0:
+        return np.empty(0, np.int64)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"ids must be whole numbers, got {given.dtype}")
+    if given.ndim > 1:
+        raise ValueError(f"ids must have 1 dimension, got {given.ndim}")
+    if int(given.min()) < 0 or int(given.max()) > 2**63 - 1:
+        raise ValueError("ids must be 0 to 2^63 - 1 (a missing hit is -1)")
+    return np.ascontiguousarray(np.atleast_1d(given), np.int64)
+
+
+def _vectors(name, value, dim):
+    """Rows as contiguous f32, and whether it was one 1-d row."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "fiu" or given.dtype.itemsize > 8:
+        raise TypeError(f"{name} must hold numbers (float32, float16, float64, uint8, int8, ...), got {given.dtype}")
+    single = given.ndim == 1 and given.size > 0
+    rows = given[None, :] if single else given
+    if rows.ndim == 1 and rows.size == 0:
+        rows = rows.reshape(0, dim)
+    if rows.ndim != 2 or rows.shape[1] != dim:
+        raise ValueError(f"{name} must have the shape (n, {dim}) or ({dim},), got {given.shape}")
+    return np.ascontiguousarray(rows, np.float32), single
+
+
+class Index:
+    """A vector index in memory. add, remove and save take turns; search, get and len run beside them from any thread."""
+
+    def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None):
+        options = Options(_number("dim", dim, 1, DIMENSION_MAX), _choice("metric", metric, METRICS), 0,
+                          0 if m is None else _number("m", m, 2, 32),
+                          0 if ef_construction is None else _number("ef_construction", ef_construction, 1, 4096),
+                          _choice("profile", profile, PROFILES), _choice("vectors", vectors, VECTORS),
+                          None if folder is None else os.fsencode(folder))
+        handle, error = c_void_p(), Error()
+        check(lib.fr_index_create(byref(options), byref(handle), byref(error)), error)
+        self._own(handle)
+
+    def _own(self, handle):
+        settings = Options()
+        lib.fr_index_settings(handle, byref(settings))
+        self._handle, self._writing = handle, threading.Lock()
+        self.dim, self.metric, self.profile = settings.dimension, METRICS[settings.metric], PROFILES[settings.profile]
+
+    @classmethod
+    def open(cls, path):
+        """The index that save() wrote to this file."""
+        handle, error = c_void_p(), Error()
+        check(lib.fr_index_open_file(os.fsencode(path), byref(handle), byref(error)), error)
+        self = cls.__new__(cls)
+        self._own(handle)
+        return self
+
+    def __del__(self):
+        handle = self.__dict__.pop("_handle", None)
+        if handle and lib is not None:
+            lib.fr_index_free(handle)
+
+    def add(self, ids, vectors, threads=1):
+        """Add rows; the row of an id that exists is replaced. All are searchable and linked on return."""
+        threads = _number("threads", threads, 1, THREADS_MAX)
+        ids, (rows, _) = _ids(ids), _vectors("vectors", vectors, self.dim)
+        if len(ids) != len(rows):
+            raise ValueError(f"ids and vectors must be as many, got {len(ids)} and {len(rows)}")
+        error = Error()
+        with self._writing:
+            check(lib.fr_index_add(self._handle, ids.ctypes.data, rows.ctypes.data, len(ids), threads, byref(error)), error)
+
+    def remove(self, ids, missing_ok=False):
+        """Remove rows. KeyError, and nothing is removed, when an id is not there (missing_ok: it is passed over). Returns how many were."""
+        ids, removed = _ids(ids), c_uint64(0)
+        with self._writing:
+            if not missing_ok:
+                self._present(ids)
+            check(lib.fr_index_remove(self._handle, ids.ctypes.data, len(ids), byref(removed)))
+        return removed.value
+
+    def _present(self, ids, vectors=None):
+        present = (c_bool * max(len(ids), 1))()
+        check(lib.fr_index_get(self._handle, ids.ctypes.data, len(ids), vectors.ctypes.data if vectors is not None else None, present))
+        missing = ids[~np.frombuffer(present, np.bool_)[: len(ids)]]
+        if len(missing):
+            raise KeyError(f"{len(missing)} of {len(ids)} ids are not in the index, the first is {missing[0]}")
+
+    def get(self, ids):
+        """The vectors of these ids as they were given, as float32 (n, dim); KeyError when one is not there."""
+        ids = _ids(ids)
+        vectors = np.empty((len(ids), self.dim), np.float32)
+        self._present(ids, vectors)
+        return vectors
+
+    def __contains__(self, id):
+        try:
+            self._present(_ids(id))
+        except KeyError:
+            return False
+        return True
+
+    def search(self, queries, k, ef=64, threads=1):
+        """The k nearest of each query, nearest first: ids int64 and distances float32, (n, k), or (k,) for one 1-d query.
+        Distances: squared L2 | 1 - dot | 1 - cos. Missing hits: id -1, distance inf."""
+        k, ef, threads = _number("k", k, 1, K_MAX), _number("ef", ef, 1, EF_MAX), _number("threads", threads, 1, THREADS_MAX)
+        rows, single = _vectors("queries", queries, self.dim)
+        ids, distances, error = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32), Error()
+        check(lib.fr_index_search_many(self._handle, rows.ctypes.data, len(rows), k, ef, threads, ids.ctypes.data, distances.ctypes.data,
+                                       byref(error)), error)
+        if self.metric == "ip":
+            distances += 1
+        return (ids[0], distances[0]) if single else (ids, distances)
+
+    def __len__(self):
+        return lib.fr_index_size(self._handle)
+
+    def memory(self):
+        """Bytes held by the index."""
+        with self._writing:
+            return lib.fr_index_memory(self._handle)
+
+    def save(self, path):
+        """Write the whole index to a file, atomically (a temporary file beside it, synced, renamed)."""
+        error = Error()
+        with self._writing:
+            check(lib.fr_index_save_file(self._handle, os.fsencode(path), byref(error)), error)
+
+    def __repr__(self):
+        return f"freshet.Index(dim={self.dim}, metric={self.metric!r}, profile={self.profile!r}, rows={len(self)})"

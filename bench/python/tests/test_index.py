@@ -1,0 +1,188 @@
+"""The Python module as a caller sees it. FRESHET_LIBRARY names the libfreshet.so when the package is not installed."""
+import os
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+if "FRESHET_LIBRARY" in os.environ:
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+freshet = pytest.importorskip("freshet")
+
+
+def rows(n, d, seed=1):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def filled(n=500, d=24, metric="l2", **more):
+    x = rows(n, d)
+    ix = freshet.Index(d, metric=metric, **more)
+    ix.add(np.arange(n), x, threads=2)
+    return ix, x
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("profile", ["balanced", "speed", "compact"])
+def test_nearest_and_distances(metric, profile):
+    ix, x = filled(metric=metric, profile=profile)
+    q = rows(20, 24, 2)
+    ids, distances = ix.search(q, 10, ef=500)
+    assert ids.shape == distances.shape == (20, 10) and ids.dtype == np.int64 and distances.dtype == np.float32
+    unit = lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)
+    want = {"l2": ((q[:, None] - x) ** 2).sum(2), "ip": 1 - q @ x.T, "cosine": 1 - unit(q) @ unit(x).T}[metric]
+    np.testing.assert_allclose(distances, np.take_along_axis(want, ids, 1), rtol=1e-4, atol=1e-4)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    best = np.sort(want, 1)[:, :10]
+    assert (distances <= best[:, -1:] + 1e-4).mean() >= 0.97  # compact walks on fewer links
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "uint8", "int8", "int32"])
+def test_other_types_are_converted(dtype):
+    x = np.random.default_rng(3).integers(0, 100, (50, 8)).astype(dtype)
+    ix = freshet.Index(8)
+    ix.add(np.arange(50, dtype=np.uint32), x)
+    ids, distances = ix.search(x, 1)
+    assert (distances == 0).all() and len(ix) == 50
+    np.testing.assert_array_equal(ix.get([7])[0], x[7].astype(np.float32))
+
+
+def test_strided_arrays_and_lists():
+    x = rows(100, 16)
+    ix = freshet.Index(8)
+    ix.add(np.arange(200)[::2], x[:, ::2])
+    assert list(ix.search(np.asfortranarray(x[:, ::2]), 1)[0][:, 0]) == list(range(0, 200, 2))
+    ix.add([1000], [[0.5] * 8])
+    assert 1000 in ix and 1001 not in ix and "rows=101" in repr(ix)
+
+
+def test_one_query_gives_one_row():
+    ix, x = filled(30)
+    ids, distances = ix.search(x[3], 5)
+    assert ids.shape == distances.shape == (5,) and ids[0] == 3
+    ids, distances = ix.search(x[3:4], 40)
+    assert ids.shape == (1, 40) and list(ids[0, 30:]) == [-1] * 10 and np.isinf(distances[0, 30:]).all()
+    assert ix.search(np.empty((0, 24)), 5)[0].shape == (0, 5)
+
+
+def test_an_id_that_exists_is_replaced():
+    ix, x = filled(100)
+    y = rows(100, 24, 9)
+    ix.add(np.arange(100), y)
+    assert len(ix) == 100
+    np.testing.assert_array_equal(ix.get(np.arange(100)), y)
+    assert (ix.search(y, 1)[0][:, 0] == np.arange(100)).all()
+
+
+def test_remove():
+    ix, x = filled(100)
+    with pytest.raises(KeyError, match="1 of 2 ids are not in the index, the first is 100"):
+        ix.remove([5, 100])
+    assert len(ix) == 100 and 5 in ix
+    assert ix.remove(range(50)) == 50 and len(ix) == 50
+    assert ix.remove([5, 60], missing_ok=True) == 1
+    assert (ix.search(x, 10, ef=200)[0] >= 50).all()
+    with pytest.raises(KeyError):
+        ix.get([5])
+
+
+def test_save_and_open(tmp_path):
+    ix, x = filled(300, metric="cosine")
+    ix.remove([1, 2, 3])
+    ix.save(tmp_path / "a")
+    again = freshet.Index.open(str(tmp_path / "a"))
+    assert (again.dim, again.metric, len(again)) == (24, "cosine", 297)
+    np.testing.assert_array_equal(again.search(x, 5, ef=300)[0], ix.search(x, 5, ef=300)[0])
+    again.add([1], x[1])
+    assert again.search(x[1], 1)[0][0] == 1
+    with pytest.raises(FileNotFoundError):
+        freshet.Index.open(tmp_path / "none")
+    data = bytearray((tmp_path / "a").read_bytes())
+    data[9] ^= 255
+    (tmp_path / "b").write_bytes(data)
+    with pytest.raises(ValueError, match="not a freshet index"):
+        freshet.Index.open(tmp_path / "b")
+    with pytest.raises(OSError):
+        ix.save(tmp_path / "no" / "folder")
+
+
+def test_memory_grows():
+    empty = freshet.Index(64).memory()
+    ix, _ = filled(3000, 64)
+    assert 3000 * 64 < ix.memory() - empty < 3000 * 64 * 20
+
+
+@pytest.mark.parametrize("call,error,text", [
+    (lambda ix: freshet.Index(0), ValueError, "dim must be 1 to 32768, got 0"),
+    (lambda ix: freshet.Index(40000), ValueError, "dim must be 1 to 32768"),
+    (lambda ix: freshet.Index("8"), TypeError, "dim must be a whole number"),
+    (lambda ix: freshet.Index(8, metric="l1"), ValueError, "metric must be one of l2, ip, cosine; got 'l1'"),
+    (lambda ix: freshet.Index(8, metric=3), TypeError, "metric must be a string"),
+    (lambda ix: freshet.Index(8, profile="fast"), ValueError, "profile must be one of"),
+    (lambda ix: freshet.Index(8, m=33), ValueError, "m must be 2 to 32"),
+    (lambda ix: freshet.Index(8, ef_construction=5000), ValueError, "ef_construction must be 1 to 4096"),
+    (lambda ix: ix.add([1], rows(1, 7)), ValueError, r"vectors must have the shape \(n, 24\)"),
+    (lambda ix: ix.add([1, 2], rows(1, 24)), ValueError, "ids and vectors must be as many, got 2 and 1"),
+    (lambda ix: ix.add([1.5], rows(1, 24)), TypeError, "ids must be whole numbers"),
+    (lambda ix: ix.add([-1], rows(1, 24)), ValueError, r"ids must be 0 to 2\^63 - 1"),
+    (lambda ix: ix.add(np.array([2**63], np.uint64), rows(1, 24)), ValueError, "ids must be 0 to"),
+    (lambda ix: ix.add([[1]], rows(1, 24)), ValueError, "ids must have 1 dimension"),
+    (lambda ix: ix.add([1], np.full((1, 24), np.nan)), ValueError, "vectors: vector 0 holds a value that is not finite"),
+    (lambda ix: ix.add([1], [["x"] * 24]), TypeError, "vectors must hold numbers"),
+    (lambda ix: ix.add([1], rows(1, 24), threads=0), ValueError, "threads must be 1 to 64, got 0"),
+    (lambda ix: ix.search(rows(2, 24), 0), ValueError, "k must be 1 to 16384, got 0"),
+    (lambda ix: ix.search(rows(2, 24), 20000), ValueError, "k must be 1 to 16384"),
+    (lambda ix: ix.search(rows(2, 24), 5, ef=40000), ValueError, "ef must be 1 to 32768"),
+    (lambda ix: ix.search(rows(2, 25), 5), ValueError, "queries must have the shape"),
+    (lambda ix: ix.search(rows(2, 24), 5.0), TypeError, "k must be a whole number"),
+])
+def test_refusals_name_the_argument_and_the_limit(call, error, text):
+    ix, _ = filled(20)
+    with pytest.raises(error, match=text):
+        call(ix)
+    assert len(ix) == 20
+
+
+def test_threads_search_while_one_adds_and_removes():
+    ix, x = filled(400)
+    extra, failed, stop = rows(2000, 24, 7), [], threading.Event()
+
+    def searching():
+        while not stop.is_set():
+            ids, distances = ix.search(x[:16], 3, ef=64)
+            if (distances[:, 0] != 0).any() or (ids[:, 0] != np.arange(16)).any():
+                failed.append((ids, distances))
+
+    searchers = [threading.Thread(target=searching) for _ in range(3)]
+    for thread in searchers:
+        thread.start()
+    for at in range(0, 2000, 200):
+        ix.add(1000 + np.arange(at, at + 200), extra[at : at + 200], threads=2)
+        ix.remove(1000 + np.arange(at, at + 100))
+    stop.set()
+    for thread in searchers:
+        thread.join()
+    assert not failed and len(ix) == 400 + 1000
+
+
+def test_search_lets_other_threads_run():
+    ix, x = filled(2000, 64)
+    ticks, stop = [0], threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks[0] += 1
+
+    thread = threading.Thread(target=tick)
+    sys.setswitchinterval(0.5)  # did the call keep the interpreter, the counter could not move in it
+    try:
+        thread.start()
+        before = ticks[0]
+        ix.search(np.repeat(x, 3, 0), 10, ef=200)
+        moved = ticks[0] - before
+        stop.set()
+    finally:
+        sys.setswitchinterval(0.005)
+        stop.set()
+        thread.join()
+    assert moved > 0
