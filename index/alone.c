@@ -1,5 +1,6 @@
 /* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. The caller's thread is the applier; linking threads live
  * for one call of add. Files: index/README.md, section Files. */
+#include "index/alone_store.h"
 #include "index/table_private.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@
 
 struct fr_index {
     fr_table *table;
+    fr_vector_store *store; /* originals on disk */
     uint64_t commit;          /* the adding thread's */
     _Atomic uint64_t visible;
     fr_offset next_offset;
@@ -26,9 +28,10 @@ fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, f
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
                             .profile = options->profile, .vectors = options->vectors,
                             .ef_construction = options->ef_construction, .seed = 42, .id_type = FR_ID_INT64};
+    own.store = index->store = fr_alone_store_create(options->folder);
     fr_code code = fr_table_create(&own, &index->table, err);
     if (code == FR_OK) *index_out = index;
-    else fr_free(FR_MEM_ROWS, index);
+    else fr_index_free(index);
     return code;
 }
 
@@ -36,6 +39,7 @@ void fr_index_free(fr_index *index)
 {
     if (index == NULL) return;
     fr_table_free(index->table);
+    fr_alone_store_free(index->store);
     fr_free(FR_MEM_ROWS, index);
 }
 
@@ -275,8 +279,9 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     if (file == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
     const fr_table_options *o = fr_table_settings(index->table);
     fr_offset at = index->next_offset - 1;
+    uint32_t kinds = o->codes | (uint32_t)o->profile << 8 | (uint32_t)o->vectors << 16;
     fr_file_header header = {.magic = FILE_MAGIC, .version = FILE_VERSION, .dimension = o->dimension, .metric = o->metric,
-                             .codes = o->codes, .m = o->m, .ef_construction = o->ef_construction, .at = at};
+                             .codes = kinds, .m = o->m, .ef_construction = o->ef_construction, .at = at};
     header.crc = fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc));
     fr_sink sink = {.chunk = file_chunk, .keep = file_keep, .user = file};
     fr_code code = put_bytes(file, &header, sizeof header, err);
@@ -361,8 +366,10 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
         code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
         goto out;
     }
-    fr_table_options options = {.dimension = header.dimension, .metric = (fr_metric)header.metric, .codes = (fr_codes)header.codes,
+    fr_table_options options = {.dimension = header.dimension, .metric = (fr_metric)header.metric, .codes = (fr_codes)(header.codes & 255),
+                                .profile = (fr_profile)(header.codes >> 8 & 255), .vectors = (fr_vectors_at)(header.codes >> 16 & 255),
                                 .m = header.m, .ef_construction = header.ef_construction, .seed = 42, .id_type = FR_ID_INT64};
+    options.store = index->store = fr_alone_store_create(NULL);
     fr_source source = {.chunk = file_find, .user = &file};
     bool keeps;
     code = fr_table_load(&options, &source, header.at, &index->table, &keeps, err);
@@ -373,7 +380,7 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
         index = NULL;
     }
 out:
-    if (index != NULL) fr_free(FR_MEM_ROWS, index);
+    fr_index_free(index);
     fr_free_pages(FR_MEM_ROWS, file.data, file.size);
     return code;
 }

@@ -15,6 +15,8 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
     *s = (fr_codeset){.kind = kind, .metric = metric, .dimension = dimension, .padded = (dimension + 63) / 64 * 64, .scale = 1.0f};
     s->kernel = fr_simd_dot_u8i8();
     fr_extents_init(&s->code, s->padded, FR_MEM_CODES);
+    s->fine_kernel = fr_simd_fine();
+    fr_extents_init(&s->fine, s->padded / 2, FR_MEM_CODES);
     fr_extents_init(&s->cst, sizeof(int32_t), FR_MEM_CODES);
     if (kind != FR_CODE_SQ8) return s;
     s->centre = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(float));
@@ -32,6 +34,7 @@ void fr_codeset_free(fr_codeset *s)
     if (s == NULL) return;
     fr_extents_free(&s->code);
     fr_extents_free(&s->cst);
+    fr_extents_free(&s->fine);
     fr_free(FR_MEM_CODES, s->centre);
     fr_free(FR_MEM_CODES, s->signs);
     fr_free(FR_MEM_CODES, s);
@@ -149,9 +152,11 @@ void fr_codeset_encode(fr_codeset *s, const float *vector, uint32_t row, float *
             clipped += v > 127.5f || v < -128.5f;
             v = v > 127.0f ? 127.0f : v < -128.0f ? -128.0f : v;
             c[j] = (uint8_t)((int32_t)lrintf(v) + 128);
+            scratch[j] = v;
         }
         s->clipped += clipped;
         s->encoded += s->padded;
+        if (s->has_fine) fr_fine_encode(s, scratch, row);
     } else {
         float shift = s->kind == FR_CODE_I8 ? 128.0f : 0.0f;
         for (uint32_t j = 0; j < s->dimension; j++) c[j] = (uint8_t)(vector[j] + shift);

@@ -24,6 +24,9 @@ typedef struct fr_codeset {
     fr_extents code;    /* padded bytes a row */
     fr_extents cst;     /* i32 */
     const fr_dot_kernel *kernel;
+    bool has_fine;      /* second-level codes (fine.c): padded / 2 bytes a row */
+    fr_extents fine;
+    const fr_fine_kernel *fine_kernel;
 } fr_codeset;
 
 /* A prepared query. */
@@ -46,5 +49,7 @@ void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *qu
 /* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
 void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
                           uint32_t count, float *out);
+
+void fr_fine_encode(fr_codeset *set, const float *scaled, uint32_t row); /* after the row's code; (x' - centre) / scale */
 
 #endif

@@ -1,6 +1,8 @@
 /* distance.c: distances from a query to rows: on 8-bit codes, or on the originals where there are no codes. */
 #include "index/table_private.h"
 
+#include <math.h>
+
 static const fr_simd_metric simd_metric[] = {[FR_METRIC_L2] = FR_SIMD_L2, [FR_METRIC_IP] = FR_SIMD_DOT, [FR_METRIC_COSINE] = FR_SIMD_COSINE};
 
 static void take_kernels(fr_space *space)
@@ -30,21 +32,25 @@ void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes
         return;
     }
     take_kernels(space);
-    fr_row_original(t, codes, row, vector_room);
+    if (!fr_row_original(t, codes, row, vector_room)) memset(vector_room, 0, t->options.dimension * sizeof(float));
     space->vector = vector_room;
 }
 
-static float on_original(const fr_space *space, uint32_t row)
+/* NAN: it is on disk and the read failed. room: dimension floats */
+static float on_original(const fr_space *space, uint32_t row, float *room)
 {
     fr_scalar type;
-    const void *data = fr_vectors_row(&space->table->vectors, row, &type);
-    return space->mixed[type]->one(space->vector, data, space->table->options.dimension);
+    const void *data = fr_vectors_row(&space->table->vectors, row, room, &type);
+    return data == NULL ? NAN : space->mixed[type]->one(space->vector, data, space->table->options.dimension);
 }
 
 void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out)
 {
     if (space->codes->kind == FR_CODE_NONE) {
-        for (uint32_t i = 0; i < count; i++) out[i] = on_original(space, ids[i]);
+        for (uint32_t i = 0; i < count; i++) { /* on disk only when codes came since this walk began */
+            float d = on_original(space, ids[i], space->code_query.rotated);
+            out[i] = isnan(d) ? INFINITY : d;
+        }
         return;
     }
     const uint8_t *rows[FR_LANES_MAX];
@@ -65,5 +71,5 @@ float fr_space_exact(const fr_space *space, uint32_t row, float *decoded)
         fr_codeset_decode(codes, row, decoded);
         return space->mixed[FR_SCALAR_F32]->one(space->vector, decoded, dimension);
     }
-    return on_original(space, row);
+    return on_original(space, row, decoded);
 }

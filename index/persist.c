@@ -7,7 +7,7 @@
 
 typedef struct fr_chunk_header {
     uint32_t version, dimension, m, metric, codes, kind;
-    uint32_t rows, uppers, heap_segments, vector_chunks, vector_log2, zero;
+    uint32_t rows, uppers, heap_segments, vector_chunks, vector_log2, fine;
     uint64_t seed, entry;
     int64_t at;
 } fr_chunk_header;
@@ -55,7 +55,7 @@ fr_code fr_table_save_begin(fr_table *t, fr_offset at, bool full, fr_err *err)
     save->header = (fr_chunk_header){.version = CHUNK_VERSION, .dimension = t->options.dimension, .m = t->m,
                                      .metric = t->options.metric, .codes = t->options.codes, .kind = save->codes->kind,
                                      .rows = atomic_load(&t->row_count), .uppers = uppers, .heap_segments = segments,
-                                     .vector_chunks = t->vectors.chunk_count, .vector_log2 = t->vectors.chunk_log2,
+                                     .vector_chunks = t->vectors.chunk_count, .vector_log2 = t->vectors.chunk_log2, .fine = save->codes->has_fine,
                                      .seed = t->options.seed, .entry = atomic_load(&t->entry), .at = at};
     for (uint32_t i = 0; i < segments; i++) {
         fr_heap_segment *s = fr_heap_segment_at(&t->heap, i);
@@ -166,8 +166,10 @@ static fr_code save_vectors(fr_table *t, fr_sink *sink, fr_err *err)
         if (buffer == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to save a table");
         memset(buffer, 0, 64);
         fr_store_le32(buffer, (uint32_t)c->type);
-        copy_racing(buffer + 64, c->data, c->size);
-        fr_code code = sink->chunk(sink, chunk_id(FR_CHUNK_VECTORS, i), buffer, 64 + c->size, err);
+        fr_code code = FR_OK;
+        if (c->data != NULL) copy_racing(buffer + 64, c->data, c->size);
+        else if (!fr_vectors_copy(&t->vectors, c, buffer + 64)) code = fr_fail(err, FR_ERR_IO, NULL, "original vectors cannot be read");
+        if (code == FR_OK) code = sink->chunk(sink, chunk_id(FR_CHUNK_VECTORS, i), buffer, 64 + c->size, err);
         fr_free(FR_MEM_ROWS, buffer);
         FR_TRY(code);
     }
@@ -187,6 +189,7 @@ fr_code fr_table_save(fr_table *t, fr_sink *sink, fr_err *err)
     if (save->codes->kind != FR_CODE_NONE) {
         FR_TRY(save_array(t, sink, FR_CHUNK_CODES, &save->codes->code, h->rows, save->all_codes, err));
         FR_TRY(save_array(t, sink, FR_CHUNK_CST, &save->codes->cst, h->rows, save->all_codes, err));
+        if (h->fine) FR_TRY(save_array(t, sink, FR_CHUNK_FINE, &save->codes->fine, h->rows, save->all_codes, err));
     }
     if (save->codes->kind == FR_CODE_SQ8) {
         float *book = fr_zalloc(FR_MEM_ROWS, (16 + (size_t)save->codes->padded) * sizeof(float));
@@ -205,7 +208,7 @@ fr_code fr_table_save(fr_table *t, fr_sink *sink, fr_err *err)
 void fr_table_save_end(fr_table *t, bool ok)
 {
     uint32_t chunks = (atomic_load(&t->row_count) + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
-    for (uint32_t k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_VECTORS; k++) {
+    for (uint32_t k = FR_CHUNK_ROWS_OF; k < FR_CHUNK_KINDS; k++) {
         uint32_t count = k == FR_CHUNK_UPPERS ? (t->save->header.uppers + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS : chunks;
         for (uint32_t i = 0; i < count && k != FR_CHUNK_HEAP; i++) {
             uint8_t taken = 2;
@@ -262,6 +265,9 @@ static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header 
     if (codes->kind == FR_CODE_NONE) return FR_OK;
     FR_TRY(load_array(source, FR_CHUNK_CODES, &codes->code, h->rows, err));
     FR_TRY(load_array(source, FR_CHUNK_CST, &codes->cst, h->rows, err));
+    if (h->fine > 1 || (h->fine == 1 && codes->kind != FR_CODE_SQ8)) return corrupt(err, "second-level mark", h->fine);
+    codes->has_fine = h->fine == 1 && fr_table_wants_fine(&t->options);
+    if (codes->has_fine) FR_TRY(load_array(source, FR_CHUNK_FINE, &codes->fine, h->rows, err));
     if (codes->kind != FR_CODE_SQ8) return FR_OK;
     void *data;
     size_t size;
@@ -310,6 +316,8 @@ static fr_code load_vectors(fr_table *t, fr_source *source, const fr_chunk_heade
             return corrupt(err, "vector chunk", i);
         if (!fr_vectors_adopt(&t->vectors, i, (fr_scalar)type, (uint8_t *)data + 64, size - 64))
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+        t->vectors.may_spill = h->kind == FR_CODE_SQ8;
+        fr_vectors_spill(&t->vectors, FR_MIN((i + 1) << h->vector_log2, h->rows), &t->retired);
     }
     return FR_OK;
 }

@@ -61,6 +61,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_vectors_init(&t->vectors, options->dimension);
     fr_heap_init(&t->heap);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
+    t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;
+    if (options->spill_from != 0) t->vectors.spill_from = options->spill_from;
     t->all_i8 = options->metric != FR_METRIC_COSINE;
     uint32_t padded = (options->dimension + 63) / 64 * 64;
     t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
@@ -99,6 +101,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
     fr_codeset *codes = fr_codes_of(t);
     bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->links, rows) && fr_extents_reserve(&t->upper_of, rows);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
+    if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
     if (fine && codes->kind != FR_CODE_NONE) fine = fr_extents_reserve(&codes->code, rows) && fr_extents_reserve(&codes->cst, rows);
     return fine;
 }
@@ -117,18 +120,20 @@ bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
     return fr_span_equal(blob.key, key);
 }
 
-void fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out)
+bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out)
 {
     if (codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8) {
         fr_codeset_decode(codes, row, out);
-        return;
+        return true;
     }
     fr_scalar type;
-    const void *data = fr_vectors_row(&t->vectors, row, &type);
-    fr_simd_to_f32(type, data, t->options.dimension, out);
+    uint8_t room[4 * FR_DIMENSION_MAX]; /* of which only a narrow type on disk uses a part */
+    const void *data = fr_vectors_row(&t->vectors, row, room, &type);
+    if (data != NULL) fr_simd_to_f32(type, data, t->options.dimension, out);
+    return data != NULL;
 }
 
-void fr_table_vector(const fr_table *t, uint32_t row, float *out) { fr_row_original(t, fr_codes_of(t), row, out); }
+bool fr_table_vector(const fr_table *t, uint32_t row, float *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
 
 void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 {
@@ -196,10 +201,14 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
     const float **sample_at = NULL;
     fr_code code = FR_ERR_NO_MEMORY;
+    if (fresh != NULL) fresh->has_fine = kind == FR_CODE_SQ8 && fr_table_wants_fine(&t->options);
     if (fresh == NULL || vector == NULL || !fr_retired_reserve(&t->retired, 1)) goto out;
+    t->vectors.may_spill |= kind == FR_CODE_SQ8;
     for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
         fr_codeset_decode(old, r, vector);
         if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) goto out;
+        fr_vectors_spill(&t->vectors, r, &t->retired); /* they need not fit into memory at once */
+        if (r % 4096 == 0 && !atomic_load(&t->saving)) fr_retired_free(&t->retired, false);
     }
     if (kind == FR_CODE_SQ8) {
         uint32_t want = FR_MIN(rows, FR_MAX(1024u, FR_MIN(16384u, (32u << 20) / (4 * dimension)))), count = 0;
@@ -210,8 +219,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
             uint32_t r = (uint32_t)(i * rows / want);
             if (!fr_row_alive(fr_row_at(t, r))) continue;
             sample_at[count] = samples + (size_t)count * dimension;
-            fr_row_original(t, old, r, samples + (size_t)count * dimension);
-            count++;
+            if (fr_row_original(t, old, r, samples + (size_t)count * dimension)) count++;
         }
         code = fr_codeset_train(fresh, sample_at, count);
         if (code != FR_OK) goto out;
@@ -219,8 +227,12 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     }
     if (kind != FR_CODE_NONE) {
         if (!fr_extents_reserve(&fresh->code, rows) || !fr_extents_reserve(&fresh->cst, rows)) goto out;
+        if (fresh->has_fine && !fr_extents_reserve(&fresh->fine, rows)) goto out;
         for (uint32_t r = 0; r < rows; r++) {
-            fr_row_original(t, old, r, vector);
+            if (!fr_row_original(t, old, r, vector)) {
+                code = FR_ERR_IO;
+                goto out;
+            }
             fr_codeset_encode(fresh, vector, r, t->encode_scratch);
         }
         fresh->clipped = fresh->encoded = 0;
@@ -229,6 +241,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     t->code_generation++; /* the next save writes all code and vector chunks */
     /* the set's own extents go with it, once its readers have left */
     fr_retired_push_object(&t->retired, old, destroy_codes);
+    fr_vectors_spill(&t->vectors, rows, &t->retired);
     fresh = NULL;
     code = FR_OK;
 out:
@@ -236,6 +249,7 @@ out:
     fr_free(FR_MEM_CODES, vector);
     fr_free(FR_MEM_CODES, samples);
     fr_free(FR_MEM_CODES, sample_at);
+    if (code == FR_ERR_IO) return fr_fail(err, code, NULL, "original vectors cannot be read to encode %u rows", rows);
     return code == FR_OK ? FR_OK : fr_fail(err, code, NULL, "no memory to encode %u rows", rows);
 }
 
@@ -368,11 +382,13 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
+    if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
     fr_ring_push(t, row);
+    if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
     if (replaces) kill_row(t, old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
@@ -441,6 +457,7 @@ static void retrain(fr_table *t)
     if (codes->kind == FR_CODE_SQ8) {
         due = codes->trained_rows < 16384 && live >= codes->trained_rows * 16;
         /* more than 1 % of the dimensions are cut off: the data moved away from the sample */
+        due |= fr_table_wants_fine(&t->options) && !codes->has_fine; /* an image of another profile */
         due |= codes->encoded > (uint64_t)codes->padded * 4096 && codes->clipped * 100 > codes->encoded;
     }
     if (due && fr_table_recode(t, FR_CODE_SQ8, NULL) != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=no_memory rows=%lu", (unsigned long)live);
@@ -491,7 +508,8 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->free_slots = t->free.count;
     fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;
-    out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst);
+    out->bytes_on_disk = t->vectors.file_bytes;
+    out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst) + fr_extents_bytes(&codes->fine);
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
     out->bytes_rows = fr_extents_bytes(&t->rows) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;

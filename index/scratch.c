@@ -22,6 +22,7 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->touched);
     fr_free(FR_MEM_SEARCH, s->pool);
     fr_free(FR_MEM_SEARCH, s->vector);
+    fr_free(FR_MEM_SEARCH, s->read_room);
     fr_free(FR_MEM_SEARCH, s->q);
     fr_free(FR_MEM_SEARCH, s->found);
     fr_free(FR_MEM_SEARCH, s->expanded);
@@ -63,6 +64,7 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
         if (!grow((void **)&s->vector, 3 * (size_t)padded * sizeof(float)) || !grow((void **)&s->q, 2 * (size_t)padded)) return false;
         s->dimension_capacity = padded;
     }
+    if (t->vectors.store != NULL && s->read_room == NULL && !grow((void **)&s->read_room, FR_READ_ROOM)) return false;
     s->rotated = s->vector + s->dimension_capacity;
     s->decoded = s->rotated + s->dimension_capacity;
     s->q2 = s->q + s->dimension_capacity;

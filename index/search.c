@@ -16,6 +16,7 @@ typedef struct fr_run {
     fr_space space;
     uint32_t ef, rerank;
     uint32_t found; /* in s->found */
+    bool failed;    /* an original on disk could not be read */
     bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
 } fr_run;
 
@@ -67,7 +68,18 @@ static void offer(fr_run *run, uint32_t row, float distance)
 static float exact_distance(fr_run *run, uint32_t row)
 {
     run->info->reranked++;
-    return fr_space_exact(&run->space, row, run->s->decoded);
+    float d = fr_space_exact(&run->space, row, run->s->decoded);
+    run->failed |= isnan(d);
+    return d;
+}
+
+/* Exact distances of the candidates, all or as many as may be among the k nearest. */
+static void offer_exact(fr_run *run, fr_candidate *candidates, uint32_t count, bool all)
+{
+    if (!all) count = fr_fine_refine(&run->space, run->s, candidates, count, run->query->k);
+    run->failed |= !fr_space_exact_many(&run->space, run->s, candidates, count);
+    run->info->reranked += count;
+    for (uint32_t i = 0; i < count && !run->failed; i++) offer(run, candidates[i].row, candidates[i].distance);
 }
 
 /* ==== scans ==== */
@@ -75,8 +87,14 @@ static float exact_distance(fr_run *run, uint32_t row)
 static void scan_originals(fr_run *run)
 {
     uint32_t rows = run->s->row_limit;
-    for (uint32_t row = 0; row < rows; row++)
-        if (fr_row_visible(fr_row_at(run->t, row), run->query->visible) && passes(run, row)) offer(run, row, exact_distance(run, row));
+    fr_candidate batch[FR_VECTOR_READS_MAX];
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !passes(run, row)) continue;
+        batch[count++] = (fr_candidate){0, row};
+        if (count == FR_VECTOR_READS_MAX) offer_exact(run, batch, count, true), count = 0;
+    }
+    offer_exact(run, batch, count, true);
 }
 
 typedef struct fr_scan_batch {
@@ -104,7 +122,7 @@ static void scan_codes(fr_run *run)
     }
     if (batch.count != 0) scan_flush(run, &batch, capacity);
     run->found = 0;
-    for (uint32_t i = 0; i < batch.size; i++) offer(run, run->s->pool[i].row, exact_distance(run, run->s->pool[i].row));
+    offer_exact(run, run->s->pool, batch.size, false);
 }
 
 static void scan_keys(fr_run *run, const fr_span *keys, uint32_t count)
@@ -145,14 +163,17 @@ static void take_pool(fr_run *run, uint32_t size)
 {
     fr_candidate *pool = run->s->pool;
     uint32_t taken = 0, limit = run->space.code_query.exact ? run->query->k : run->rerank;
+    bool range = run->query->has_low || run->query->has_high;
     run->found = 0;
     for (uint32_t i = 0; i < size && (taken < limit || run->query->has_low); i++) {
         if (i + 4 < size) __builtin_prefetch(fr_row_at(run->t, pool[i + 4].row));
         uint32_t row = pool[i].row;
         if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !passes(run, row)) continue;
+        if (run->space.code_query.exact) offer(run, row, pool[i].distance);
+        else pool[taken] = pool[i]; /* never ahead of i */
         taken++;
-        offer(run, row, run->space.code_query.exact ? pool[i].distance : exact_distance(run, row));
     }
+    if (!run->space.code_query.exact) offer_exact(run, pool, taken, range);
 }
 
 static void walk_graph(fr_run *run)
@@ -264,6 +285,7 @@ fr_code fr_table_search(const fr_table *t, fr_scratch *s, const fr_table_query *
     *run.info = own;
     *count_out = 0;
     FR_TRY(run_query(&run, err));
+    if (run.failed) return fr_fail(err, FR_ERR_IO, NULL, "original vectors on disk cannot be read");
     memcpy(hits, s->found, run.found * sizeof *hits);
     *count_out = run.found;
     return FR_OK;

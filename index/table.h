@@ -13,6 +13,7 @@
 #define FR_TABLE_H
 
 #include "index/filter.h"
+#include "index/vector_store.h"
 
 typedef struct fr_table fr_table;
 typedef struct fr_scratch fr_scratch;
@@ -33,6 +34,8 @@ typedef struct fr_table_options {
     bool drop_stale;
     fr_profile profile;
     fr_vectors_at vectors;
+    fr_vector_store *store;   /* where originals go on disk; NULL: they stay in memory. Borrowed until the table is freed */
+    uint64_t spill_from;      /* 0 = FR_SPILL_FROM */
 } fr_table_options;
 
 fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err);
@@ -69,6 +72,7 @@ void fr_table_maintain(fr_table *table, uint64_t oldest_visible);
 typedef struct fr_table_stats {
     uint64_t live, unlinked, dead, free_slots, rows; /* rows = slots ever handed out */
     uint64_t bytes; /* all memory */
+    uint64_t bytes_on_disk; /* originals */
     uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap;
     uint32_t max_level;
     const char *code_kind; /* "none", "sq8", "u8", "i8" */
@@ -123,7 +127,7 @@ typedef struct fr_row_view {
     fr_offset offset;
 } fr_row_view;
 void fr_table_row(const fr_table *table, uint32_t row, fr_row_view *view_out); /* spans valid until leave */
-void fr_table_vector(const fr_table *table, uint32_t row, float *out);        /* the vector as it was given (COSINE: also) */
+bool fr_table_vector(const fr_table *table, uint32_t row, float *out);        /* as it was given (COSINE: also); false: a read failed */
 /* Calls each() for every row visible in slot order from *row_io on; returns false when each() did or the end was not reached,
  * with *row_io set to continue (enter/leave between stretches). at most max_rows slots are looked at. */
 bool fr_table_scan(const fr_table *table, uint32_t *row_io, uint32_t max_rows, uint64_t visible,

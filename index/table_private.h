@@ -56,7 +56,7 @@ typedef struct fr_ring { /* rows that are not linked yet, in order */
 
 typedef enum fr_chunk_kind {
     FR_CHUNK_HEADER, FR_CHUNK_ROWS_OF, FR_CHUNK_LINKS, FR_CHUNK_CODES, FR_CHUNK_CST, FR_CHUNK_UPPER_OF, FR_CHUNK_UPPERS,
-    FR_CHUNK_HEAP, FR_CHUNK_VECTORS, FR_CHUNK_CODEBOOK, FR_CHUNK_KINDS
+    FR_CHUNK_HEAP, FR_CHUNK_VECTORS, FR_CHUNK_CODEBOOK, FR_CHUNK_FINE, FR_CHUNK_KINDS
 } fr_chunk_kind;
 
 struct fr_table {
@@ -106,6 +106,8 @@ typedef struct fr_candidate {
     uint32_t row; /* FR_CHECKED is set once expanded */
 } fr_candidate;
 #define FR_CHECKED 0x80000000u
+#define FR_READ_ROOM ((size_t)256 << 10) /* at least one row of FR_DIMENSION_MAX floats */
+_Static_assert(FR_READ_ROOM >= 4u * FR_DIMENSION_MAX, "a row fits");
 
 struct fr_scratch {
     uint32_t epoch_slot;
@@ -118,6 +120,7 @@ struct fr_scratch {
     uint32_t pool_capacity;
     float *vector, *rotated, *decoded;
     int8_t *q, *q2;
+    uint8_t *read_room; /* FR_READ_ROOM bytes of originals from disk */
     uint32_t dimension_capacity;
     fr_row_hit *found;
     /* linking */
@@ -130,6 +133,13 @@ static inline uint32_t fr_table_m(const fr_table_options *o)
 {
     return o->m != 0 ? o->m : o->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
 }
+/* Do originals go to the store? Without codes the walk reads them: then never. */
+static inline bool fr_table_on_disk(const fr_table_options *o)
+{
+    return o->store != NULL && o->codes != FR_CODES_NONE &&
+           (o->vectors == FR_VECTORS_DISK || (o->vectors == FR_VECTORS_AUTO && o->profile != FR_PROFILE_SPEED));
+}
+static inline bool fr_table_wants_fine(const fr_table_options *o) { return fr_table_on_disk(o) && o->profile != FR_PROFILE_COMPACT; }
 static inline fr_row *fr_row_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->rows, row); }
 static inline _Atomic uint32_t *fr_links_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->links, row); }
 static inline fr_codeset *fr_codes_of(const fr_table *t) { return atomic_load_explicit(&t->codes, memory_order_acquire); }
@@ -157,7 +167,7 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 /* rows.c */
 void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
 bool fr_row_has_key(const void *table, uint32_t row, fr_span key); /* a fr_keymap_same */
-void fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out);
+bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out);
 uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made);
 bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
@@ -175,7 +185,11 @@ typedef struct fr_space {
 void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const float *vector, int8_t *q, float *rotated);
 void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes, uint32_t row, int8_t *q, float *vector_room, float *rotated);
 void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out);
-float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set */
+float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set; NAN: read failed */
+/* The same for many, into their distances. False: a read failed. */
+bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count);
+/* Orders by second-level codes, where there are any; returns how many of the first must be compared exactly to find k. */
+uint32_t fr_fine_refine(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count, uint32_t k);
 /* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
 static inline const uint8_t *fr_space_touch(const fr_codeset *codes, uint32_t row)
 {

@@ -5,6 +5,7 @@
  */
 #include "simd/half.h"
 #include "simd/kern.h"
+#include "simd/kern_fine.h"
 
 FR_INLINE double value_at(int kind, const void *array, uint32_t i)
 {
@@ -139,6 +140,7 @@ const fr_simd_tier fr_simd_scalar = {
              [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}},
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
+    .fine = {fine_l2, fine_dot},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,
     .narrowest = fr_simd_scalar_narrowest,

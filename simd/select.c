@@ -151,6 +151,13 @@ const fr_kernel *fr_simd_mixed(fr_simd_metric metric, fr_scalar row_scalar)
     return NULL;
 }
 
+const fr_fine_kernel *fr_simd_fine(void)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->fine.l2 == NULL) tier = tier->below;
+    return &tier->fine;
+}
+
 const fr_dot_kernel *fr_simd_dot_u8i8(void)
 {
     const fr_simd_tier *tier = fr_simd_active();

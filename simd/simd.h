@@ -52,6 +52,13 @@ typedef struct fr_dot_kernel {
 } fr_dot_kernel;
 const fr_dot_kernel *fr_simd_dot_u8i8(void);
 
+/* 12-bit codes w = 16 code + nibble (layout: kern_fine.h) against an f32 query: sum (q - w)^2, sum q w. n is a multiple of 64. */
+typedef float (*fr_fine_one)(const float *query, const uint8_t *code, const uint8_t *nibbles, uint32_t n);
+typedef struct fr_fine_kernel {
+    fr_fine_one l2, dot;
+} fr_fine_kernel;
+const fr_fine_kernel *fr_simd_fine(void);
+
 /* Conversions, count elements. f32 -> f16/bf16 round to nearest even; to_f32 is exact. */
 void fr_simd_to_f32(fr_scalar from, const void *source, uint32_t count, float *target);
 void fr_simd_from_f32(fr_scalar to, const float *source, uint32_t count, void *target); /* I8/U8: rounded, clamped */

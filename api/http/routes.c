@@ -83,7 +83,8 @@ const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 #define HIT_EXAMPLE "{\"id\":\"a\",\"distance\":0.25,\"score\":-0.25,\"metadata\":{\"color\":\"red\"},\"offset\":17}"
 #define OFFSETS_EXAMPLE "\"offsets\":{\"0\":{\"first\":17,\"last\":17}}"
 #define COLLECTION_EXAMPLE                                                                                             \
-    "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\",\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"     \
+    "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\","                     \
+    "\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"                                                  \
     "\"id_type\":\"any\",\"drop_stale\":false,\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
     "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
     "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"

@@ -110,7 +110,7 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     if (with_vector) {
         float *vector = fr_arena_alloc(&s->arena, c->vector->dimension * sizeof(float));
         if (vector == NULL) return FR_ERR_NO_MEMORY;
-        fr_table_vector(table, row, vector);
+        if (!fr_table_vector(table, row, vector)) return FR_ERR_IO;
         hit->vector = vector;
     }
     return FR_OK;

@@ -49,6 +49,49 @@ static inline double true_distance(fr_metric metric, const float *a, const float
     return metric == FR_METRIC_L2 ? l2 : metric == FR_METRIC_IP ? -dot : aa > 0 && bb > 0 ? 1 - dot / sqrt(aa * bb) : 1;
 }
 
+/* A file of originals in memory; `broken` makes every write or read fail. */
+typedef struct disk_model {
+    fr_vector_store store;
+    uint8_t *data;
+    size_t size;
+    _Atomic uint32_t writes, reads;
+    _Atomic bool writes_fail, reads_fail;
+} disk_model;
+static inline fr_code disk_write(fr_vector_store *store, uint64_t at, const void *data, size_t size)
+{
+    disk_model *disk = store->user;
+    disk->writes++;
+    if (disk->writes_fail) return FR_ERR_DISK_FULL;
+    assert_true(at + size <= disk->size);
+    memcpy(disk->data + at, data, size);
+    return FR_OK;
+}
+static inline fr_code disk_read(fr_vector_store *store, const fr_vector_read *reads, uint32_t count)
+{
+    disk_model *disk = store->user;
+    assert_true(count >= 1 && count <= FR_VECTOR_READS_MAX);
+    disk->reads++;
+    if (disk->reads_fail) return FR_ERR_IO;
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(reads[i].at + reads[i].size <= disk->size && reads[i].file == 0);
+        memcpy(reads[i].to, disk->data + reads[i].at, reads[i].size);
+    }
+    return FR_OK;
+}
+static inline disk_model *disk_create(size_t size)
+{
+    disk_model *disk = fr_zalloc(FR_MEM_TEST, sizeof *disk);
+    disk->data = fr_alloc_pages(FR_MEM_TEST, size);
+    disk->size = size;
+    disk->store = (fr_vector_store){.write = disk_write, .read = disk_read, .user = disk};
+    return disk;
+}
+static inline void disk_free(disk_model *disk)
+{
+    fr_free_pages(FR_MEM_TEST, disk->data, disk->size);
+    fr_free(FR_MEM_TEST, disk);
+}
+
 #define MODEL_KEYS 20000u
 typedef struct model {
     uint32_t dimension;

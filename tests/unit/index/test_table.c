@@ -102,13 +102,14 @@ static void check_table(const fr_table *t)
 
 /* A long random life; at every pause: invariants, exact answers, recall of the walk, and the same after save and load.
  */
-static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind, uint32_t dimension, uint32_t ops,
-                         uint64_t seed)
+static void live_as(fr_table_options options, enum vector_kind kind, uint32_t ops)
 {
+    fr_metric metric = options.metric;
+    uint32_t dimension = options.dimension;
+    uint64_t seed = options.seed;
     rng r = {seed};
     model *m = model_create(dimension);
     memory_store *store = fr_zalloc(FR_MEM_TEST, sizeof *store);
-    fr_table_options options = {.dimension = dimension, .metric = metric, .codes = codes, .seed = seed};
     fr_table *t;
     fr_scratch *s;
     assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
@@ -174,6 +175,95 @@ static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind
     fr_scratch_free(s);
     fr_table_free(t);
     model_free(m);
+}
+
+static void live_through(fr_metric metric, fr_codes codes, enum vector_kind kind, uint32_t dimension, uint32_t ops,
+                         uint64_t seed)
+{
+    live_as((fr_table_options){.dimension = dimension, .metric = metric, .codes = codes, .seed = seed}, kind, ops);
+}
+
+/* The same with originals on disk from the first full chunk on. */
+static void live_on_disk(fr_metric metric, fr_profile profile, enum vector_kind kind, uint64_t seed)
+{
+    disk_model *disk = disk_create((size_t)256 << 20);
+    live_as((fr_table_options){.dimension = 300, .metric = metric, .profile = profile, .vectors = FR_VECTORS_DISK,
+                               .store = &disk->store, .spill_from = 1, .seed = seed}, kind, 6000);
+    assert_true(disk->writes > 0 && disk->reads > 0);
+    disk_free(disk);
+}
+static void life_disk_l2(void **state) { (void)state; live_on_disk(FR_METRIC_L2, FR_PROFILE_BALANCED, KIND_F32, 11); }
+static void life_disk_ip(void **state) { (void)state; live_on_disk(FR_METRIC_IP, FR_PROFILE_BALANCED, KIND_F32, 12); }
+static void life_disk_cosine(void **state) { (void)state; live_on_disk(FR_METRIC_COSINE, FR_PROFILE_COMPACT, KIND_CLUSTERED, 13); }
+static void life_disk_late(void **state) { (void)state; live_on_disk(FR_METRIC_L2, FR_PROFILE_SPEED, KIND_U8, 14); }
+
+static uint64_t vectors_differ(const fr_table *t, const model *m, uint32_t keys)
+{
+    uint64_t differ = 0;
+    float out[300];
+    for (uint32_t key = 0; key < keys; key++) {
+        char room[24];
+        uint32_t row = fr_table_find(t, key_span(key, room), FR_VISIBLE_ALL);
+        if (row == FR_ROW_NONE) continue;
+        assert_true(fr_table_vector(t, row, out));
+        differ += memcmp(out, model_vector(m, key), m->dimension * sizeof(float)) != 0;
+    }
+    return differ;
+}
+
+/* Bit for bit what was given, wherever it lies; a full disk keeps rows in memory; a failed read fails the search, no more. */
+static void disk_keeps_vectors(void **state)
+{
+    (void)state;
+    disk_model *disk = disk_create((size_t)64 << 20);
+    model *m = model_create(300);
+    fr_table_options options = {.dimension = 300, .metric = FR_METRIC_COSINE, .store = &disk->store, .spill_from = 1, .seed = 5};
+    fr_table *t;
+    fr_scratch *s;
+    fr_table_stats stats;
+    rng r = {99};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    assert_int_equal(fr_scratch_create(&s), FR_OK);
+    uint64_t commit = 0;
+    uint32_t keys = 600;
+    for (uint32_t i = 0; i < 3 * keys; i++) { /* whole numbers (u8), short fractions (bf16), anything: chunks get wider */
+        uint32_t key = i < keys ? i : rng_below(&r, keys);
+        float *v = model_vector(m, key);
+        rng_vector(&r, i % 512 < 300 ? KIND_U8 : KIND_F32, 300, v);
+        for (uint32_t j = 0; i % 512 >= 200 && i % 512 < 300 && j < 300; j++) v[j] = v[j] / 256 + 0.5f;
+        disk->writes_fail = i > 2 * keys && i < 2 * keys + 500;
+        assert_int_equal(table_put(t, m, key, (fr_offset)i, ++commit), FR_OK);
+        while (fr_table_link_step(t)) {}
+        if (i % 64 == 0) fr_table_maintain(t, commit);
+    }
+    fr_table_stats_get(t, &stats);
+    assert_true(stats.bytes_on_disk > 0);
+    assert_int_equal(vectors_differ(t, m, keys), 0);
+    memory_store *store = fr_zalloc(FR_MEM_TEST, sizeof *store);
+    assert_int_equal(save_table(t, store, (fr_offset)(3 * keys - 1), true), FR_OK);
+    fr_table *again = load_table(&options, store, (fr_offset)(3 * keys - 1));
+    fr_table_stats_get(again, &stats);
+    assert_true(stats.bytes_on_disk > 0);
+    assert_int_equal(vectors_differ(again, m, keys), 0);
+    fr_table_query q = {.vector = model_vector(m, 7), .k = 5, .visible = FR_VISIBLE_ALL};
+    fr_row_hit hits[5];
+    uint32_t count;
+    for (uint32_t fail = 0; fail < 3; fail++) {
+        disk->reads_fail = fail == 1;
+        for (uint32_t exact = 0; exact < 2; exact++) {
+            q.exact = exact != 0;
+            fr_table_enter(again, s);
+            assert_int_equal(fr_table_search(again, s, &q, hits, &count, NULL, NULL), fail == 1 ? FR_ERR_IO : FR_OK);
+            fr_table_leave(again, s);
+        }
+    }
+    store_clear(store);
+    fr_free(FR_MEM_TEST, store);
+    fr_table_free(again);
+    fr_table_free(t);
+    fr_scratch_free(s);
+    model_free(m);
+    disk_free(disk);
 }
 
 static void life_f32_l2(void **state)
@@ -562,6 +652,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(life_u8_ip),
         cmocka_unit_test(life_cosine),
         cmocka_unit_test(life_no_codes),
+        cmocka_unit_test(life_disk_l2),
+        cmocka_unit_test(life_disk_ip),
+        cmocka_unit_test(life_disk_cosine),
+        cmocka_unit_test(life_disk_late),
+        cmocka_unit_test(disk_keeps_vectors),
         cmocka_unit_test(life_one_dimension),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(visibility),

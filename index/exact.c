@@ -1,0 +1,62 @@
+/* exact.c: distances on the originals of many rows: those on disk are read in batches, neighbours in the file as one read. */
+#include "index/table_private.h"
+
+#include <math.h>
+
+static float in_memory(const fr_space *space, uint32_t row, const fr_vector_chunk *c)
+{
+    const uint8_t *data = c->data + fr_vectors_within(&space->table->vectors, c, row);
+    return space->mixed[c->type]->one(space->vector, data, space->table->options.dimension);
+}
+
+typedef struct fr_exact_batch {
+    fr_candidate *waiting[FR_VECTOR_READS_MAX];
+    fr_scalar types[FR_VECTOR_READS_MAX];
+    const uint8_t *data[FR_VECTOR_READS_MAX];
+    fr_vector_read reads[FR_VECTOR_READS_MAX];
+    uint32_t rows, read_count;
+    size_t used;
+} fr_exact_batch;
+
+static bool flush(const fr_space *space, fr_exact_batch *b)
+{
+    const fr_table *t = space->table;
+    if (b->rows == 0) return true;
+    bool fine = t->vectors.store->read(t->vectors.store, b->reads, b->read_count) == FR_OK;
+    for (uint32_t i = 0; i < b->rows; i++)
+        b->waiting[i]->distance = fine ? space->mixed[b->types[i]]->one(space->vector, b->data[i], t->options.dimension) : NAN;
+    b->rows = b->read_count = 0;
+    b->used = 0;
+    return fine;
+}
+
+bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count)
+{
+    const fr_vectors *v = &space->table->vectors;
+    fr_code_kind kind = space->codes->kind;
+    fr_exact_batch b;
+    b.rows = b.read_count = 0;
+    b.used = 0;
+    bool fine = true, native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
+    for (uint32_t i = 0; i < count && fine; i++) {
+        uint32_t row = candidates[i].row;
+        const fr_vector_chunk *c = native ? NULL : fr_vectors_chunk(v, row);
+        if (native) {
+            candidates[i].distance = fr_space_exact(space, row, s->decoded);
+            continue;
+        }
+        if (c->data != NULL) {
+            candidates[i].distance = in_memory(space, row, c);
+            continue;
+        }
+        if (b.rows == FR_VECTOR_READS_MAX || b.used + c->row_bytes > FR_READ_ROOM) fine = flush(space, &b);
+        uint8_t *to = s->read_room + b.used;
+        uint64_t at = c->at + fr_vectors_within(v, c, row);
+        fr_vector_read *last = b.read_count != 0 ? &b.reads[b.read_count - 1] : NULL;
+        if (last != NULL && last->file == c->file && last->at + last->size == at) last->size += c->row_bytes;
+        else b.reads[b.read_count++] = (fr_vector_read){.at = at, .to = to, .size = c->row_bytes, .file = c->file};
+        b.waiting[b.rows] = &candidates[i], b.types[b.rows] = c->type, b.data[b.rows++] = to;
+        b.used += c->row_bytes;
+    }
+    return flush(space, &b) && fine;
+}
