@@ -3,10 +3,10 @@
 
 usage: peer_worker.py build PEER DATA_PREFIX FOLDER [--metric l2] [--threads 2]     builds, saves into FOLDER with build.json
        peer_worker.py serve PEER DATA_PREFIX FOLDER [--metric l2]                   loads; JSON commands on stdin, one answer a line
-Commands: {"run": ef, "threads": n}  -> {"seconds", "ids" (base64 of int32 [queries, 10])}
+Commands: {"run": ef, "threads": n}  -> {"wall", "cpu" (seconds), "ids" (base64 of int32 [queries, 10])}
           {"single": ef}             -> {"p50_us", "p99_us", "mean_us"}: one query a call
           {"memory": true}           -> {"mb"}: growth since before loading, anonymous and mapped files
-          {"insert": rows, "one_by_one": rows, "threads": n} -> {"batch_per_s", "single_per_s"}: into an empty index, or null
+          {"insert": rows, "one_by_one": rows, "threads": n} -> {"batch_per_s", "single_per_s", the same per_cpu_s}: into an empty index, or null
 """
 import argparse, base64, ctypes, gc, json, os, shutil, sys, time
 import numpy as np, psutil
@@ -44,30 +44,31 @@ def build(args):
 def insert(peer, data, command):
     """Rows a second into an empty index: first in batches of 1,000, then one call a row."""
     if peer.new is None:
-        return {"batch_per_s": None, "single_per_s": None}
+        return None
     many, single, threads = command["insert"], command["one_by_one"], command.get("threads", 1)
     rows, ids = peers.read(data, "base", many + single), np.arange(many + single)
     fresh = peer.new()
     fresh.start(many + single)
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for at in range(0, many, 1000):
         fresh.add(ids[at : at + 1000], rows[at : at + 1000], threads)
-    middle = time.perf_counter()
+    middle, cpu_middle = time.perf_counter(), time.process_time()
     for at in range(many, many + single):
         fresh.add(ids[at : at + 1], rows[at : at + 1], 1)
-    end = time.perf_counter()
-    return {"batch_per_s": many / (middle - start), "single_per_s": single / (end - middle)}
+    end, cpu_end = time.perf_counter(), time.process_time()
+    return {"batch_per_s": many / (middle - start), "single_per_s": single / (end - middle),
+            "batch_per_cpu_s": many / (cpu_middle - cpu), "single_per_cpu_s": single / (cpu_end - cpu_middle)}
 
 
 def answer(peer, queries, before, data, command):
     if "run" in command:
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         found = peer.search(queries, K, command["run"], command.get("threads", 1))
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         ids = np.full((len(queries), K), -1, np.int64)
         for i, got in enumerate(found):
             ids[i, : len(got)] = np.asarray(got).astype(np.int64)[:K]
-        return {"seconds": seconds, "ids": base64.b64encode(ids.astype("<i4").tobytes()).decode()}
+        return {"wall": seconds, "cpu": cpu, "ids": base64.b64encode(ids.astype("<i4").tobytes()).decode()}
     if "single" in command:
         times = []
         for q in queries:
@@ -81,6 +82,8 @@ def answer(peer, queries, before, data, command):
 
 
 def serve(args):
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints does not get between the answers
     queries = peers.read(args.data, "query", 1000)
     peer = peers.create(args.peer, queries.shape[1], args.metric)
     before = resident_mb()
@@ -88,8 +91,6 @@ def serve(args):
     peer.load(args.folder)
     with open(args.folder + "/build.json") as file:
         figures = json.load(file)
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints does not get between the answers
     print(json.dumps(figures | {"load_s": time.perf_counter() - start}), file=out, flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(peer, queries, before, args.data, json.loads(line))), file=out, flush=True)
