@@ -1,0 +1,185 @@
+/* kafka_fetch.c: Fetch. Durable batches as they lie in the log, by range of a file or from memory; long poll on *durable*.
+ * Sessions (KIP-227) are declined: a request that wants one gets session 0 and sends whole requests, which is always legal. */
+#include "api/kafka/kafka_private.h"
+
+typedef struct asked {
+    fr_fetch fetch;
+    int16_t error;
+    bool live; /* fetch holds something to be released */
+} asked;
+
+typedef struct fetching {
+    asked *parts;
+    int32_t count;
+    int64_t bytes;
+    bool decided; /* an error: answered at once */
+} fetching;
+
+static void let_go(fr_kafka *door, fr_kafka_call *call)
+{
+    (void)door;
+    fetching *self = call->state;
+    for (int32_t i = 0; self && i < self->count; i++) {
+        if (self->parts[i].live) fr_fetch_release(&self->parts[i].fetch);
+        self->parts[i].live = false;
+    }
+}
+
+static int64_t size_of(const asked *part)
+{
+    if (!part->live) return 0;
+    return part->fetch.descriptor >= 0 ? (int64_t)part->fetch.size : (int64_t)part->fetch.view.size;
+}
+
+/* KIP-74: the first batch of the first partition that has one is given whole, whatever its size; the rest within the limits. */
+static void part_read(fr_kafka *door, const fr_kafka_FetchRequest *request, const fr_kafka_FetchPartition *wanted, asked *part,
+                      fetching *self)
+{
+    int64_t limit = FR_MIN((int64_t)request->maxBytes, (int64_t)FR_KAFKA_FETCH_BYTES_MAX);
+    int64_t rest = limit - self->bytes;
+    if (part->error != KAFKA_NONE) return;
+    fr_fetch *fetch = &part->fetch;
+    fetch->from = wanted->fetchOffset;
+    fetch->bytes_max = (uint32_t)FR_MAX(FR_MIN((int64_t)wanted->partitionMaxBytes, rest), 1);
+    fetch->committed = request->isolationLevel == 1;
+    fetch->want_file = door->file_ranges;
+    fetch->descriptor = -1;
+    fr_err err = {0};
+    fr_code code = fr_fetch_get(door->db, fetch, &err);
+    if (code != FR_OK) {
+        part->error = code == FR_ERR_INVALID ? KAFKA_OFFSET_OUT_OF_RANGE : fr_kafka_error(code);
+        self->decided = true;
+        return;
+    }
+    part->live = true;
+    if (self->bytes > 0 && size_of(part) > FR_MAX(FR_MIN((int64_t)wanted->partitionMaxBytes, rest), 0)) {
+        fr_partition_state state = fetch->state;
+        fr_fetch_release(fetch);
+        part->live = false;
+        fetch->state = state;
+        return;
+    }
+    self->bytes += size_of(part);
+}
+
+static void read_all(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_FetchRequest *request = call->request;
+    fetching *self = call->state;
+    self->bytes = 0;
+    asked *part = self->parts;
+    for (int32_t i = 0; i < request->topics.count; i++)
+        for (int32_t j = 0; j < request->topics.items[i].partitions.count; j++)
+            part_read(door, request, &request->topics.items[i].partitions.items[j], part++, self);
+}
+
+static bool part_answer(fr_kafka_call *call, const asked *part, fr_kafka_PartitionData *row)
+{
+    const fr_fetch *fetch = &part->fetch;
+    row->errorCode = part->error;
+    row->highWatermark = row->lastStableOffset = row->logStartOffset = -1;
+    row->abortedTransactions.count = call->header.version >= 4 && fetch->committed ? 0 : -1;
+    if (part->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || part->error == KAFKA_UNKNOWN_TOPIC_ID) return true;
+    row->highWatermark = fetch->state.end;
+    row->lastStableOffset = fetch->state.stable;
+    row->logStartOffset = fetch->state.start;
+    if (!part->live) return true;
+    if (fetch->descriptor >= 0)
+        row->records = (fr_kafka_records){.fd = fetch->descriptor, .position = (int64_t)fetch->position, .size = fetch->size};
+    else row->records = (fr_kafka_records){.data = fetch->view.data, .size = fetch->view.size, .fd = -1};
+    if (!fetch->committed || !fetch->aborted_count) return true;
+    if (!FR_KAFKA_ITEMS(&call->arena, &row->abortedTransactions, AbortedTransaction, (int32_t)fetch->aborted_count)) return false;
+    for (uint32_t i = 0; i < fetch->aborted_count; i++) {
+        row->abortedTransactions.items[i].producerId = fetch->aborted[i].producer_id;
+        row->abortedTransactions.items[i].firstOffset = fetch->aborted[i].first_offset;
+    }
+    return true;
+}
+
+static fr_kafka_next answer(fr_kafka_call *call)
+{
+    const fr_kafka_FetchRequest *request = call->request;
+    const fetching *self = call->state;
+    const asked *part = self->parts;
+    fr_kafka_FetchResponse *response = FR_KAFKA_RESPONSE(call, FetchResponse);
+    if (!response || !FR_KAFKA_ITEMS(&call->arena, &response->responses, FetchableTopicResponse, FR_MAX(request->topics.count, 0)))
+        return FR_KAFKA_CLOSE;
+    for (int32_t i = 0; i < response->responses.count; i++) {
+        const fr_kafka_FetchTopic *topic = &request->topics.items[i];
+        fr_kafka_FetchableTopicResponse *row = &response->responses.items[i];
+        row->topic = topic->topic;
+        row->topicId = topic->topicId;
+        int32_t count = FR_MAX(topic->partitions.count, 0);
+        if (!FR_KAFKA_ITEMS(&call->arena, &row->partitions, PartitionData, count)) return FR_KAFKA_CLOSE;
+        for (int32_t j = 0; j < count; j++) {
+            row->partitions.items[j].partitionIndex = topic->partitions.items[j].partition;
+            if (!part_answer(call, part++, &row->partitions.items[j])) return FR_KAFKA_CLOSE;
+        }
+    }
+    return fr_kafka_reply(call, response);
+}
+
+static fr_kafka_next look(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_FetchRequest *request = call->request;
+    fetching *self = call->state;
+    read_all(door, call);
+    if (self->decided || self->count == 0 || call->expired || request->maxWaitMs <= 0 || self->bytes >= request->minBytes)
+        return answer(call);
+    let_go(door, call);
+    if (!fr_kafka_waits(call, (uint32_t)self->count)) return FR_KAFKA_CLOSE;
+    for (int32_t i = 0; i < self->count; i++) {
+        fr_waiter *waiter = &call->waits[i].waiter;
+        waiter->id = self->parts[i].fetch.id;
+        waiter->partition = self->parts[i].fetch.partition;
+        waiter->offset = self->parts[i].fetch.state.end;
+        waiter->durable_only = true;
+    }
+    return fr_kafka_arm(door, call, FR_MIN(request->maxWaitMs, FR_KAFKA_FETCH_WAIT_MS_MAX), look);
+}
+
+static void part_begin(const fr_kafka_FetchPartition *wanted, const fr_topic_info *info, int16_t error, asked *part)
+{
+    memset(part, 0, sizeof *part);
+    part->fetch.descriptor = -1;
+    part->error = error;
+    if (error) return;
+    if (wanted->partition < 0 || (uint32_t)wanted->partition >= info->partition_count) part->error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (wanted->currentLeaderEpoch > 0) part->error = KAFKA_UNKNOWN_LEADER_EPOCH; /* the epoch here is always 0 */
+    part->fetch.id = info->id;
+    part->fetch.partition = wanted->partition;
+}
+
+static fr_kafka_next session_refused(fr_kafka_call *call)
+{
+    fr_kafka_FetchResponse *response = FR_KAFKA_RESPONSE(call, FetchResponse);
+    if (response) response->errorCode = KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    return fr_kafka_reply(call, response);
+}
+
+fr_kafka_next fr_kafka_fetch(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_FetchRequest *request = call->request;
+    if (request->sessionId != 0 && request->sessionEpoch > 0) return session_refused(call);
+    int64_t count = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) count += FR_MAX(request->topics.items[i].partitions.count, 0);
+    if (count > (int64_t)FR_KAFKA_PARTITIONS_ASKED_MAX) return FR_KAFKA_CLOSE;
+    fetching *self = fr_arena_alloc(&call->arena, sizeof *self);
+    if (!self) return FR_KAFKA_CLOSE;
+    *self = (fetching){.parts = fr_arena_alloc(&call->arena, FR_MAX((size_t)count, 1u) * sizeof(asked))};
+    if (!self->parts) return FR_KAFKA_CLOSE;
+    for (int32_t i = 0; i < request->topics.count; i++) {
+        const fr_kafka_FetchTopic *topic = &request->topics.items[i];
+        fr_topic_info info = {0};
+        int16_t error = call->header.version >= 13 ? fr_kafka_topic_by_id(door, &topic->topicId, &info)
+                                                   : fr_kafka_topic(door, call, topic->topic, &info);
+        for (int32_t j = 0; j < topic->partitions.count; j++) {
+            asked *part = &self->parts[self->count++];
+            part_begin(&topic->partitions.items[j], &info, error, part);
+            self->decided = self->decided || part->error != KAFKA_NONE;
+        }
+    }
+    call->state = self;
+    call->release = let_go;
+    return look(door, call);
+}

@@ -1,0 +1,118 @@
+/* kafka_private.h: inside the room: the handler table, errors, helpers of handlers. */
+#ifndef FR_KAFKA_PRIVATE_H
+#define FR_KAFKA_PRIVATE_H
+
+#include "api/kafka/kafka.h"
+#include "api/kafka/kafka_messages.h"
+
+/* Kafka's error numbers that this door answers. */
+enum {
+    KAFKA_UNKNOWN_SERVER_ERROR = -1,
+    KAFKA_NONE = 0,
+    KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    KAFKA_CORRUPT_MESSAGE = 2,
+    KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    KAFKA_LEADER_NOT_AVAILABLE = 5,
+    KAFKA_NOT_LEADER_OR_FOLLOWER = 6,
+    KAFKA_REQUEST_TIMED_OUT = 7,
+    KAFKA_MESSAGE_TOO_LARGE = 10,
+    KAFKA_COORDINATOR_NOT_AVAILABLE = 15,
+    KAFKA_INVALID_TOPIC_EXCEPTION = 17,
+    KAFKA_INVALID_REQUIRED_ACKS = 21,
+    KAFKA_UNSUPPORTED_SASL_MECHANISM = 33,
+    KAFKA_ILLEGAL_SASL_STATE = 34,
+    KAFKA_UNSUPPORTED_VERSION = 35,
+    KAFKA_INVALID_TIMESTAMP = 32,
+    KAFKA_TOPIC_ALREADY_EXISTS = 36,
+    KAFKA_INVALID_PARTITIONS = 37,
+    KAFKA_INVALID_REPLICATION_FACTOR = 38,
+    KAFKA_INVALID_REPLICA_ASSIGNMENT = 39,
+    KAFKA_INVALID_CONFIG = 40,
+    KAFKA_INVALID_REQUEST = 42,
+    KAFKA_POLICY_VIOLATION = 44,
+    KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER = 45,
+    KAFKA_INVALID_PRODUCER_EPOCH = 47,
+    KAFKA_INVALID_TXN_STATE = 48,
+    KAFKA_INVALID_PRODUCER_ID_MAPPING = 49,
+    KAFKA_INVALID_TRANSACTION_TIMEOUT = 50,
+    KAFKA_CONCURRENT_TRANSACTIONS = 51,
+    KAFKA_OPERATION_NOT_ATTEMPTED = 55,
+    KAFKA_STORAGE_ERROR = 56,
+    KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
+    KAFKA_UNKNOWN_LEADER_EPOCH = 75,
+    KAFKA_INVALID_RECORD = 87,
+    KAFKA_THROTTLING_QUOTA_EXCEEDED = 89,
+    KAFKA_PRODUCER_FENCED = 90,
+    KAFKA_UNKNOWN_TOPIC_ID = 100
+};
+int16_t fr_kafka_error(fr_code code);                          /* kafka_errors.c: the one table */
+int16_t fr_kafka_reason(fr_reason reason, fr_code code);       /* the reason when there is one, else the code */
+
+struct fr_kafka_api {
+    int16_t key;
+    int16_t advertised_first; /* of ApiVersions; -1 = what the messages say */
+    const char *name;
+    const fr_kafka_message *request, *response;
+    fr_kafka_next (*handle)(fr_kafka *door, fr_kafka_call *call);
+    bool (*offered)(const fr_kafka *door); /* NULL = always */
+    bool open; /* answered before authentication */
+};
+extern const fr_kafka_api fr_kafka_apis[];
+extern const size_t fr_kafka_apis_count;
+const fr_kafka_api *fr_kafka_api_of(int16_t key);
+bool fr_kafka_offered(const fr_kafka *door, const fr_kafka_api *api);
+
+typedef struct fr_kafka_wait {
+    fr_waiter waiter;
+    fr_kafka_call *call;
+    bool armed;
+} fr_kafka_wait;
+
+/* Handlers' helpers. */
+#define FR_KAFKA_RESPONSE(call, name) ((fr_kafka_##name *)fr_kafka_make(&(call)->arena, &fr_kafka_##name##_shape, 1))
+fr_kafka_next fr_kafka_reply(fr_kafka_call *call, const void *response); /* NULL: no memory, CLOSE */
+const char *fr_kafka_text(fr_kafka_call *call, fr_span span); /* NUL-ended copy; NULL: null, holds a NUL, or no memory */
+fr_span fr_kafka_words(fr_kafka_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static inline bool fr_kafka_is_null(fr_span span) { return span.data == NULL; }
+
+/* A topic that clients may see. The error: NONE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID. */
+int16_t fr_kafka_topic(fr_kafka *door, fr_kafka_call *call, fr_span name, fr_topic_info *info_out);
+int16_t fr_kafka_topic_by_id(fr_kafka *door, const fr_kafka_uuid *uuid, fr_topic_info *info_out);
+bool fr_kafka_uuid_null(const fr_kafka_uuid *uuid);
+
+/* writes[count] in the arena, zeroed; then submit them all: resume is called once every one is done. A write with kind
+ * FR_KAFKA_SKIP is left alone. */
+#define FR_KAFKA_SKIP ((fr_write_kind)-1)
+bool fr_kafka_writes(fr_kafka_call *call, uint32_t count);
+fr_kafka_next fr_kafka_submit(fr_kafka *door, fr_kafka_call *call, fr_kafka_next (*resume)(fr_kafka *door, fr_kafka_call *call));
+/* waits[count] in the arena; each armed with fr_when; resume is called once one fires, or it is expired. */
+bool fr_kafka_waits(fr_kafka_call *call, uint32_t count);
+fr_kafka_next fr_kafka_arm(fr_kafka *door, fr_kafka_call *call, int32_t wait_ms,
+                           fr_kafka_next (*resume)(fr_kafka *door, fr_kafka_call *call));
+
+/* Where clients are told to connect. */
+const char *fr_kafka_host(const fr_kafka *door, const fr_kafka_call *call);
+int32_t fr_kafka_port(const fr_kafka *door, const fr_kafka_call *call);
+
+/* Handlers, by file. */
+#define FR_KAFKA_HANDLER(name) fr_kafka_next fr_kafka_##name(fr_kafka *door, fr_kafka_call *call)
+FR_KAFKA_HANDLER(api_versions); /* kafka_call.c */
+FR_KAFKA_HANDLER(produce);
+FR_KAFKA_HANDLER(fetch);
+FR_KAFKA_HANDLER(list_offsets); /* kafka_offsets.c */
+FR_KAFKA_HANDLER(offset_for_leader_epoch);
+FR_KAFKA_HANDLER(delete_records);
+FR_KAFKA_HANDLER(metadata); /* kafka_metadata.c */
+FR_KAFKA_HANDLER(describe_cluster);
+FR_KAFKA_HANDLER(find_coordinator);
+FR_KAFKA_HANDLER(create_topics); /* kafka_topics.c */
+FR_KAFKA_HANDLER(delete_topics);
+FR_KAFKA_HANDLER(create_partitions);
+FR_KAFKA_HANDLER(describe_configs); /* kafka_configs.c */
+FR_KAFKA_HANDLER(alter_configs);
+FR_KAFKA_HANDLER(incremental_alter_configs);
+FR_KAFKA_HANDLER(init_producer_id); /* kafka_txn.c */
+FR_KAFKA_HANDLER(add_partitions_to_txn);
+FR_KAFKA_HANDLER(end_txn);
+
+#endif
