@@ -2,6 +2,7 @@
 #ifndef FR_DAEMON_H
 #define FR_DAEMON_H
 
+#include "api/kafka/kafka.h"
 #include "server/daemon/pool.h"
 
 #define FR_DAEMON_LOOPS_MAX 64u
@@ -14,6 +15,7 @@ typedef struct fr_loop fr_loop; /* loop.c: one thread, one h2o loop */
 
 typedef struct fr_daemon {
     fr_http door;
+    fr_kafka kafka; /* db is set before Kafka's connections are accepted */
     fr_pool *searchers, *workers, *chores; /* set before door.db */
     fr_loop *loops[FR_DAEMON_LOOPS_MAX];
     uint32_t loop_count;
@@ -26,10 +28,11 @@ typedef struct fr_daemon {
     uint64_t memory_limit;
 } fr_daemon;
 
-/* listen_fd is duplicated. */
-fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, fr_loop **loop_out, fr_err *err);
+/* Both descriptors are duplicated; kafka_fd -1 = Kafka is not spoken. */
+fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kafka_fd, fr_loop **loop_out, fr_err *err);
 fr_code fr_loop_start(fr_loop *loop, fr_err *err);
 void fr_loop_accept(fr_loop *loop); /* once all loops are started: they hand connections to each other */
+void fr_loop_accept_kafka(fr_loop *loop); /* once kafka.db is set */
 void fr_loop_searcher(fr_loop *loop, fr_searcher *searcher); /* before door.db is set; NULL after the loop has stopped */
 void fr_loop_drain(fr_loop *loop); /* any thread: stop accepting, close what is idle, answer the rest and close */
 void fr_loop_cut(fr_loop *loop);   /* any thread: shut every connection down */

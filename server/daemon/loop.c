@@ -10,6 +10,7 @@
 
 #include "server/daemon/daemon.h"
 #include "server/daemon/headscan.h"
+#include "server/daemon/kafka_loop.h"
 #include "server/daemon/peer.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ typedef struct lingering {
     fr_loop *loop;
 } lingering;
 
-enum { ORDER_DRAIN = 1, ORDER_CUT = 2, ORDER_STOP = 4, ORDER_ACCEPT = 8 };
+enum { ORDER_DRAIN = 1, ORDER_CUT = 2, ORDER_STOP = 4, ORDER_ACCEPT = 8, ORDER_KAFKA = 16 };
 
 struct fr_loop {
     fr_daemon *daemon;
@@ -76,7 +77,8 @@ struct fr_loop {
     sem_t standing; /* posted when orders may come */
     bool started;
     char name[16];
-    int listen_fd;
+    int listen_fd, kafka_fd;
+    fr_kafka_loop *kafka; /* NULL: Kafka is not spoken */
     h2o_evloop_t *loop;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
@@ -85,7 +87,7 @@ struct fr_loop {
     h2o_multithread_message_t order; /* unlinked = may be sent */
     pthread_mutex_t order_mutex;
     unsigned order_bits; /* guarded by order_mutex */
-    h2o_socket_t *listener;
+    h2o_socket_t *listener, *kafka_listener;
     h2o_timeout_t first_byte_timeout, linger_timeout, tick_timeout, sweep_timeout;
     h2o_timeout_entry_t tick, sweep;
     h2o_linklist_t connections, waiting, lingering;
@@ -343,6 +345,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
     fr_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_loop, tick, entry);
     expire(loop, false);
     if (loop->accept_paused && loop->listener) h2o_socket_read_start(loop->listener, on_accept);
+    if (loop->accept_paused && loop->kafka_listener) h2o_socket_read_start(loop->kafka_listener, on_accept);
     loop->accept_paused = false;
     if (!h2o_linklist_is_empty(&loop->waiting)) tick_on(loop);
 }
@@ -530,23 +533,38 @@ static void sweep_on(fr_loop *loop)
     if (!h2o_timeout_is_linked(&loop->sweep)) h2o_timeout_link(loop->loop, &loop->sweep_timeout, &loop->sweep);
 }
 
+/* One of Kafka's has ended. */
+static void kafka_gone(void *owner, uint32_t slot)
+{
+    fr_loop *loop = owner;
+    atomic_fetch_sub(&loop->connection_count, 1);
+    atomic_fetch_sub(&loop->daemon->connections, 1);
+    atomic_fetch_sub(&loop->daemon->per_address[slot], 1);
+}
+
 /* A connection that was counted for this loop when it was accepted. */
-static void adopt(fr_loop *loop, int fd)
+static void adopt(fr_loop *loop, int fd, bool kafka)
 {
     fr_daemon *daemon = loop->daemon;
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    h2o_socket_t *sock = h2o_evloop_socket_create(loop->loop, fd, H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION);
+    int flags = H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION | (kafka ? H2O_SOCKET_FLAG_DONT_READ : 0);
+    h2o_socket_t *sock = h2o_evloop_socket_create(loop->loop, fd, flags);
     uint32_t slot = address_slot(daemon, sock);
     bool full = atomic_fetch_add(&daemon->connections, 1) >= daemon->connections_max;
     bool crowded = atomic_fetch_add(&daemon->per_address[slot], 1) >= daemon->connections_per_address_max;
+    if (kafka && !full && !crowded) {
+        fr_kafka_loop_adopt(loop->kafka, sock, slot);
+        return;
+    }
     connection *self = full || crowded || loop->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) {
         atomic_fetch_sub(&daemon->connections, 1);
         atomic_fetch_sub(&daemon->per_address[slot], 1);
         atomic_fetch_sub(&loop->connection_count, 1);
         fr_tally(full || !crowded ? &loop->counters.rejected_total : &loop->counters.rejected_address, 1);
-        turn_away(sock);
+        if (kafka) h2o_socket_close(sock);
+        else turn_away(sock);
         return;
     }
     self->loop = loop, self->sock = sock, self->address_slot = slot, self->linger_fd = -1;
@@ -563,6 +581,7 @@ static void adopt(fr_loop *loop, int fd)
 typedef struct arrival {
     h2o_multithread_message_t message;
     int fd;
+    bool kafka;
 } arrival;
 
 static void on_arrivals(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
@@ -571,7 +590,7 @@ static void on_arrivals(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
     while (!h2o_linklist_is_empty(messages)) {
         arrival *one = H2O_STRUCT_FROM_MEMBER(arrival, message.link, messages->next);
         h2o_linklist_unlink(&one->message.link);
-        adopt(loop, one->fd);
+        adopt(loop, one->fd, one->kafka);
         fr_free(FR_MEM_DAEMON, one);
     }
 }
@@ -588,17 +607,17 @@ static fr_loop *least_loaded(fr_loop *self)
     return best;
 }
 
-static void place(fr_loop *self, int fd)
+static void place(fr_loop *self, int fd, bool kafka)
 {
     fr_loop *target = least_loaded(self);
     arrival *one = target == self ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
     if (!one) target = self;
     atomic_fetch_add(&target->connection_count, 1);
     if (!one) {
-        adopt(self, fd);
+        adopt(self, fd, kafka);
         return;
     }
-    one->fd = fd;
+    one->fd = fd, one->kafka = kafka;
     h2o_multithread_send_message(&target->arrivals, &one->message);
 }
 
@@ -617,7 +636,7 @@ static void on_accept(h2o_socket_t *listener, const char *err)
             }
             return;
         }
-        place(loop, fd);
+        place(loop, fd, listener == loop->kafka_listener);
     }
 }
 
@@ -653,9 +672,11 @@ static void drain(fr_loop *loop)
     if (loop->draining) return;
     loop->draining = true;
     h2o_socket_close(loop->listener);
-    loop->listener = NULL;
+    if (loop->kafka_listener) h2o_socket_close(loop->kafka_listener);
+    loop->listener = loop->kafka_listener = NULL;
     loop->context.shutdown_requested = 1; /* h2o_context_request_shutdown would start a timer of HTTP/2 */
     expire(loop, true);
+    if (loop->kafka) fr_kafka_loop_drain(loop->kafka);
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         connection *self = H2O_STRUCT_FROM_MEMBER(connection, link, node);
         bool idle = !self->busy && !h2o_socket_is_writing(self->sock) && self->sock->input->size == 0;
@@ -672,8 +693,10 @@ static void on_orders(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
     loop->order_bits = 0;
     pthread_mutex_unlock(&loop->order_mutex);
     if (bits & ORDER_ACCEPT) h2o_socket_read_start(loop->listener, on_accept);
+    if ((bits & ORDER_KAFKA) && loop->kafka_listener) h2o_socket_read_start(loop->kafka_listener, on_accept);
     if (bits & ORDER_DRAIN) drain(loop);
     if (bits & ORDER_CUT) {
+        if (loop->kafka) fr_kafka_loop_cut(loop->kafka);
         for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next)
             shutdown(h2o_socket_get_fd(H2O_STRUCT_FROM_MEMBER(connection, link, node)->sock), SHUT_RDWR);
     }
@@ -690,6 +713,7 @@ static void order(fr_loop *loop, unsigned bit)
 }
 
 void fr_loop_accept(fr_loop *loop) { order(loop, ORDER_ACCEPT); }
+void fr_loop_accept_kafka(fr_loop *loop) { order(loop, ORDER_KAFKA); }
 void fr_loop_drain(fr_loop *loop) { order(loop, ORDER_DRAIN); }
 void fr_loop_cut(fr_loop *loop) { order(loop, ORDER_CUT); }
 bool fr_loop_empty(const fr_loop *loop) { return atomic_load(&loop->connection_count) == 0; }
@@ -743,9 +767,14 @@ static void set_up(fr_loop *loop)
     timeouts_init(loop);
     loop->listener = h2o_evloop_socket_create(loop->loop, loop->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->listener->data = loop;
+    if (loop->kafka_fd < 0) return;
+    loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
+    if (!loop->kafka) return;
+    loop->kafka_listener = h2o_evloop_socket_create(loop->loop, loop->kafka_fd, H2O_SOCKET_FLAG_DONT_READ);
+    loop->kafka_listener->data = loop;
 }
 
-fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, fr_loop **loop_out, fr_err *err)
+fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kafka_fd, fr_loop **loop_out, fr_err *err)
 {
     fr_loop *loop = fr_zalloc(FR_MEM_DAEMON, sizeof *loop);
     int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
@@ -763,6 +792,7 @@ fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, fr_loop
     h2o_linklist_init_anchor(&loop->waiting);
     h2o_linklist_init_anchor(&loop->lingering);
     loop->listen_fd = fd;
+    loop->kafka_fd = kafka_fd < 0 ? -1 : fcntl(kafka_fd, F_DUPFD_CLOEXEC, 0);
     sem_init(&loop->standing, 0, 0);
     *loop_out = loop;
     return FR_OK;
@@ -774,10 +804,13 @@ static void dispose(fr_loop *loop)
 {
     while (!h2o_linklist_is_empty(&loop->lingering)) linger_end(H2O_STRUCT_FROM_MEMBER(lingering, link, loop->lingering.next));
     if (loop->listener) h2o_socket_close(loop->listener);
+    if (loop->kafka_listener) h2o_socket_close(loop->kafka_listener);
     h2o_timeout_unlink(&loop->tick);
     h2o_timeout_unlink(&loop->sweep);
     for (int i = 0; i < 3; i++) h2o_evloop_run(loop->loop, 0); /* closed sockets are freed at the next turn */
     if (!h2o_linklist_is_empty(&loop->connections) || !h2o_linklist_is_empty(&loop->waiting)) return;
+    if (!fr_kafka_loop_empty(loop->kafka)) return;
+    fr_kafka_loop_dispose(loop->kafka);
     h2o_multithread_unregister_receiver(loop->queue, &loop->calls);
     h2o_multithread_unregister_receiver(loop->queue, &loop->orders);
     h2o_multithread_unregister_receiver(loop->queue, &loop->arrivals);

@@ -29,6 +29,10 @@
 static const fr_config_option options[] = {
     {"data", FR_CONFIG_TEXT, "", 0, 0, NULL, "the data directory; made when missing"},
     {"listen", FR_CONFIG_TEXT, "127.0.0.1:19530", 0, 0, NULL, "address:port for HTTP; port 0 = any free one"},
+    {"kafka-listen", FR_CONFIG_TEXT, "", 0, 0, NULL, "address:port for Kafka clients, e.g. 127.0.0.1:9092; empty = not spoken"},
+    {"kafka-advertised", FR_CONFIG_TEXT, "", 0, 0, NULL, "address:port that Kafka clients are told; empty = the one they came to"},
+    {"kafka-auto-create", FR_CONFIG_TEXT, "true", 0, 0, "true|false", "make topics that a Kafka client asks for"},
+    {"kafka-partitions", FR_CONFIG_INT, "1", 1, FR_PARTITIONS_MAX, NULL, "partitions of a topic that does not say"},
     {"threads", FR_CONFIG_INT, "0", 0, FR_DAEMON_LOOPS_MAX, NULL, "event loops; 0 = one per core"},
     {"searchers", FR_CONFIG_INT, "0", 0, 256, NULL, "searching threads; 0 = one per core"},
     {"linkers", FR_CONFIG_INT, "0", 0, 256, NULL, "index-building threads; 0 = half the cores"},
@@ -202,12 +206,12 @@ static void metrics(void *user, fr_out *out)
 
 /* ---- up and down ---- */
 
-static fr_code loops_start(fr_daemon *daemon, int listen_fd, fr_err *err)
+static fr_code loops_start(fr_daemon *daemon, int listen_fd, int kafka_fd, fr_err *err)
 {
     uint32_t count = number_or("threads", FR_MIN(cores(), FR_DAEMON_LOOPS_MAX));
     fr_loop_globals_init();
     for (uint32_t i = 0; i < count; i++) {
-        FR_TRY(fr_loop_create(daemon, i, listen_fd, &daemon->loops[i], err));
+        FR_TRY(fr_loop_create(daemon, i, listen_fd, kafka_fd, &daemon->loops[i], err));
         daemon->loop_count = i + 1;
     }
     for (uint32_t i = 0; i < count; i++) FR_TRY(fr_loop_start(daemon->loops[i], err));
@@ -269,17 +273,39 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_free(daemon->loops[i]);
 }
 
+/* What Kafka clients are told, and whether they are listened to. */
+static fr_code kafka_start(fr_daemon *daemon, int *fd_out, fr_err *err)
+{
+    char shown[96], port[8];
+    fr_kafka *kafka = &daemon->kafka;
+    fr_kafka_init(kafka);
+    kafka->auto_create = option("kafka-auto-create")->text[0] == 't';
+    kafka->partitions_default = (uint32_t)option("kafka-partitions")->number;
+    kafka->file_ranges = true;
+    if (!option("kafka-listen")->text[0]) return FR_OK;
+    const char *advertised = option("kafka-advertised")->text;
+    if (advertised[0]) {
+        FR_TRY(address_split(advertised, kafka->host, sizeof kafka->host, port, err));
+        kafka->port = (int32_t)strtol(port, NULL, 10);
+    }
+    FR_TRY(listen_on(option("kafka-listen")->text, fd_out, shown, sizeof shown, err));
+    printf("kafka %s\n", shown);
+    return FR_OK;
+}
+
 static int serve(fr_daemon *daemon)
 {
     fr_err err = {0};
-    int listen_fd = -1;
+    int listen_fd = -1, kafka_fd = -1;
     char shown[96];
     static fr_searcher *searchers[FR_DAEMON_LOOPS_MAX];
     fr_db *db = NULL;
     if (signals_start(&err) != FR_OK) return fail(&err);
     if (listen_on(option("listen")->text, &listen_fd, shown, sizeof shown, &err) != FR_OK) return fail(&err);
-    if (loops_start(daemon, listen_fd, &err) != FR_OK) return fail(&err);
+    if (kafka_start(daemon, &kafka_fd, &err) != FR_OK) return fail(&err);
+    if (loops_start(daemon, listen_fd, kafka_fd, &err) != FR_OK) return fail(&err);
     close(listen_fd); /* each loop has its own descriptor */
+    if (kafka_fd >= 0) close(kafka_fd);
     printf("listening %s\n", shown);
     fflush(stdout);
     int64_t begin = fr_now_ns();
@@ -288,6 +314,8 @@ static int serve(fr_daemon *daemon)
     atomic_store_explicit(&daemon->door.db, db, memory_order_release); /* pairs with the acquire in fr_http_begin */
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
+    daemon->kafka.db = db; /* the orders below pass a mutex */
+    for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
     fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown, option("data")->text,
             (double)(fr_now_ns() - begin) / 1e6);
     while (sem_wait(&stop_wanted) != 0) continue;
