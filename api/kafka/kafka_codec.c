@@ -96,7 +96,7 @@ typedef struct reader {
 
 static size_t left(const reader *r) { return (size_t)(r->end - r->at); }
 
-static fr_code cut(reader *r, const char *field)
+static __attribute__((cold)) fr_code cut(reader *r, const char *field)
 {
     return fr_fail(r->err, FR_ERR_INVALID, field, "the message ends inside of this field");
 }
@@ -104,6 +104,7 @@ static fr_code cut(reader *r, const char *field)
 static fr_code read_varint(reader *r, const char *field, uint32_t *out)
 {
     uint32_t number = 0;
+    *out = 0;
     for (unsigned shift = 0; shift < 35; shift += 7) {
         if (r->at == r->end) return cut(r, field);
         uint8_t byte = *r->at++;
@@ -132,6 +133,7 @@ static fr_code read_number(reader *r, const fr_kafka_field *field, void *at)
 /* A length: -1 = null. width: bytes of the fixed form. */
 static fr_code read_length(reader *r, const fr_kafka_field *field, size_t width, int64_t *out)
 {
+    *out = -1;
     if (r->flexible) {
         uint32_t number;
         FR_TRY(read_varint(r, field->name, &number));

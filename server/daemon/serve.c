@@ -274,9 +274,9 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
 }
 
 /* What Kafka clients are told, and whether they are listened to. */
-static fr_code kafka_start(fr_daemon *daemon, int *fd_out, fr_err *err)
+static fr_code kafka_start(fr_daemon *daemon, int *fd_out, char *shown, size_t shown_size, fr_err *err)
 {
-    char shown[96], port[8];
+    char port[8];
     fr_kafka *kafka = &daemon->kafka;
     fr_kafka_init(kafka);
     kafka->auto_create = option("kafka-auto-create")->text[0] == 't';
@@ -288,25 +288,26 @@ static fr_code kafka_start(fr_daemon *daemon, int *fd_out, fr_err *err)
         FR_TRY(address_split(advertised, kafka->host, sizeof kafka->host, port, err));
         kafka->port = (int32_t)strtol(port, NULL, 10);
     }
-    FR_TRY(listen_on(option("kafka-listen")->text, fd_out, shown, sizeof shown, err));
-    printf("kafka %s\n", shown);
-    return FR_OK;
+    return listen_on(option("kafka-listen")->text, fd_out, shown, shown_size, err);
 }
 
 static int serve(fr_daemon *daemon)
 {
     fr_err err = {0};
     int listen_fd = -1, kafka_fd = -1;
-    char shown[96];
+    char shown[96], kafka_shown[96];
     static fr_searcher *searchers[FR_DAEMON_LOOPS_MAX];
     fr_db *db = NULL;
     if (signals_start(&err) != FR_OK) return fail(&err);
     if (listen_on(option("listen")->text, &listen_fd, shown, sizeof shown, &err) != FR_OK) return fail(&err);
-    if (kafka_start(daemon, &kafka_fd, &err) != FR_OK) return fail(&err);
+    if (kafka_start(daemon, &kafka_fd, kafka_shown, sizeof kafka_shown, &err) != FR_OK) return fail(&err);
     if (loops_start(daemon, listen_fd, kafka_fd, &err) != FR_OK) return fail(&err);
     close(listen_fd); /* each loop has its own descriptor */
-    if (kafka_fd >= 0) close(kafka_fd);
     printf("listening %s\n", shown);
+    if (kafka_fd >= 0) {
+        printf("kafka %s\n", kafka_shown);
+        close(kafka_fd);
+    }
     fflush(stdout);
     int64_t begin = fr_now_ns();
     if (database_open(daemon, &db, &err) != FR_OK) return fail(&err);
