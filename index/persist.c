@@ -305,6 +305,8 @@ static fr_code load_heap(fr_table *t, fr_source *source, uint32_t segments, fr_e
 static fr_code load_vectors(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_err *err)
 {
     if (h->vector_log2 != t->vectors.chunk_log2) return corrupt(err, "vector chunk size", h->vector_log2);
+    uint64_t bytes = 4ull * h->rows * h->dimension; /* at most */
+    bool stays = t->vectors.store != NULL && source->place != NULL && h->kind == FR_CODE_SQ8 && bytes >= t->vectors.spill_from;
     for (uint32_t i = 0; i < h->vector_chunks; i++) {
         void *data;
         size_t size;
@@ -314,6 +316,13 @@ static fr_code load_vectors(fr_table *t, fr_source *source, const fr_chunk_heade
         uint32_t type = size >= 64 ? fr_load_le32(data) : UINT32_MAX;
         if (type >= FR_SCALAR_BIT || size - 64 != fr_scalar_size((fr_scalar)type, h->dimension) << h->vector_log2)
             return corrupt(err, "vector chunk", i);
+        uint64_t at;
+        uint32_t file;
+        bool full = (uint64_t)(i + 1) << h->vector_log2 <= h->rows;
+        if (stays && full && source->place(source, chunk_id(FR_CHUNK_VECTORS, i), &file, &at)) {
+            if (fr_vectors_adopt_place(&t->vectors, i, (fr_scalar)type, file, at + 64)) continue;
+            return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+        }
         if (!fr_vectors_adopt(&t->vectors, i, (fr_scalar)type, (uint8_t *)data + 64, size - 64))
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
         t->vectors.may_spill = h->kind == FR_CODE_SQ8;

@@ -153,6 +153,8 @@ typedef struct fr_source {
     /* A private, writable image of chunk id, 64-byte aligned, whose bytes the engine has checked; stays valid until release is
      * called on table free. NOT_FOUND when there is none. */
     fr_code (*chunk)(struct fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err);
+    /* May be NULL. Where the chunk's bytes lie in the files of options.store, if they can be read there as long as the table lives. */
+    bool (*place)(struct fr_source *source, uint64_t id, uint32_t *file_out, uint64_t *at_out);
     void *user;
 } fr_source;
 /* at = the offset the save was fixed at: rows made after it are dropped, rows ended after it live again. CORRUPT when chunks

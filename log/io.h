@@ -14,7 +14,8 @@
 typedef struct fr_io fr_io;
 typedef struct fr_file fr_file;
 
-enum { FR_OPEN_READ = 1, FR_OPEN_WRITE = 2, FR_OPEN_CREATE = 4 /* with WRITE; fails with EXISTS when there */ };
+enum { FR_OPEN_READ = 1, FR_OPEN_WRITE = 2, FR_OPEN_CREATE = 4 /* with WRITE; fails with EXISTS when there */,
+       FR_OPEN_RANDOM = 8 /* a hint: what follows a read will not be wanted */ };
 
 typedef struct fr_io_map {
     void *data; /* private, writable copy-on-write image */

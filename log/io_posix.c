@@ -48,6 +48,7 @@ static fr_code posix_open(fr_io *io, const char *path, int flags, fr_file **file
         fr_free(FR_MEM_LOG, file);
         return code;
     }
+    if (flags & FR_OPEN_RANDOM) (void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_RANDOM);
     *file_out = file;
     return FR_OK;
 }

@@ -3,9 +3,11 @@
  * cannot read it skips and counts, so that a bad record never keeps a database from starting. */
 #include "server/engine/engine.h"
 
-fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out)
+fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
 {
     const fr_collection *c = shard->collection;
+    if (shard->originals == NULL) shard->originals = fr_originals_create(shard);
+    if (shard->originals == NULL) return FR_ERR_NO_MEMORY;
     *out = (fr_table_options){
         .dimension = c->vector->dimension,
         .metric = c->vector->metric,
@@ -14,6 +16,7 @@ fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out)
         .ef_construction = c->vector->ef_construction,
         .profile = c->vector->profile,
         .vectors = c->vector->vectors,
+        .store = fr_originals_store(shard->originals),
         .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
         .id_type = c->def.id_type,
         .drop_stale = c->def.drop_stale,

@@ -132,6 +132,7 @@ void fr_engine_collection_free(fr_collection *c, bool remove_files)
         fr_shard *shard = &c->shards[i];
         fr_log_close(fr_shard_log(shard));
         fr_table_free(fr_shard_table(shard));
+        fr_originals_free(shard->originals);
         fr_snapshot_source_free(shard->source);
         fr_manifest_free(shard->newest);
         fr_event_ids_free(&shard->ids);

@@ -117,8 +117,17 @@ typedef struct fr_snapshot_source { /* mapped chunk files that a table lives on 
         fr_io_map map;
     } * maps;
     fr_manifest *manifest;
+    struct fr_shard *shard;
 } fr_snapshot_source;
 void fr_snapshot_source_free(fr_snapshot_source *source);
+
+/* ---- original vectors on disk ---- */
+typedef struct fr_originals fr_originals;
+fr_originals *fr_originals_create(fr_shard *shard); /* opens nothing yet; NULL: no memory */
+fr_vector_store *fr_originals_store(fr_originals *originals);
+/* A chunk file of the shard's snapshots, to read from: its number in fr_vector_read. False: read the chunk another way. */
+bool fr_originals_attach(fr_originals *originals, const char *path, uint64_t generation, uint32_t *number_out);
+void fr_originals_free(fr_originals *originals); /* after the table; accepts NULL; closes, removes */
 
 /* ---- shards and collections ---- */
 struct fr_shard {
@@ -149,6 +158,7 @@ struct fr_shard {
     _Atomic uint64_t snapshot_bytes;
     uint64_t log_bytes_at_snapshot, compacted_bytes;
     fr_snapshot_source *source;
+    fr_originals *originals; /* as long as the table */
 };
 #define FR_NO_MANIFEST INT64_MAX
 
@@ -474,7 +484,7 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
 /* Whole batches as the log gives them; records outside [from, to] are left alone. */
 fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit,
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
-fr_code fr_engine_table_options(const fr_shard *shard, fr_table_options *out);
+fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out);
 
 /* ---- applier.c ---- */
 void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; applier, recovery */

@@ -134,6 +134,17 @@ static fr_code give_chunk(fr_source *source, uint64_t id, void **data_out, size_
     return FR_OK;
 }
 
+static bool give_place(fr_source *source, uint64_t id, uint32_t *file_out, uint64_t *at_out)
+{
+    const fr_snapshot_source *from = source->user;
+    const fr_chunk_ref *c = fr_manifest_find(from->manifest, id);
+    char dir[FR_PATH_MAX], path[FR_PATH_MAX + 32];
+    if (c == NULL || fr_engine_shard_path(from->shard, "snap", dir) != FR_OK) return false;
+    chunks_path(path, sizeof path, dir, c->generation);
+    *at_out = c->position;
+    return fr_originals_attach(from->shard->originals, path, c->generation, file_out);
+}
+
 static fr_code load_event_ids(const fr_snapshot_source *source, fr_event_ids *ids, fr_err *err)
 {
     const fr_chunk_ref *c = fr_manifest_find(source->manifest, FR_CHUNK_EVENT_IDS);
@@ -155,10 +166,11 @@ static fr_code load_one(fr_shard *shard, const char *dir, fr_manifest *m, fr_eve
     if (source == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     source->io = shard->collection->db->io;
     source->manifest = m;
+    source->shard = shard;
     fr_code code = plan_runs(source, m);
     if (code == FR_OK) code = map_runs(source, dir, err);
     if (code == FR_OK) code = check_chunks(source, err);
-    fr_source give = {.chunk = give_chunk, .user = source};
+    fr_source give = {.chunk = give_chunk, .place = give_place, .user = source};
     if (code == FR_OK) code = fr_table_load(&options, &give, m->at, &table, &keeps, err);
     if (code == FR_OK) code = load_event_ids(source, ids, err);
     if (code != FR_OK) fr_table_free(table);

@@ -1,5 +1,6 @@
 """Every route with a good request, as a client sees it."""
 import json
+import struct
 import threading
 
 
@@ -230,3 +231,25 @@ def test_openapi_routes_answer(server):
             if reply.status == 404:
                 assert reply.error["field"] != "path", (method, path)
     json.dumps(described)
+
+
+def test_profiles_and_the_largest_dimension(server):
+    made = server.create("small", 4)
+    assert (made["profile"], made["vectors"], made["m"]) == ("balanced", "disk", 16)
+    made = server.create("fast", 4, profile="speed")
+    assert (made["profile"], made["vectors"]) == ("speed", "memory")
+    made = server.create("tight", 4, profile="compact", vectors="memory")
+    assert (made["profile"], made["vectors"], made["m"]) == ("compact", "memory", 10)
+    assert server.ok("GET", "/v1/collections/tight")["profile"] == "compact"
+    refused = server.post("/v1/collections", {"name": "x", "dimension": 4, "codes": "none", "vectors": "disk"})
+    assert refused.status == 400 and refused.error["field"] == "vectors"
+    server.create("wide", 32768)
+    rows = {str(i): [((i * 7919 + j * 104729) % 65536) / 65536 - 0.5 for j in range(32768)] for i in range(4)}
+    for name, vector in rows.items():
+        server.upsert("wide", [{"id": name, "vector": vector}])
+    for name, vector in rows.items():
+        hit = server.search("wide", vector=vector, k=1, with_vector=True)[0]
+        assert hit["id"] == name and hit["distance"] == 0
+        assert struct.pack("32768f", *hit["vector"]) == struct.pack("32768f", *vector)
+    refused = server.post("/v1/collections", {"name": "x", "dimension": 32769})
+    assert refused.status == 400 and refused.error["field"] == "dimension"
