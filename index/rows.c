@@ -202,7 +202,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     const float **sample_at = NULL;
     fr_code code = FR_ERR_NO_MEMORY;
     if (fresh != NULL) fresh->has_fine = kind == FR_CODE_SQ8 && fr_table_wants_fine(&t->options);
-    if (fresh == NULL || vector == NULL || !fr_retired_reserve(&t->retired, 1)) goto out;
+    if (fresh == NULL || vector == NULL) goto out;
     t->vectors.may_spill |= kind == FR_CODE_SQ8;
     for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
         fr_codeset_decode(old, r, vector);
@@ -237,6 +237,8 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         }
         fresh->clipped = fresh->encoded = 0;
     }
+    code = FR_ERR_NO_MEMORY;
+    if (!fr_retired_reserve(&t->retired, 1)) goto out; /* not earlier: moved vectors take places of that list, too */
     atomic_store_explicit(&t->codes, fresh, memory_order_release);
     t->code_generation++; /* the next save writes all code and vector chunks */
     /* the set's own extents go with it, once its readers have left */
