@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define ROTATION_ROUNDS 4u
 #define BATCH 64u
 
 fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed)
@@ -20,12 +19,12 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
     fr_extents_init(&s->cst, sizeof(int32_t), FR_MEM_CODES);
     if (kind != FR_CODE_SQ8) return s;
     s->centre = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(float));
-    s->signs = fr_alloc(FR_MEM_CODES, (size_t)ROTATION_ROUNDS * s->padded);
+    s->signs = fr_alloc(FR_MEM_CODES, (size_t)FR_ROTATION_ROUNDS * s->padded);
     if (s->centre == NULL || s->signs == NULL) {
         fr_codeset_free(s);
         return NULL;
     }
-    for (uint32_t i = 0; i < ROTATION_ROUNDS * s->padded; i++) s->signs[i] = fr_mix64(seed + 1 + i) & 1 ? 1 : -1;
+    for (uint32_t i = 0; i < FR_ROTATION_ROUNDS * s->padded; i++) s->signs[i] = fr_mix64(seed + 1 + i) & 1 ? 1 : -1;
     return s;
 }
 
@@ -64,15 +63,15 @@ static void hadamard(float *x, uint32_t n)
     for (uint32_t i = 0; i < n; i++) x[i] *= norm;
 }
 
-static void rotate(const fr_codeset *s, float *x)
+void fr_rotate(const int8_t *rounds, uint32_t padded, float *x)
 {
     uint32_t window = 1;
-    while (window * 2 <= s->padded) window *= 2;
-    for (uint32_t round = 0; round < ROTATION_ROUNDS; round++) {
-        const int8_t *signs = s->signs + (size_t)round * s->padded;
-        for (uint32_t i = 0; i < s->padded; i++) x[i] *= (float)signs[i];
-        hadamard(round % 2 == 0 ? x : x + (s->padded - window), window);
-        if (window == s->padded && round == 1) break; /* two rounds mix a power of two well enough */
+    while (window * 2 <= padded) window *= 2;
+    for (uint32_t round = 0; round < FR_ROTATION_ROUNDS; round++) {
+        const int8_t *signs = rounds + (size_t)round * padded;
+        for (uint32_t i = 0; i < padded; i++) x[i] *= (float)signs[i];
+        hadamard(round % 2 == 0 ? x : x + (padded - window), window);
+        if (window == padded && round == 1) break; /* two rounds mix a power of two well enough */
     }
 }
 
@@ -86,7 +85,7 @@ static void enter_space(const fr_codeset *s, const float *vector, float *out)
     }
     for (uint32_t i = 0; i < s->dimension; i++) out[i] = vector[i] * norm;
     memset(out + s->dimension, 0, (s->padded - s->dimension) * sizeof(float));
-    rotate(s, out);
+    fr_rotate(s->signs, s->padded, out);
 }
 
 static int by_value(const void *a, const void *b)

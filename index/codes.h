@@ -38,6 +38,9 @@ typedef struct fr_code_query {
     bool positive; /* L2: clamp rounding below zero */
 } fr_code_query;
 
+/* In place; orthonormal. signs: FR_ROTATION_ROUNDS x padded of 1 or -1. */
+#define FR_ROTATION_ROUNDS 4u
+void fr_rotate(const int8_t *signs, uint32_t padded, float *x);
 fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed);
 void fr_codeset_free(fr_codeset *set);
 /* SQ8: centre and scale from sampled vectors (as given). */

@@ -90,7 +90,7 @@ void fr_table_free(fr_table *t)
     fr_keymap_free(&t->keys);
     fr_retired_free(&t->retired, true);
     fr_codeset_free(fr_codes_of(t));
-    fr_free(FR_MEM_LINKS, atomic_load(&t->ring));
+    fr_fresh_free(t);
     fr_free(FR_MEM_ROWS, t->encode_scratch);
     fr_free(FR_MEM_ROWS, t);
 }
@@ -289,35 +289,6 @@ uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
     return level >= FR_LEVEL_MAX ? FR_LEVEL_MAX : (uint32_t)level;
 }
 
-bool fr_ring_reserve(fr_table *t)
-{
-    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
-    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
-    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
-    if (ring != NULL && tail - low <= ring->mask) return true;
-    uint32_t size = ring == NULL ? 64 : (ring->mask + 1) * 2;
-    if (!fr_retired_reserve(&t->retired, 1)) return false;
-    fr_ring *grown = fr_zalloc(FR_MEM_LINKS, sizeof *grown + size * sizeof(uint32_t));
-    if (grown == NULL) return false;
-    grown->mask = size - 1;
-    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
-    for (uint64_t i = low; i < tail; i++)
-        atomic_store_explicit(&grown->rows[i & grown->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
-    atomic_store_explicit(&t->ring, grown, memory_order_release);
-    fr_spin_unlock(&t->list_lock);
-    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
-    return true;
-}
-
-bool fr_ring_push(fr_table *t, uint32_t row)
-{
-    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
-    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
-    atomic_store_explicit(&ring->rows[tail & ring->mask], row, memory_order_release);
-    atomic_store_explicit(&t->ring_tail, tail + 1, memory_order_release);
-    return true;
-}
-
 static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
 {
     fr_row *r = fr_row_at(t, row);
@@ -482,6 +453,7 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
         fr_list_push(t, &t->free, row);
     }
     if (fr_heap_sparse(&t->heap)) pack_heap(t);
+    if (atomic_load_explicit(&t->fresh.first, memory_order_relaxed) != NULL) fr_fresh_seal(t);
     retrain(t);
 }
 

@@ -136,24 +136,74 @@ static void scan_keys(fr_run *run, const fr_span *keys, uint32_t count)
     }
 }
 
-/* Rows that are not linked yet go into the pool first, and are marked visited. */
-static uint32_t scan_fresh(fr_run *run)
+/* Rows that are not linked yet and in no block: their numbers are kept before the walk, for the ring may be written over during it.
+ * Those beyond `room` (no memory to seal blocks) go into the pool at once, and are marked visited. */
+static uint32_t take_ring(fr_run *run, const fr_fresh_view *view, uint32_t *rows, uint32_t room, uint32_t *pool_size)
 {
     const fr_table *t = run->t;
     fr_scan_batch batch = {.count = 0, .size = 0};
     fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
-    uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
-    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
-    for (uint64_t i = low; ring != NULL && i < tail; i++) {
+    uint32_t count = 0;
+    for (uint64_t i = view->from; ring != NULL && i < view->tail; i++) {
         uint32_t row = atomic_load_explicit(&ring->rows[i & ring->mask], memory_order_acquire);
         if (row & FR_RING_DONE || row >= run->s->row_limit) continue;
+        if (count < room) {
+            rows[count++] = row;
+            continue;
+        }
         if (!fr_row_visible(fr_row_at(t, row), run->query->visible) || !fr_visit(run->s, row)) continue;
-        run->info->fresh++;
         batch.ids[batch.count++] = row;
         if (batch.count == SCAN_BATCH) scan_flush(run, &batch, run->ef);
     }
     if (batch.count != 0) scan_flush(run, &batch, run->ef);
-    return batch.size;
+    *pool_size = batch.size;
+    run->info->fresh += view->tail - view->from;
+    return count;
+}
+
+/* Rows that are not linked and may be nearer than the k-th found so far: on codes, into the pool. */
+static void scan_near(fr_run *run, const uint32_t *rows, uint32_t count, uint32_t *size, uint32_t capacity, float bound)
+{
+    float distances[SCAN_BATCH];
+    uint32_t ids[SCAN_BATCH], n;
+    fr_candidate *pool = run->s->pool;
+    for (uint32_t at = 0; at < count;) {
+        for (n = 0; n < SCAN_BATCH && at < count; at++)
+            if (rows[at] < run->s->row_limit) ids[n++] = rows[at], fr_space_touch(run->space.codes, rows[at]);
+        fr_space_distances(&run->space, ids, n, distances);
+        run->info->distances += n;
+        for (uint32_t i = 0; i < n; i++) {
+            if (distances[i] > bound || (*size == capacity && distances[i] >= pool[capacity - 1].distance)) continue;
+            if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !passes(run, ids[i])) continue;
+            fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
+        }
+    }
+}
+
+/* Rows that were not linked before the walk, after it: the k-th distance bounds what must be looked at. */
+static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *ring_rows, uint32_t ring_count)
+{
+    const fr_table_query *q = run->query;
+    bool exact = run->space.code_query.exact, ranged = q->has_low || q->has_high;
+    uint32_t rows[FR_BLOCK_ROWS], size = 0, capacity = exact ? q->k : run->rerank;
+    if (view->first == NULL && ring_count == 0) return;
+    float bound = run->found == q->k ? run->s->found[q->k - 1].distance : INFINITY;
+    if (ranged) capacity = run->s->pool_capacity; /* the nearest on codes may lie outside of the range */
+    scan_near(run, ring_rows, ring_count, &size, capacity, exact ? bound : INFINITY);
+    fr_fresh_query query; /* large: the planes are not cleared */
+    query.rotated = run->s->decoded;
+    query.centre = NULL;
+    if (view->first != NULL) fr_fresh_enter(run->t, q->vector, run->s->decoded);
+    for (const fr_fresh_block *b = view->first; b != NULL; b = atomic_load_explicit(&b->next, memory_order_acquire)) {
+        if (exact && !ranged && size == q->k) bound = fminf(bound, run->s->pool[size - 1].distance);
+        run->info->fresh += FR_BLOCK_ROWS;
+        scan_near(run, rows, fr_fresh_near(run->t, b, &query, bound, rows), &size, capacity, exact ? bound : INFINITY);
+    }
+    for (uint32_t i = 0; i < size; i++) { /* a row that was linked meanwhile may have been found by the walk, too */
+        uint32_t row = run->s->pool[i].row, at = 0;
+        while (at < run->found && run->s->found[at].row != row) at++;
+        if (at == run->found) offer(run, row, exact ? run->s->pool[i].distance : exact_distance(run, row));
+    }
 }
 
 /* ==== the walk ==== */
@@ -181,14 +231,17 @@ static void walk_graph(fr_run *run)
     const fr_table *t = run->t;
     fr_scratch *s = run->s;
     fr_visited_clear(s);
-    uint32_t fresh = scan_fresh(run), kept = 0;
-    /* the fresh ones wait in `expanded` while the walk uses the pool */
-    for (; kept < fresh && kept < s->expanded_capacity; kept++) s->expanded[kept] = s->pool[kept];
+    fr_fresh_view view = fr_fresh_look(t);
+    uint32_t *ring_rows = (uint32_t *)(void *)s->expanded, room = s->expanded_capacity; /* half of it, in bytes */
+    fr_candidate *aside = s->expanded + room / 2; /* what is in the pool waits there while the walk uses that */
+    uint32_t fresh, kept = 0, taken = take_ring(run, &view, ring_rows, room, &fresh);
+    for (; kept < fresh && kept < room / 2; kept++) aside[kept] = s->pool[kept];
     uint32_t size = fr_walk_start(t, s, &run->space, run->ef, &run->info->distances);
     size = fr_walk_level(t, s, &run->space, 0, size, run->ef, false, &run->info->visited, &run->info->distances);
-    for (uint32_t i = 0; i < kept; i++) fr_pool_insert(s->pool, &size, run->ef, s->expanded[i].distance, s->expanded[i].row);
+    for (uint32_t i = 0; i < kept; i++) fr_pool_insert(s->pool, &size, run->ef, aside[i].distance, aside[i].row);
     fr_visited_clear(s);
     take_pool(run, size);
+    scan_fresh(run, &view, ring_rows, taken);
 }
 
 /* The share of visible rows that pass the filter, from a sample. */

@@ -3,6 +3,7 @@
 #define FR_TABLE_PRIVATE_H
 
 #include "index/codes.h"
+#include "index/fresh.h"
 #include "index/heap.h"
 #include "index/keymap.h"
 #include "index/table.h"
@@ -78,6 +79,7 @@ struct fr_table {
     /* fresh rows */
     _Atomic(fr_ring *) ring;
     _Atomic uint64_t ring_low, ring_head, ring_tail;
+    fr_fresh fresh;
     /* the graph */
     _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
     _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */

@@ -77,4 +77,6 @@ FR_INLINE float fr_simd_cosine(double dot, double query_norm, double row_norm)
 /* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits has it. */
 FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
 
+void fr_simd_planes_scalar(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
+
 #endif

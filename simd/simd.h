@@ -59,6 +59,21 @@ typedef struct fr_fine_kernel {
 } fr_fine_kernel;
 const fr_fine_kernel *fr_simd_fine(void);
 
+/* out[i] = sum over the set bits b of row i of u[b], where u[b] < 2^FR_PLANES: plane p holds bit p of every u, `words` words each,
+ * one after the other; rows are `words` words each, contiguous. Exact. */
+#define FR_PLANES 4
+void fr_simd_planes(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
+/* Which rows pass a bound: base[i] + low * skew[i] + gain[i] * (scale * planes(i) + offset) <= limit. Their ids go to out, which has
+ * room for count; returns how many. count is a multiple of 16. */
+typedef struct fr_simd_bound {
+    const uint64_t *planes, *rows;
+    uint32_t words, count;
+    const float *base, *skew, *gain;
+    const uint32_t *ids;
+    float low, scale, offset, limit;
+} fr_simd_bound;
+uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
+
 /* Conversions, count elements. f32 -> f16/bf16 round to nearest even; to_f32 is exact. */
 void fr_simd_to_f32(fr_scalar from, const void *source, uint32_t count, float *target);
 void fr_simd_from_f32(fr_scalar to, const float *source, uint32_t count, void *target); /* I8/U8: rounded, clamped */

@@ -1,0 +1,63 @@
+/* fresh.h: rows that are not linked yet: the ring that linkers take them from, and sealed blocks that searches scan.
+ *
+ * Every 256 rows that wait in the ring become a block: one sign bit a dimension of the rotated vector relative to a centre (the mean
+ * of the block, or that of the block before where it is near), and what is needed to bound the distance from those bits (RaBitQ: Gao and Long, SIGMOD 2024). A search looks at the rows of the
+ * ring behind the last block before its walk, on codes, and at the blocks after it, when the k-th distance is known: only rows
+ * whose bound is below that are compared. A block is immutable; it goes, an epoch later, when all its rows are linked. */
+#ifndef FR_FRESH_H
+#define FR_FRESH_H
+
+#include "index/codes.h"
+#include "index/epoch.h"
+
+struct fr_table;
+
+#define FR_BLOCK_ROWS 256u
+/* The bound holds with so many standard deviations of the estimate. 4.5: one of 290,000 true neighbours is passed over, far fewer
+ * than a walk misses. A row's own vector is estimated exactly. */
+#define FR_FRESH_SIGMAS 4.5
+
+typedef struct fr_fresh_block {
+    _Atomic(struct fr_fresh_block *) next;
+    uint64_t end;            /* of the ring positions it covers */
+    float spread;            /* the largest sqrt(1 - x^2) of its rows; x: cosine of a row and its sign vector */
+    float *centre;           /* padded floats, rotated; shared with the blocks next to it */
+    uint64_t *bits;          /* padded / 64 words a row */
+    uint32_t rows[FR_BLOCK_ROWS];
+    /* distance = at_query + base + gain * S; S = sum of sign * (query - centre); skew = gain * (set bits - clear bits) */
+    float base[FR_BLOCK_ROWS], gain[FR_BLOCK_ROWS], skew[FR_BLOCK_ROWS];
+} fr_fresh_block;
+
+typedef struct fr_fresh {
+    _Atomic(fr_fresh_block *) first;
+    fr_fresh_block *last; /* applier */
+    _Atomic uint64_t sealed; /* ring positions before this one are linked, or in a block */
+    int8_t *signs;           /* of the rotation; made with the first block, never changed */
+} fr_fresh;
+
+/* The query as seen from one centre, as 4-bit integers: low + step * u. */
+typedef struct fr_fresh_query {
+    const float *rotated; /* padded */
+    const float *centre;  /* of what follows; NULL: not rounded yet */
+    float low, step;
+    double at_query, square;
+    uint32_t sum;
+    uint64_t planes[FR_PLANES * FR_DIMENSION_MAX / 64];
+} fr_fresh_query;
+
+/* What a search may see, taken before its walk. */
+typedef struct fr_fresh_view {
+    const fr_fresh_block *first;
+    uint64_t from, tail; /* ring positions to look at on codes */
+} fr_fresh_view;
+
+void fr_fresh_free(struct fr_table *t);
+void fr_fresh_seal(struct fr_table *t); /* applier: seal what is full, drop what is linked; does nothing without memory */
+fr_fresh_view fr_fresh_look(const struct fr_table *t);
+/* A vector in the space of the blocks: `rotated` has room for the padded dimension. */
+void fr_fresh_enter(const struct fr_table *t, const float *vector, float *rotated);
+/* Rows of a block whose distance may be below the bound: FR_BLOCK_ROWS places. query->rotated is set, the rest is kept from block
+ * to block. */
+uint32_t fr_fresh_near(const struct fr_table *t, const fr_fresh_block *block, fr_fresh_query *query, float bound, uint32_t *rows);
+
+#endif
