@@ -82,7 +82,7 @@ static void seal_row(fr_fresh_block *block, uint32_t i, fr_metric metric, const 
     double length = sqrt(square), x = length > 0 ? FR_MIN(sum / (root * length), 1.0) : 1.0;
     double gain = length > 0 ? -length / (root * x) : 0;
     if (metric == FR_METRIC_L2) gain *= 2;
-    block->base[i] = (float)(metric == FR_METRIC_L2 ? square : metric == FR_METRIC_IP ? -with_centre : square / 2);
+    if (block->base[i] == 0) block->base[i] = (float)(metric == FR_METRIC_L2 ? square : metric == FR_METRIC_IP ? -with_centre : square / 2);
     block->gain[i] = (float)gain;
     block->skew[i] = (float)(gain * (2 * set - (double)padded));
     block->spread = fmaxf(block->spread, (float)sqrt(1 - x * x));
@@ -118,7 +118,10 @@ static bool seal_block(fr_table *t, uint64_t from)
     if (vectors != NULL) spare = vectors + (size_t)FR_BLOCK_ROWS * padded;
     for (uint32_t i = 0; i < FR_BLOCK_ROWS && block != NULL && vectors != NULL; i++) {
         block->rows[i] = atomic_load_explicit(&ring->rows[(from + i) & ring->mask], memory_order_relaxed) & ~FR_RING_DONE;
-        fr_row_original(t, fr_codes_of(t), block->rows[i], spare);
+        if (!fr_row_original(t, fr_codes_of(t), block->rows[i], spare)) { /* cannot be read: never passed over */
+            memset(spare, 0, t->options.dimension * sizeof *spare);
+            block->base[i] = -INFINITY;
+        }
         fr_fresh_enter(t, spare, vectors + (size_t)i * padded);
     }
     if (block == NULL || vectors == NULL || !choose_centre(t, block, vectors, spare, padded)) {

@@ -199,11 +199,16 @@ static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *r
         run->info->fresh += FR_BLOCK_ROWS;
         scan_near(run, rows, fr_fresh_near(run->t, b, &query, bound, rows), &size, capacity, exact ? bound : INFINITY);
     }
+    fr_candidate *pool = run->s->pool;
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < size; i++) { /* a row that was linked meanwhile may have been found by the walk, too */
-        uint32_t row = run->s->pool[i].row, at = 0;
-        while (at < run->found && run->s->found[at].row != row) at++;
-        if (at == run->found) offer(run, row, exact ? run->s->pool[i].distance : exact_distance(run, row));
+        uint32_t at = 0;
+        while (at < run->found && run->s->found[at].row != pool[i].row) at++;
+        if (at == run->found) pool[kept++] = pool[i];
     }
+    if (!exact) offer_exact(run, pool, kept, ranged);
+    else
+        for (uint32_t i = 0; i < kept; i++) offer(run, pool[i].row, pool[i].distance);
 }
 
 /* ==== the walk ==== */
