@@ -540,6 +540,7 @@ typedef struct fr_fetch {
     uint64_t position, size; /* of the range; whole batches */
     uint32_t aborted_count;
     fr_aborted *aborted;    /* by first_offset */
+    bool transcode;         /* a collection's topic without freshet.fetch=raw: binary values are to be given as JSON; never a file */
 } fr_fetch;
 /* INVALID with err.field "offset": out of range (state is filled). NOT_FOUND: no such topic or partition. */
 FR_API fr_code fr_fetch_get(fr_db *db, fr_fetch *fetch, fr_err *err) FR_MUST_CHECK;

@@ -53,6 +53,11 @@ void fr_batch_writer_add_at(fr_batch_writer *w, int32_t offset_delta, int64_t ti
 fr_code fr_batch_writer_end(fr_batch_writer *w, uint8_t **batch_out, size_t *size_out); /* borrowed from the writer */
 void fr_batch_writer_free(fr_batch_writer *w);
 
+/* Make an encoded batch a producer's: id, epoch, sequence; attributes are or-ed. The CRC is made anew. */
+void fr_batch_own(uint8_t *batch, size_t size, int64_t producer_id, int16_t epoch, int32_t sequence, int16_t attributes);
+/* LogAppendTime: attributes bit 3 and maxTimestamp; the CRC is made anew. */
+void fr_batch_stamp(uint8_t *batch, size_t size, int64_t timestamp_ms);
+
 /* Header fields, lengths, magic, CRC. size may be larger than the batch (trailing bytes are not looked at). */
 fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header_out, size_t *batch_size_out, fr_err *err);
 /* Also every record: framing, offset deltas inside 0..lastOffsetDelta and ascending, count. Decompresses. */

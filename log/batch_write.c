@@ -213,3 +213,21 @@ void fr_batch_writer_free(fr_batch_writer *w)
     fr_free(FR_MEM_LOG, w->scratch);
     *w = (fr_batch_writer){0};
 }
+
+static void seal(uint8_t *batch, size_t size) { fr_store_be32(batch + 17, fr_simd_crc32c(0, batch + 21, size - 21)); }
+
+void fr_batch_own(uint8_t *batch, size_t size, int64_t producer_id, int16_t epoch, int32_t sequence, int16_t attributes)
+{
+    fr_store_be16(batch + 21, (uint16_t)(fr_load_be16(batch + 21) | (uint16_t)attributes));
+    fr_store_be64(batch + 43, (uint64_t)producer_id);
+    fr_store_be16(batch + 51, (uint16_t)epoch);
+    fr_store_be32(batch + 53, (uint32_t)sequence);
+    seal(batch, size);
+}
+
+void fr_batch_stamp(uint8_t *batch, size_t size, int64_t timestamp_ms)
+{
+    fr_store_be16(batch + 21, (uint16_t)(fr_load_be16(batch + 21) | 8u));
+    fr_store_be64(batch + 35, (uint64_t)timestamp_ms);
+    seal(batch, size);
+}

@@ -161,7 +161,7 @@ static producer *find_or_add(fr_producers *p, int64_t id)
     return known;
 }
 
-static void add_locked(fr_producers *p, const fr_batch_header *h)
+static void add_locked(fr_producers *p, const fr_batch_header *h, int64_t now_ms)
 {
     fr_offset last = h->baseOffset + h->lastOffsetDelta;
     producer *known = find_or_add(p, h->producerId);
@@ -169,7 +169,7 @@ static void add_locked(fr_producers *p, const fr_batch_header *h)
     if (h->producerEpoch != known->epoch) known->count = 0;
     known->epoch = h->producerEpoch;
     known->last = last;
-    known->timestamp_ms = h->maxTimestamp;
+    known->timestamp_ms = now_ms; /* not the record's: that may be years old */
     if (h->baseSequence >= 0) {
         if (known->count == FR_PRODUCER_BATCHES) {
             memmove(known->batches, known->batches + 1, (FR_PRODUCER_BATCHES - 1) * sizeof *known->batches);
@@ -186,22 +186,22 @@ static void add_locked(fr_producers *p, const fr_batch_header *h)
     }
 }
 
-void fr_producers_add(fr_producers *p, const fr_batch_header *h)
+void fr_producers_add(fr_producers *p, const fr_batch_header *h, int64_t now_ms)
 {
     if (h->producerId < 0) return;
     pthread_mutex_lock(&p->lock);
-    add_locked(p, h);
+    add_locked(p, h, now_ms);
     pthread_mutex_unlock(&p->lock);
 }
 
-static void end_locked(fr_producers *p, const fr_batch_header *h, bool commit)
+static void end_locked(fr_producers *p, const fr_batch_header *h, bool commit, int64_t now_ms)
 {
     producer *known = find_or_add(p, h->producerId);
     if (h->baseOffset <= known->last) return;
     if (h->producerEpoch != known->epoch) known->count = 0;
     known->epoch = h->producerEpoch;
     known->last = h->baseOffset;
-    known->timestamp_ms = h->maxTimestamp;
+    known->timestamp_ms = now_ms; /* not the record's: that may be years old */
     open_txn *open = find_open(p, h->producerId);
     if (open == NULL) return;
     open->marker = h->baseOffset;
@@ -210,11 +210,11 @@ static void end_locked(fr_producers *p, const fr_batch_header *h, bool commit)
     p->aborted[p->aborted_count++] = (aborted_txn){h->producerId, open->first, h->baseOffset};
 }
 
-void fr_producers_end(fr_producers *p, const fr_batch_header *h, bool commit)
+void fr_producers_end(fr_producers *p, const fr_batch_header *h, bool commit, int64_t now_ms)
 {
     if (h->producerId < 0) return;
     pthread_mutex_lock(&p->lock);
-    end_locked(p, h, commit);
+    end_locked(p, h, commit, now_ms);
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -28,8 +28,8 @@ fr_producer_verdict fr_producers_check(fr_producers *producers, const fr_batch_h
 fr_code fr_producers_reserve(fr_producers *producers, uint32_t batches); /* the next `batches` adds cannot fail */
 /* A batch that stands in the log, header->baseOffset its place; control batches too (key: its record's). Batches at or below
  * what the producer is known for change nothing, so a scan may overlap a loaded state. */
-void fr_producers_add(fr_producers *producers, const fr_batch_header *header);
-void fr_producers_end(fr_producers *producers, const fr_batch_header *header, bool commit);
+void fr_producers_add(fr_producers *producers, const fr_batch_header *header, int64_t now_ms);
+void fr_producers_end(fr_producers *producers, const fr_batch_header *header, bool commit, int64_t now_ms);
 bool fr_producers_open(fr_producers *producers, int64_t producer_id, fr_offset *first_out); /* has it an open transaction here? */
 int16_t fr_producers_epoch(fr_producers *producers, int64_t producer_id);                    /* -1: not known */
 
@@ -44,7 +44,7 @@ bool fr_producers_is_aborted(fr_producers *producers, int64_t producer_id, fr_of
 /* Is this the last batch of its producer (compaction keeps it, even without records)? */
 bool fr_producers_is_last(fr_producers *producers, int64_t producer_id, fr_offset last_offset);
 
-void fr_producers_expire(fr_producers *producers, fr_offset log_start, int64_t older_than_ms); /* producers and aborted entries */
+void fr_producers_expire(fr_producers *producers, fr_offset log_start, int64_t older_than_ms); /* producers not heard of since; aborted entries */
 
 /* The whole state as bytes (FR_MEM_LOG, the caller's), valid for a log that reaches `at` (exclusive); and back. */
 fr_code fr_producers_save(fr_producers *producers, fr_offset at, uint8_t **data_out, size_t *size_out);

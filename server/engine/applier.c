@@ -68,6 +68,7 @@ static fr_code apply_from_log(fr_commit *commit)
 static fr_code apply_commit(fr_db *db, fr_commit *commit)
 {
     if (commit->part_count == 0) return FR_OK; /* all of it was answered by earlier event ids */
+    if (commit->collection->kind != FR_TOPIC_COLLECTION) return FR_OK; /* a log without rows */
     FR_TRY(commit->events != NULL ? apply_events(commit) : apply_from_log(commit));
     return commit->collection == db->catalog ? fr_engine_catalog_publish(db) : FR_OK;
 }

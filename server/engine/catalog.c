@@ -9,17 +9,34 @@
 
 /* ==== collections ==== */
 
-fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, int64_t created_ms)
+fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                                        int64_t created_ms)
 {
+    static const fr_topic_spec none = {.kind = FR_TOPIC_COLLECTION};
+    if (spec == NULL) spec = &none;
     uint32_t shards = FR_MAX(def->partitions, 1u);
-    fr_collection *c = fr_zalloc(FR_MEM_ENGINE, sizeof *c + shards * sizeof(fr_shard));
+    uint32_t capacity = spec->kind == FR_TOPIC_PLAIN ? FR_PARTITIONS_MAX : shards; /* plain topics may get more */
+    fr_collection *c = fr_zalloc(FR_MEM_ENGINE, sizeof *c + capacity * sizeof(fr_shard));
+    fr_reason reason;
     if (c == NULL) return NULL;
+    if (fr_configs_copy(&spec->configs, &c->configs) != FR_OK) {
+        fr_free(FR_MEM_ENGINE, c);
+        return NULL;
+    }
+    if (fr_configs_parse(spec->kind, &c->configs, &c->limits, &reason, NULL) != FR_OK) {
+        fr_configs_free(&c->configs); /* of a newer version: the defaults */
+        (void)!fr_configs_parse(spec->kind, &c->configs, &c->limits, &reason, NULL);
+    }
+    c->kind = spec->kind;
+    memcpy(c->uuid, spec->uuid, sizeof c->uuid);
+    c->shard_capacity = capacity;
+    pthread_mutex_init(&c->config_lock, NULL);
     c->id = id;
     c->db = db;
     c->def = *def;
     c->created_ms = created_ms;
     c->catalog_offset = -1;
-    c->shard_count = shards;
+    atomic_init(&c->shard_count, shards);
     c->filter_schema = (fr_filter_schema){.key_name = "id", .id_type = def->id_type};
     for (uint32_t i = 0; i < c->def.field_count; i++) {
         if (c->def.fields[i].type == FR_TYPE_VECTOR_F32) c->vector = &c->def.fields[i];
@@ -29,7 +46,7 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection
     atomic_init(&c->visible, 1);
     c->commit_last = 1;
     pthread_mutex_init(&c->waiters_lock, NULL);
-    for (uint32_t i = 0; i < shards; i++) {
+    for (uint32_t i = 0; i < capacity; i++) {
         fr_shard *shard = &c->shards[i];
         shard->collection = c;
         shard->partition = (int32_t)i;
@@ -48,16 +65,34 @@ fr_code fr_engine_shard_path(const fr_shard *shard, const char *kind, char path[
     return size > 0 && (size_t)size < FR_PATH_MAX ? FR_OK : FR_ERR_INVALID;
 }
 
+/* A collection's log is compacted; a plain topic's configs say what its log does. */
+void fr_engine_log_options(fr_shard *shard, fr_log_options *out)
+{
+    fr_topic_limits limits;
+    *out = (fr_log_options){.segment_bytes = FR_SEGMENT_BYTES,
+                            .segment_ms = -1,
+                            .retention_ms = -1,
+                            .retention_bytes = -1,
+                            .compact = true};
+    if (shard->collection->kind == FR_TOPIC_COLLECTION) return;
+    fr_engine_limits(shard->collection, &limits);
+    out->segment_bytes = (uint64_t)FR_MAX(limits.segment_bytes, (int64_t)FR_SEGMENT_BYTES_LEAST);
+    out->segment_ms = limits.segment_ms;
+    out->compact = false;
+    if (limits.expires) {
+        out->retention_ms = limits.retention_ms == 0 ? 1 : limits.retention_ms;
+        out->retention_bytes = limits.retention_bytes;
+    }
+    out->delete_retention_ms = FR_MAX(limits.delete_retention_ms, (int64_t)1);
+}
+
 fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err)
 {
     fr_db *db = shard->collection->db;
     char path[FR_PATH_MAX];
     fr_log *log = NULL;
-    fr_log_options options = {.segment_bytes = FR_SEGMENT_BYTES,
-                              .segment_ms = -1,
-                              .retention_ms = -1,
-                              .retention_bytes = -1,
-                              .compact = true};
+    fr_log_options options;
+    fr_engine_log_options(shard, &options);
     FR_TRY(fr_engine_shard_path(shard, "log", path));
     FR_TRY(fr_log_open(db->io, path, &options, &log, err));
     atomic_store_explicit(&shard->log, log, memory_order_release);
@@ -128,9 +163,10 @@ static void remove_shard_files(fr_shard *shard)
 void fr_engine_collection_free(fr_collection *c, bool remove_files)
 {
     if (c == NULL) return;
-    for (uint32_t i = 0; i < c->shard_count; i++) {
+    for (uint32_t i = 0; i < c->shard_capacity; i++) {
         fr_shard *shard = &c->shards[i];
         fr_log_close(fr_shard_log(shard));
+        fr_producers_free(fr_shard_producers(shard));
         fr_table_free(fr_shard_table(shard));
         fr_originals_free(shard->originals);
         fr_snapshot_source_free(shard->source);
@@ -140,6 +176,8 @@ void fr_engine_collection_free(fr_collection *c, bool remove_files)
         if (remove_files) remove_shard_files(shard);
     }
     pthread_mutex_destroy(&c->waiters_lock);
+    pthread_mutex_destroy(&c->config_lock);
+    fr_configs_free(&c->configs);
     fr_free(FR_MEM_ENGINE, c);
 }
 
@@ -262,14 +300,33 @@ static void put_int(fr_doc_builder *b, const char *key, int64_t value)
     fr_doc_put_int(b, value);
 }
 
-static void encode_collection(fr_doc_builder *b, fr_id id, const fr_collection_def *def, int64_t created_ms)
+static void encode_spec(fr_doc_builder *b, const fr_topic_spec *spec)
+{
+    static const char digits[] = "0123456789abcdef";
+    char uuid[33] = "";
+    const char *name, *value;
+    for (uint32_t i = 0; i < 16; i++) {
+        uuid[i * 2] = digits[spec->uuid[i] >> 4];
+        uuid[i * 2 + 1] = digits[spec->uuid[i] & 15];
+    }
+    put_int(b, "kind", (int64_t)spec->kind);
+    put_text(b, "uuid", uuid);
+    fr_doc_put_key(b, "configs", 7);
+    fr_doc_begin_object(b);
+    for (size_t at = 0; fr_configs_next(&spec->configs, &at, &name, &value);) put_text(b, name, value);
+    fr_doc_end_object(b);
+}
+
+static void encode_collection(fr_doc_builder *b, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                              uint32_t partitions, int64_t created_ms)
 {
     fr_doc_begin_object(b);
     put_int(b, "id", (int64_t)id);
     put_text(b, "database", def->database);
     put_text(b, "name", def->name);
     put_int(b, "id_type", (int64_t)def->id_type);
-    put_int(b, "partitions", def->partitions);
+    encode_spec(b, spec);
+    put_int(b, "partitions", partitions);
     put_int(b, "drop_stale", def->drop_stale);
     put_text(b, "embedder", def->embedder);
     put_int(b, "created_ms", created_ms);
@@ -351,6 +408,30 @@ static bool decode_field(fr_doc object, fr_field_def *out)
     return true;
 }
 
+static bool hex_digit(char c, uint8_t *out)
+{
+    if (c >= '0' && c <= '9') *out = (uint8_t)(c - '0');
+    else if (c >= 'a' && c <= 'f') *out = (uint8_t)(c - 'a' + 10);
+    else return false;
+    return true;
+}
+
+static bool decode_uuid(fr_doc root, int64_t id, int64_t created_ms, uint8_t uuid[16])
+{
+    char text[33];
+    if (!get_text(root, "uuid", text, sizeof text)) { /* a collection of before there were topics: always the same one */
+        fr_store_be64(uuid, fr_mix64((uint64_t)id));
+        fr_store_be64(uuid + 8, fr_mix64((uint64_t)created_ms + (uint64_t)id));
+        return true;
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        uint8_t high, low;
+        if (!hex_digit(text[i * 2], &high) || !hex_digit(text[i * 2 + 1], &low)) return false;
+        uuid[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 static fr_code document_of(fr_span value, fr_doc *doc_out, fr_err *err)
 {
     fr_decoded decoded;
@@ -359,6 +440,38 @@ static fr_code document_of(fr_span value, fr_doc *doc_out, fr_err *err)
     if (decoded.metadata.size == 0) return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a catalog record has no document");
     FR_TRY(fr_doc_check(decoded.metadata, err));
     *doc_out = fr_doc_root(decoded.metadata);
+    return FR_OK;
+}
+
+fr_code fr_engine_spec_decode(fr_span value, fr_topic_spec *spec, fr_err *err)
+{
+    fr_doc root, item;
+    fr_span key;
+    int64_t id = 0, kind = 0, created_ms = 0;
+    *spec = (fr_topic_spec){.kind = FR_TOPIC_COLLECTION};
+    FR_TRY(document_of(value, &root, err));
+    bool fine = get_int(root, "id", 1, INT64_MAX, &id) && get_int(root, "created_ms", INT64_MIN, INT64_MAX, &created_ms);
+    if (fine && fr_doc_get(root, fr_span_text("kind")).data != NULL)
+        fine = get_int(root, "kind", FR_TOPIC_COLLECTION, FR_TOPIC_INTERNAL, &kind);
+    if (!fine || !decode_uuid(root, id, created_ms, spec->uuid))
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a topic's catalog record lacks a field or has a wrong one");
+    spec->kind = (fr_topic_kind)kind;
+    fr_doc configs = fr_doc_get(root, fr_span_text("configs"));
+    if (configs.data == NULL || fr_doc_type(configs) != FR_DOC_OBJECT) return FR_OK;
+    fr_doc_iter iter = fr_doc_begin(configs);
+    while (fr_doc_next(&iter, &key, &item)) {
+        char name[64], text[FR_CONFIG_VALUE_BYTES_MAX + 1];
+        if (key.size >= sizeof name || fr_doc_type(item) != FR_DOC_STRING) continue;
+        memcpy(name, key.data, key.size);
+        name[key.size] = 0;
+        fr_span content = fr_doc_string(item);
+        if (content.size >= sizeof text) continue;
+        memcpy(text, content.data, content.size);
+        text[content.size] = 0;
+        if (fr_configs_set(&spec->configs, name, text) == FR_OK) continue;
+        fr_topic_spec_free(spec);
+        return FR_ERR_NO_MEMORY;
+    }
     return FR_OK;
 }
 
@@ -381,6 +494,8 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
     def->id_type = (fr_id_type)id_type;
     def->partitions = (uint32_t)partitions;
     def->drop_stale = drop_stale != 0;
+    int64_t kind = 0;
+    if (get_int(root, "kind", FR_TOPIC_PLAIN, FR_TOPIC_INTERNAL, &kind)) return FR_OK; /* a log without rows */
     fr_doc fields = fr_doc_get(root, fr_span_text("fields"));
     if (fields.data == NULL || fr_doc_count(fields) > FR_FIELDS_MAX)
         return fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has no fields in the catalog", def->name);
@@ -425,6 +540,40 @@ static fr_collection **find_collection(fr_db *db, fr_id id)
     return NULL;
 }
 
+/* Configs, and more partitions. The spec's configs become the topic's. */
+static void change_topic(fr_collection *c, const fr_collection_def *def, fr_topic_spec *spec)
+{
+    fr_topic_limits limits;
+    fr_reason reason;
+    uint32_t partitions = FR_MIN(def->partitions, c->shard_capacity);
+    if (partitions > atomic_load(&c->shard_count)) atomic_store(&c->shard_count, partitions);
+    if (fr_configs_parse(c->kind, &spec->configs, &limits, &reason, NULL) != FR_OK) return; /* of a newer version */
+    pthread_mutex_lock(&c->config_lock);
+    fr_configs old = c->configs;
+    c->configs = spec->configs;
+    spec->configs = old;
+    c->limits = limits;
+    pthread_mutex_unlock(&c->config_lock);
+}
+
+static fr_code add_collection(fr_db *db, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                              int64_t created_ms, fr_offset offset)
+{
+    if (db->names.count == db->names.capacity) {
+        uint32_t capacity = FR_MAX(16u, db->names.capacity * 2);
+        fr_collection **grown = fr_realloc(FR_MEM_ENGINE, db->names.collections, capacity * sizeof *grown);
+        if (grown == NULL) return FR_ERR_NO_MEMORY;
+        db->names.collections = grown;
+        db->names.capacity = capacity;
+    }
+    fr_collection *c = fr_engine_collection_new(db, id, def, spec, created_ms);
+    if (c == NULL) return FR_ERR_NO_MEMORY;
+    c->catalog_offset = offset;
+    db->names.collections[db->names.count++] = c;
+    db->names.next_id = FR_MAX(db->names.next_id, id + 1);
+    return FR_OK;
+}
+
 static fr_code apply_collection(fr_db *db, const fr_apply_record *record, bool live, fr_err *err)
 {
     fr_id id;
@@ -447,25 +596,52 @@ static fr_code apply_collection(fr_db *db, const fr_apply_record *record, bool l
         }
         return FR_OK;
     }
-    if (found != NULL) { /* an attempt that ran out of memory behind this record, or a record that compaction moved */
-        (*found)->catalog_offset = record->offset;
-        return FR_OK;
-    }
     fr_collection_def def;
+    fr_topic_spec spec;
     int64_t created_ms;
     FR_TRY(fr_engine_catalog_decode(record->value, &def, &created_ms, err));
-    if (db->names.count == db->names.capacity) {
-        uint32_t capacity = FR_MAX(16u, db->names.capacity * 2);
-        fr_collection **grown = fr_realloc(FR_MEM_ENGINE, db->names.collections, capacity * sizeof *grown);
-        if (grown == NULL) return FR_ERR_NO_MEMORY;
-        db->names.collections = grown;
-        db->names.capacity = capacity;
+    FR_TRY(fr_engine_spec_decode(record->value, &spec, err));
+    if (found != NULL) { /* changed; or an attempt that ran out of memory behind this record */
+        (*found)->catalog_offset = record->offset;
+        change_topic(*found, &def, &spec);
+        fr_topic_spec_free(&spec);
+        return FR_OK;
     }
-    fr_collection *c = fr_engine_collection_new(db, id, &def, created_ms);
-    if (c == NULL) return FR_ERR_NO_MEMORY;
-    c->catalog_offset = record->offset;
-    db->names.collections[db->names.count++] = c;
-    db->names.next_id = FR_MAX(db->names.next_id, id + 1);
+    fr_code code = add_collection(db, id, &def, &spec, created_ms, record->offset);
+    fr_topic_spec_free(&spec);
+    return code;
+}
+
+static bool parse_start(fr_span key, fr_id *id_out, uint32_t *partition_out)
+{
+    char text[48];
+    unsigned long long id;
+    unsigned partition;
+    int used = 0;
+    if (key.size >= sizeof text) return false;
+    memcpy(text, key.data, key.size);
+    text[key.size] = 0;
+    if (sscanf(text, "s/%20llu/%10u%n", &id, &partition, &used) != 2 || text[used] != 0) return false;
+    *id_out = id;
+    *partition_out = partition;
+    return true;
+}
+
+/* "s/<id>/<partition>" = {"start"}: DeleteRecords; consumers read from there on. */
+static fr_code apply_start(fr_db *db, const fr_apply_record *record, fr_err *err)
+{
+    fr_id id;
+    uint32_t partition;
+    fr_doc root;
+    int64_t start;
+    if (record->value.data == NULL || !parse_start(record->key, &id, &partition)) return FR_OK;
+    fr_collection **found = find_collection(db, id);
+    if (found == NULL || partition >= (*found)->shard_capacity) return FR_OK;
+    FR_TRY(document_of(record->value, &root, err));
+    if (!get_int(root, "start", 0, INT64_MAX, &start))
+        return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a partition's start is no number");
+    fr_shard *shard = &(*found)->shards[partition];
+    if (start > atomic_load(&shard->kept_from)) atomic_store(&shard->kept_from, start);
     return FR_OK;
 }
 
@@ -520,6 +696,8 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
         code = apply_collection(db, record, live, &err);
     } else if (record->key.size > 2 && key[0] == 'a' && key[1] == '/') {
         code = apply_alias(db, record, &err);
+    } else if (record->key.size > 2 && key[0] == 's' && key[1] == '/') {
+        code = apply_start(db, record, &err);
     } /* else: a later version's kind of record */
     if (code != FR_OK && code != FR_ERR_NO_MEMORY)
         fr_note(FR_NOTE_ERROR, "event=catalog_record offset=%lld code=%s text=\"%s\"", (long long)record->offset,
@@ -539,6 +717,10 @@ bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombs
     if (text[0] == 'c') {
         const fr_collection *c = parse_id(key, &id) ? fr_map_by_id(map, id) : NULL;
         return c != NULL && c->catalog_offset == offset;
+    }
+    if (text[0] == 's') {
+        uint32_t partition;
+        return !parse_start(key, &id, &partition) || fr_map_by_id(map, id) != NULL;
     }
     if (text[0] != 'a') return true;
     memcpy(name, text + 2, key.size - 2);
@@ -564,6 +746,41 @@ static fr_code put_end(fr_batch *batch, const char *key, fr_err *err)
     return fr_batch_put(batch, &event, err);
 }
 
+fr_code fr_engine_put_topic(fr_batch *batch, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                            uint32_t partitions, int64_t created_ms, fr_err *err)
+{
+    char key[32];
+    fr_doc_builder b = {0};
+    snprintf(key, sizeof key, "c/%llu", (unsigned long long)id);
+    encode_collection(&b, id, def, spec, partitions, created_ms);
+    fr_code code = put_document(batch, key, &b, err);
+    fr_doc_free(&b);
+    return code;
+}
+
+static fr_code put_number(fr_batch *batch, const char *key, const char *name, int64_t number, fr_err *err)
+{
+    fr_doc_builder b = {0};
+    fr_doc_begin_object(&b);
+    put_int(&b, name, number);
+    fr_doc_end_object(&b);
+    fr_code code = put_document(batch, key, &b, err);
+    fr_doc_free(&b);
+    return code;
+}
+
+fr_code fr_engine_put_next_id(fr_batch *batch, uint64_t next, fr_err *err)
+{
+    return put_number(batch, "n", "next", (int64_t)next, err);
+}
+
+fr_code fr_engine_put_start(fr_batch *batch, fr_id id, uint32_t partition, fr_offset start, fr_err *err)
+{
+    char key[48];
+    snprintf(key, sizeof key, "s/%llu/%u", (unsigned long long)id, partition);
+    return put_number(batch, key, "start", start, err);
+}
+
 static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err)
 {
     fr_collection_def *def = fr_alloc(FR_MEM_ENGINE, sizeof *def);
@@ -574,22 +791,13 @@ static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_bat
     if (code == FR_OK && map->count >= FR_COLLECTIONS_MAX)
         code =
             fr_fail(err, FR_ERR_TOO_LARGE, "name", "there are %u collections: that is the limit", FR_COLLECTIONS_MAX);
-    fr_doc_builder b = {0};
     if (code == FR_OK) {
-        char key[32];
-        snprintf(key, sizeof key, "c/%llu", (unsigned long long)map->next_id);
-        encode_collection(&b, map->next_id, def, db->io->now_ms(db->io));
-        code = put_document(batch, key, &b, err);
+        fr_topic_spec spec = {.kind = FR_TOPIC_COLLECTION};
+        fr_engine_new_uuid(db, spec.uuid);
+        code = fr_engine_put_topic(batch, map->next_id, def, &spec, def->partitions, db->io->now_ms(db->io), err);
         write->id = map->next_id;
     }
-    if (code == FR_OK) {
-        fr_doc_reset(&b);
-        fr_doc_begin_object(&b);
-        put_int(&b, "next", (int64_t)map->next_id + 1);
-        fr_doc_end_object(&b);
-        code = put_document(batch, "n", &b, err);
-    }
-    fr_doc_free(&b);
+    if (code == FR_OK) code = fr_engine_put_next_id(batch, map->next_id + 1, err);
     fr_free(FR_MEM_ENGINE, def);
     return code;
 }
@@ -642,7 +850,9 @@ void fr_engine_ddl(fr_db *db, fr_write *write)
     switch (write->kind) {
     case FR_WRITE_COLLECTION_CREATE: code = plan_create(db, map, write, &db->ddl_batch, &err); break;
     case FR_WRITE_COLLECTION_DROP: code = plan_drop(map, write, &db->ddl_batch, &err); break;
-    default: code = plan_alias(map, write, &db->ddl_batch, &err); break;
+    case FR_WRITE_ALIAS_PUT:
+    case FR_WRITE_ALIAS_DROP: code = plan_alias(map, write, &db->ddl_batch, &err); break;
+    default: code = fr_engine_plan_topic(db, map, write, &db->ddl_batch, &err); break;
     }
     if (code == FR_OK) code = fr_engine_append(db, db->catalog, &db->ddl_batch, write, &commit, &err);
     if (code == FR_OK && write->kind == FR_WRITE_COLLECTION_DROP) /* from here on the writer refuses its writes */

@@ -82,9 +82,19 @@ fr_collection *fr_engine_collection_ref(fr_db *db, fr_id id)
 {
     uint32_t pin = fr_engine_pin(db);
     fr_collection *collection = fr_map_by_id(atomic_load(&db->map), id);
+    if (collection != NULL && collection->kind != FR_TOPIC_COLLECTION) collection = NULL;
     if (collection != NULL) fr_engine_ref(collection);
     fr_engine_unpin(db, pin);
     return collection;
+}
+
+fr_collection *fr_engine_topic_ref(fr_db *db, fr_id id)
+{
+    uint32_t pin = fr_engine_pin(db);
+    fr_collection *topic = fr_map_by_id(atomic_load(&db->map), id);
+    if (topic != NULL) fr_engine_ref(topic);
+    fr_engine_unpin(db, pin);
+    return topic;
 }
 
 /* ==== state ==== */
@@ -255,7 +265,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
     memcpy(db->dir, dir, size);
     db->routes = fr_alloc(FR_MEM_ENGINE, FR_RECORDS_MAX);
     fr_collection_def *none = fr_zalloc(FR_MEM_ENGINE, sizeof *none);
-    if (none != NULL) db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, none, 0);
+    if (none != NULL) db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, none, NULL, 0);
     fr_free(FR_MEM_ENGINE, none);
     if (db->routes == NULL || db->catalog == NULL || fr_scratch_create(&db->writer_scratch) != FR_OK)
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");

@@ -11,6 +11,7 @@
 
 #include "index/table.h"
 #include "log/log.h"
+#include "server/engine/topic.h"
 
 #include <pthread.h>
 
@@ -31,6 +32,7 @@
 #define FR_UNLINKED_MAX      4096u  /* above: the applier helps linking */
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
+#define FR_SEGMENT_BYTES_LEAST (16u << 10)
 #define FR_COMPACT_BYTES_MIN (16ull << 20)
 /* With more changed shards than this, closing snapshots only those whose replay costs more than the snapshot's five
  * syncs. */
@@ -142,6 +144,15 @@ struct fr_shard {
     fr_event_ids ids;
     _Atomic uint64_t log_records; /* records in the log, as far as known */
     _Atomic int64_t changed_ms;   /* first change since the snapshot; 0 = none */
+    /* topics: NULL until the first producer with an id; DeleteRecords moved the start here */
+    _Atomic(fr_producers *) producers;
+    _Atomic int64_t kept_from;
+    /* keeper: the producer state that is on disk reaches to here */
+    fr_offset producers_saved;
+    uint64_t producers_saved_bytes;
+    uint32_t producers_slot;
+    int64_t cleaned_ms; /* last compaction of a plain topic */
+    uint64_t cleaned_bytes;
     /* writer */
     bool touched;
     /* applier */
@@ -187,7 +198,13 @@ struct fr_collection {
     _Atomic uint32_t waiter_count;
     fr_histogram freshness;
     struct fr_collection *garbage_next;
-    uint32_t shard_count;
+    fr_topic_kind kind;
+    uint8_t uuid[16];
+    pthread_mutex_t config_lock; /* configs, limits: the applier changes them */
+    fr_configs configs;
+    fr_topic_limits limits;
+    uint32_t shard_capacity;
+    _Atomic uint32_t shard_count; /* plain topics may get more */
     fr_shard shards[];
 };
 
@@ -232,6 +249,7 @@ struct fr_commit {
     fr_erasure *erasure;
     uint64_t number, bytes;
     int64_t submitted_us;
+    struct fr_join *join; /* one of several commits of one write; NULL: alone */
     uint32_t existed, event_next;
     int64_t count_delta;
     bool counted;    /* holds a place in the queue limits */
@@ -239,6 +257,14 @@ struct fr_commit {
     uint32_t part_count;
     fr_written parts[];
 };
+
+typedef struct fr_join { /* a write that became several commits: the last one answers */
+    fr_write *write;
+    uint64_t bytes;
+    _Atomic uint32_t left;
+    _Atomic int code; /* the first failure */
+    struct fr_txn_entry *entry; /* a transaction that these commits end; NULL = none */
+} fr_join;
 
 typedef struct fr_commit_list {
     fr_commit *head, *tail;
@@ -411,6 +437,7 @@ void fr_engine_abandon(fr_db *db);
 uint32_t fr_engine_pin(fr_db *db);
 void fr_engine_unpin(fr_db *db, uint32_t token);
 fr_collection *fr_engine_collection_ref(fr_db *db, fr_id id); /* NULL: not there; unref when done */
+fr_collection *fr_engine_topic_ref(fr_db *db, fr_id id);      /* the same for topics of every kind */
 void fr_engine_ref(fr_collection *collection);
 void fr_engine_unref(fr_collection *collection);
 void fr_engine_set_state(fr_db *db, fr_code code, const char *text); /* READ_ONLY is final */
@@ -494,7 +521,10 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
 fr_code fr_engine_catalog_publish(fr_db *db); /* a new map, when something changed */
 fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def_out, int64_t *created_ms_out, fr_err *err);
 bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombstone); /* under a pin */
-fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, int64_t created_ms);
+/* spec: NULL = a collection without configs of its own; its configs are copied. */
+fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                                        int64_t created_ms);
+fr_code fr_engine_spec_decode(fr_span value, fr_topic_spec *spec_out, fr_err *err); /* fr_topic_spec_free it */
 void fr_engine_collection_free(fr_collection *collection, bool remove_files);
 fr_code fr_engine_shard_path(const fr_shard *shard, const char *kind, char path[FR_PATH_MAX]);
 fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err);
@@ -505,6 +535,43 @@ static inline fr_table *fr_shard_table(const fr_shard *s)
 {
     return atomic_load_explicit(&s->table, memory_order_acquire);
 }
+
+static inline fr_producers *fr_shard_producers(const fr_shard *s)
+{
+    return atomic_load_explicit(&s->producers, memory_order_acquire);
+}
+
+/* ---- topics.c, topic_change.c ---- */
+void fr_engine_limits(fr_collection *topic, fr_topic_limits *out);
+fr_offset fr_engine_start(const fr_shard *shard); /* first offset that consumers may read */
+fr_code fr_engine_plan_topic(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err);
+fr_code fr_engine_put_topic(fr_batch *batch, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+                            uint32_t partitions, int64_t created_ms, fr_err *err);
+void fr_engine_log_options(fr_shard *shard, fr_log_options *out);
+fr_code fr_engine_put_start(fr_batch *batch, fr_id id, uint32_t partition, fr_offset start, fr_err *err);
+fr_code fr_engine_put_next_id(fr_batch *batch, uint64_t next, fr_err *err);
+void fr_engine_new_uuid(fr_db *db, uint8_t uuid[16]);
+
+/* ---- produce.c ---- */
+fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write, uint64_t *bytes_out, fr_err *err);
+fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *write, fr_commit **commit_out, fr_err *err);
+fr_code fr_engine_append_records(fr_db *db, fr_collection *topic, fr_write *write, fr_commit **commit_out, fr_err *err);
+fr_code fr_engine_check_record_list(fr_collection *topic, fr_write *write, uint64_t *bytes_out, fr_err *err);
+fr_commit *fr_engine_commit_new(fr_db *db, fr_collection *c, uint32_t parts); /* room in the round is reserved */
+bool fr_engine_round_reserve(fr_db *db, uint32_t parts);
+void fr_engine_append_failed(fr_db *db, fr_shard *shard, fr_code code, const fr_err *err);
+fr_code fr_engine_producers_of(fr_shard *shard, fr_producers **out);
+
+/* ---- producer_state.c: what a partition knows of its producers, across restarts ---- */
+/* The newest state on disk that checks, then the log's batch headers behind it. */
+fr_code fr_engine_load_producers(fr_shard *shard, bool has_state, fr_err *err);
+fr_code fr_engine_marker(const uint8_t *batch, size_t size, fr_batch_reader **reader_io, bool *marker_out,
+                         bool *commit_out, fr_err *err);
+bool fr_engine_wants_producers(const fr_shard *shard, bool forced);
+fr_code fr_engine_save_producers(fr_shard *shard, fr_err *err); /* keeper; BUSY: the log is not durable that far yet */
+
+/* ---- txn.c: the coordinator of producer ids and transactions; writer thread ---- */
+fr_reason fr_txn_check(fr_db *db, const fr_shard *shard, const fr_batch_header *header); /* may this batch be appended? */
 
 /* ---- recover.c, snapshot.c ---- */
 fr_code fr_engine_recover(fr_db *db, fr_err *err);

@@ -84,7 +84,7 @@ static bool wants_compaction(fr_db *db, const fr_shard *shard)
     fr_log *log = fr_shard_log(shard);
     fr_table *table = fr_shard_table(shard);
     bool is_catalog = shard->collection == db->catalog;
-    if (log == NULL || (table == NULL && !is_catalog)) return false;
+    if (log == NULL || (table == NULL && !is_catalog)) return false; /* plain topics: topic_care.c */
     if (db->sweep.compact) return true;
     uint64_t bytes = fr_log_bytes(log), records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
     if (is_catalog) return bytes > (1u << 20) && bytes > shard->compacted_bytes * 2;
@@ -195,6 +195,16 @@ static void after_snapshot(fr_db *db, fr_shard *shard, bool good)
     fr_engine_wake(db, FR_ROLE_WRITER);
 }
 
+/* Topics without rows: their producers' state. */
+static void care_for_topic(fr_db *db, fr_shard *shard)
+{
+    fr_err err = {0};
+    if (atomic_load(&shard->collection->dropped) || atomic_load(&shard->collection->unreadable)) return;
+    if (!fr_engine_wants_producers(shard, db->sweep.forced)) return;
+    fr_code code = fr_engine_save_producers(shard, &err);
+    if (code != FR_OK && code != FR_ERR_BUSY) note_failure(db, shard, "producer_state", code, &err);
+}
+
 static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
 {
     if (shard->collection == db->catalog || atomic_load(&shard->collection->dropped) ||
@@ -211,7 +221,10 @@ static bool saving(fr_db *db, fr_shard *shard)
     int state = atomic_load(&db->save.state);
     if (state == FR_SAVE_BEGUN) {
         int64_t start = db->io->mono_us(db->io);
-        db->save.code = fr_snapshot_write(db, shard, &db->save.err);
+        /* First the producers: a snapshot without their state means that up to S there were none. */
+        db->save.code = fr_engine_wants_producers(shard, true) ? fr_engine_save_producers(shard, &db->save.err) : FR_OK;
+        if (db->save.code == FR_ERR_BUSY && !atomic_load(&db->stopping)) return false; /* what they know is not durable yet: again a little later */
+        if (db->save.code == FR_OK) db->save.code = fr_snapshot_write(db, shard, &db->save.err);
         db->save.ok = db->save.code == FR_OK;
         atomic_store(&db->last_snapshot_us, (uint64_t)(db->io->mono_us(db->io) - start));
         if (db->save.ok) atomic_store(&db->last_snapshot_time_ms, db->io->now_ms(db->io));
@@ -238,6 +251,11 @@ static bool sweep_step(fr_db *db)
     fr_shard *shard = &sweep->list[sweep->at]->shards[sweep->shard];
     switch (sweep->phase) {
     case FR_SWEEP_NEXT:
+        if (shard->collection->kind != FR_TOPIC_COLLECTION) {
+            care_for_topic(db, shard);
+            next_shard(sweep);
+            return true;
+        }
         if (!want_save(db, shard, db->io->now_ms(db->io))) {
             after_snapshot(db, shard,
                            !atomic_load(&shard->collection->dropped) && !atomic_load(&shard->collection->unreadable));
@@ -293,7 +311,8 @@ static bool look_around(fr_db *db)
         fr_collection *c = map->by_id[i];
         if (rotate) fr_histogram_rotate(&c->freshness);
         for (uint32_t s = 0; s < c->shard_count; s++)
-            wanted = wanted || fr_engine_wants_snapshot(&c->shards[s], now_ms);
+            wanted = wanted || (c->kind == FR_TOPIC_COLLECTION ? fr_engine_wants_snapshot(&c->shards[s], now_ms)
+                                                               : fr_engine_wants_producers(&c->shards[s], false));
     }
     fr_engine_unpin(db, pin);
     return wanted && start_sweep(db, false, false, 0, 0);

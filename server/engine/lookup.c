@@ -8,6 +8,7 @@ fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out)
     uint32_t pin = fr_engine_pin(db);
     const fr_map *map = atomic_load(&db->map);
     const fr_collection *c = fr_map_by_name(map, name);
+    if (c != NULL && c->kind != FR_TOPIC_COLLECTION) c = NULL;
     const fr_alias *alias = c == NULL ? fr_map_alias(map, name) : NULL;
     *id_out = c != NULL ? c->id : alias != NULL ? alias->id : 0;
     fr_engine_unpin(db, pin);
@@ -50,8 +51,12 @@ uint32_t fr_collection_list(fr_db *db, fr_id *ids, uint32_t max)
 {
     uint32_t pin = fr_engine_pin(db);
     const fr_map *map = atomic_load(&db->map);
-    uint32_t count = map->count;
-    for (uint32_t i = 0; i < count && i < max; i++) ids[i] = map->by_name[i]->id;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < map->count; i++) {
+        if (map->by_name[i]->kind != FR_TOPIC_COLLECTION) continue;
+        if (count < max) ids[count] = map->by_name[i]->id;
+        count++;
+    }
     fr_engine_unpin(db, pin);
     return count;
 }

@@ -59,7 +59,8 @@ fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *er
     s->pin = fr_engine_pin(s->db);
     *out = fr_map_by_id(atomic_load(&s->db->map), id);
     fr_code code = FR_OK;
-    if (*out == NULL) code = fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
+    if (*out == NULL || (*out)->kind != FR_TOPIC_COLLECTION)
+        code = fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     else if (atomic_load_explicit(&(*out)->unreadable, memory_order_relaxed))
         code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", (*out)->def.name,
                        (*out)->state_text);

@@ -3,7 +3,7 @@
 
 static fr_code log_of(fr_db *db, fr_id id, int32_t partition, fr_collection **out, fr_err *err)
 {
-    fr_collection *c = fr_engine_collection_ref(db, id);
+    fr_collection *c = fr_engine_topic_ref(db, id);
     if (c == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     if (partition < 0 || (uint32_t)partition >= c->shard_count) {
         fr_engine_unref(c);

@@ -238,10 +238,31 @@ static fr_code replay_shard(fr_shard *shard, fr_err *err)
     fr_log *log = fr_shard_log(shard);
     if (log == NULL) return FR_OK;
     fr_offset from = atomic_load(&shard->snapshot) + 1;
+    FR_TRY(fr_engine_load_producers(shard, true, err)); /* before: a marker's records are found by it */
     FR_TRY(replay(shard, from, &tally, err));
     atomic_fetch_add(&shard->log_records, (uint64_t)(fr_log_end(log) - from));
     if (fr_log_end(log) > from)
         atomic_store(&shard->changed_ms, shard->collection->db->io->now_ms(shard->collection->db->io));
+    return FR_OK;
+}
+
+/* A log without rows: its producers' state, and that all of it is applied. */
+static fr_code recover_topic(fr_collection *c, const dir_list *logs, const dir_list *snaps, fr_err *err)
+{
+    fr_err why = {0};
+    fr_code code = FR_OK;
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < atomic_load(&c->shard_count) && code == FR_OK; i++) {
+        fr_shard *shard = &c->shards[at = i];
+        if (!has_dir(logs, c->id, (int32_t)i)) continue;
+        code = fr_engine_shard_open_log(shard, &why);
+        if (code == FR_OK) code = fr_engine_load_producers(shard, has_dir(snaps, c->id, (int32_t)i), &why);
+        if (code != FR_OK) break;
+        atomic_store(&shard->applied, fr_log_end(fr_shard_log(shard)) - 1);
+        atomic_store(&shard->log_records, (uint64_t)(fr_log_end(fr_shard_log(shard)) - fr_log_start(fr_shard_log(shard))));
+    }
+    if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) return fr_fail(err, code, why.field, "%s", why.text);
+    if (code != FR_OK) close_collection(c, &c->shards[at], code, &why);
     return FR_OK;
 }
 
@@ -250,6 +271,7 @@ static fr_code recover_collection(fr_collection *c, const dir_list *logs, const 
     fr_err why = {0};
     fr_code code = FR_OK;
     uint32_t at = 0;
+    if (c->kind != FR_TOPIC_COLLECTION) return recover_topic(c, logs, snaps, err);
     for (uint32_t i = 0; i < c->shard_count && code == FR_OK; i++)
         code =
             open_shard(&c->shards[at = i], has_dir(logs, c->id, (int32_t)i), has_dir(snaps, c->id, (int32_t)i), &why);

@@ -183,6 +183,11 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
             return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
         FR_TRY(check_collection(ticket->collection, err));
     }
+    if (write->kind == FR_WRITE_BATCHES || write->kind == FR_WRITE_RECORDS) {
+        ticket->collection = fr_engine_topic_ref(db, write->id);
+        if (ticket->collection == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "topic", "there is no such topic");
+        FR_TRY(check_collection(ticket->collection, err));
+    }
     switch (write->kind) {
     case FR_WRITE_EVENTS:
         FR_TRY(check_events(db, ticket->collection, write->batch, err));
@@ -207,15 +212,15 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_COLLECTION_DROP: return FR_OK;
     case FR_WRITE_ALIAS_PUT:
     case FR_WRITE_ALIAS_DROP: return check_names(write, err);
+    case FR_WRITE_BATCHES: return fr_engine_check_batches(db, ticket->collection, write, &ticket->bytes, err);
+    case FR_WRITE_RECORDS: return fr_engine_check_record_list(ticket->collection, write, &ticket->bytes, err);
     case FR_WRITE_TOPIC_CREATE:
     case FR_WRITE_TOPIC_PARTITIONS:
     case FR_WRITE_TOPIC_CONFIGS:
-    case FR_WRITE_BATCHES:
-    case FR_WRITE_RECORDS:
-    case FR_WRITE_DELETE_RECORDS:
+    case FR_WRITE_DELETE_RECORDS: return FR_OK; /* judged by the writer: the catalog is in order there */
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
-    case FR_WRITE_TXN_END: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "topics are not built yet");
+    case FR_WRITE_TXN_END: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "transactions are not built yet");
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }
@@ -262,6 +267,7 @@ fr_code fr_submit(fr_db *db, fr_write *write, fr_err *err)
     write->code = FR_OK;
     write->err = (fr_err){.code = FR_OK};
     write->records = write->duplicates = write->existed = write->written_count = 0;
+    write->reason = FR_REASON_NONE;
     if (err != NULL) *err = (fr_err){.code = FR_OK};
     fr_code code = FR_OK;
     if (atomic_load_explicit(&db->state, memory_order_acquire) == FR_ERR_READ_ONLY)

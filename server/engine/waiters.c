@@ -28,7 +28,7 @@ static void fire(fr_waiter *waiter, fr_code code)
 
 fr_code fr_when(fr_db *db, fr_waiter *waiter)
 {
-    fr_collection *collection = fr_engine_collection_ref(db, waiter->id);
+    fr_collection *collection = fr_engine_topic_ref(db, waiter->id);
     if (collection == NULL) return FR_ERR_NOT_FOUND;
     if (waiter->partition < 0 || (uint32_t)waiter->partition >= collection->shard_count) {
         fr_engine_unref(collection);
@@ -58,7 +58,7 @@ fr_code fr_when(fr_db *db, fr_waiter *waiter)
 bool fr_when_cancel(fr_db *db, fr_waiter *waiter)
 {
     fr_collection *collection =
-        fr_engine_collection_ref(db, waiter->id); /* the waiter's own reference may be gone already */
+        fr_engine_topic_ref(db, waiter->id); /* the waiter's own reference may be gone already */
     bool found = false;
     if (collection == NULL) return false; /* dropped: every waiter is being answered */
     pthread_mutex_lock(&collection->waiters_lock);

@@ -66,6 +66,8 @@ static bool round_reserve(fr_round *round, uint32_t parts)
     return true;
 }
 
+bool fr_engine_round_reserve(fr_db *db, uint32_t parts) { return round_reserve(db->prepared, parts); }
+
 void fr_engine_round_add(fr_db *db, fr_commit *commit)
 {
     fr_round *round = db->prepared;
@@ -241,20 +243,27 @@ static void answer_offsets(const fr_collection *c, const plan *p, fr_write *writ
     }
 }
 
+/* A full disk passes; a log that failed closes its collection for writes. */
+void fr_engine_append_failed(fr_db *db, fr_shard *shard, fr_code code, const fr_err *err)
+{
+    fr_collection *c = shard->collection;
+    if (code == FR_ERR_DISK_FULL) {
+        fr_engine_set_state(db, FR_ERR_DISK_FULL, err->text);
+    } else if (code != FR_ERR_NO_MEMORY && fr_shard_log(shard) != NULL && fr_log_state(fr_shard_log(shard)) != FR_OK &&
+               atomic_load(&c->state) == FR_OK) {
+        snprintf(c->state_text, sizeof c->state_text, "%.180s", err->text);
+        atomic_store_explicit(&c->state, FR_ERR_READ_ONLY, memory_order_release);
+    }
+}
+
 static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, fr_err *err)
 {
     for (uint32_t i = 0; i < c->shard_count; i++) {
         fr_code code = p->counts[i] != 0 ? append_part(db, c, batch, p, i, err) : FR_OK;
         if (code == FR_OK) continue;
         undo(db, c, p, i);
-        if (code == FR_ERR_DISK_FULL) {
-            fr_engine_set_state(db, FR_ERR_DISK_FULL, err->text);
-        } else if (code != FR_ERR_NO_MEMORY && fr_shard_log(&c->shards[i]) != NULL &&
-                   fr_log_state(fr_shard_log(&c->shards[i])) != FR_OK && atomic_load(&c->state) == FR_OK) {
-            snprintf(c->state_text, sizeof c->state_text, "%.180s", err->text);
-            atomic_store_explicit(&c->state, FR_ERR_READ_ONLY, memory_order_release);
-            code = FR_ERR_READ_ONLY;
-        }
+        fr_engine_append_failed(db, &c->shards[i], code, err);
+        if (code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY && atomic_load(&c->state) != FR_OK) code = FR_ERR_READ_ONLY;
         return code;
     }
     return FR_OK;
@@ -382,8 +391,10 @@ static void process(fr_db *db, fr_write *write)
     else if (atomic_load(&c->state) != FR_OK) code = fr_fail(&err, FR_ERR_READ_ONLY, NULL, "%.200s", c->state_text);
     else if (write->kind == FR_WRITE_DELETE_MATCHING) code = fr_engine_erase_begin(db, write);
     else {
-        fr_commit *commit;
-        code = fr_engine_append(db, c, write->batch, write, &commit, &err);
+        fr_commit *commit = NULL;
+        if (write->kind == FR_WRITE_BATCHES) code = fr_engine_append_batches(db, c, write, &commit, &err);
+        else if (write->kind == FR_WRITE_RECORDS) code = fr_engine_append_records(db, c, write, &commit, &err);
+        else code = fr_engine_append(db, c, write->batch, write, &commit, &err);
         if (code == FR_OK) fr_engine_round_add(db, commit);
     }
     if (code != FR_OK) refuse_write(db, write, code, &err);
