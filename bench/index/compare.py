@@ -164,10 +164,10 @@ def at_95(workers, truth, args):
                               "single_p50_us": middle("p50_us"), "single_p99_us": middle("p99_us")}
 
 
-def memory_and_inserts(workers, args):
+def memory_and_inserts(workers, rows, args):
     for w in workers:
-        for _ in range(10):
-            w.run(64, 1, 1000)
+        for _ in range(0, 10000, rows):
+            w.run(64, 1, rows)
         w.figures["resident_mb"] = round(w.ask(memory=True)["mb"], 1)
         if not args.quick:
             with locked(args.lock):
@@ -234,7 +234,7 @@ def main():
         truth = Truth(args.data, args.metric)
         curves(workers, truth, args)
         at_95(workers, truth, args)
-        memory_and_inserts(workers, args)
+        memory_and_inserts(workers, len(truth.queries), args)
         out = {"machine": before} | result(workers, truth, args)
     finally:
         for worker in workers:
