@@ -104,7 +104,7 @@ static void pack_rows(const fr_table *t, uint32_t first, uint32_t count, uint8_t
     for (uint32_t i = 0; i < count; i++) {
         const fr_row *r = fr_row_at(t, first + i);
         fr_chunk_row packed = {.made = atomic_load_explicit(&r->made, memory_order_acquire),
-                               .ended = atomic_load_explicit(&r->ended, memory_order_acquire),
+                               .ended = atomic_load_explicit(&fr_past_at(t, first + i)->ended, memory_order_acquire) - 1,
                                .blob = atomic_load_explicit(&r->blob, memory_order_acquire),
                                .linked = atomic_load_explicit(&r->linked, memory_order_acquire),
                                .parent = atomic_load_explicit(&r->parent, memory_order_acquire)};
@@ -363,9 +363,7 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
     atomic_store(&r->birth, 0);
     atomic_store(&r->death, FR_NEVER);
     atomic_store(&r->made, saved->made);
-    atomic_store(&r->ended, -1);
     atomic_store(&r->blob, saved->blob);
-    atomic_store(&r->prev, FR_ROW_NONE);
     atomic_store_explicit(&r->parent, saved->parent, memory_order_relaxed); /* judged in load_tree */
     r->level = saved->level;
     atomic_store(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED);

@@ -20,9 +20,9 @@ void fr_spin_unlock(_Atomic uint32_t *lock) { atomic_store_explicit(lock, 0, mem
 
 void fr_list_push(fr_table *t, fr_list *list, uint32_t row)
 {
-    fr_row_at(t, row)->next = FR_ROW_NONE;
+    fr_past_at(t, row)->next = FR_ROW_NONE;
     if (list->count++ == 0) list->head = row;
-    else fr_row_at(t, list->tail)->next = row;
+    else fr_past_at(t, list->tail)->next = row;
     list->tail = row;
 }
 
@@ -30,7 +30,7 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list)
 {
     if (list->count == 0) return FR_ROW_NONE;
     uint32_t row = list->head;
-    list->head = fr_row_at(t, row)->next;
+    list->head = fr_past_at(t, row)->next;
     list->count--;
     return row;
 }
@@ -54,6 +54,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     t->lanes = 2 * t->m;
     t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
+    fr_extents_init(&t->past, sizeof(fr_past), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
@@ -81,6 +82,7 @@ void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
     fr_extents_free(&t->rows);
+    fr_extents_free(&t->past);
     fr_extents_free(&t->links);
     fr_extents_free(&t->upper_of);
     fr_extents_free(&t->uppers);
@@ -99,7 +101,8 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
 {
     uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     fr_codeset *codes = fr_codes_of(t);
-    bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->links, rows) && fr_extents_reserve(&t->upper_of, rows);
+    bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->past, rows) && fr_extents_reserve(&t->links, rows) &&
+                fr_extents_reserve(&t->upper_of, rows);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
     if (fine && codes->kind != FR_CODE_NONE) fine = fr_extents_reserve(&codes->code, rows) && fr_extents_reserve(&codes->cst, rows);
@@ -151,7 +154,8 @@ uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
         const fr_row *r = fr_row_at(t, row);
         if (atomic_load_explicit(&r->birth, memory_order_acquire) <= visible)
             return atomic_load_explicit(&r->death, memory_order_acquire) > visible ? row : FR_ROW_NONE;
-        row = atomic_load_explicit(&r->prev, memory_order_acquire); /* cannot be free: it died after `visible` */
+        uint32_t prev = atomic_load_explicit(&fr_past_at(t, row)->prev, memory_order_acquire);
+        row = prev != 0 ? prev - 1 : FR_ROW_NONE; /* cannot be free: it died after `visible` */
     }
     return FR_ROW_NONE;
 }
@@ -292,8 +296,9 @@ uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
 static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
 {
     fr_row *r = fr_row_at(t, row);
-    atomic_store_explicit(&r->ended, offset, memory_order_release);
+    atomic_store_explicit(&fr_past_at(t, row)->ended, offset + 1, memory_order_release);
     atomic_store_explicit(&r->death, commit, memory_order_release);
+    t->past_used = true;
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
     fr_spin_lock(&t->list_lock);
@@ -306,7 +311,7 @@ static bool is_stale(const fr_table *t, uint32_t row, const fr_row_data *data)
 {
     const fr_row *r = fr_row_at(t, row);
     if (atomic_load_explicit(&r->made, memory_order_relaxed) >= data->offset) return true;
-    if (atomic_load_explicit(&r->ended, memory_order_relaxed) >= data->offset) return true;
+    if (atomic_load_explicit(&fr_past_at(t, row)->ended, memory_order_relaxed) > data->offset) return true;
     if (!t->options.drop_stale || data->source_time_ms == FR_TIME_NONE || !fr_row_alive(r)) return false;
     fr_blob held;
     fr_row_blob(t, row, &held);
@@ -349,9 +354,11 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
     atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
-    atomic_store_explicit(&r->prev, old != FR_KEYMAP_NONE ? old : FR_ROW_NONE, memory_order_relaxed);
+    fr_past *past = fr_past_at(t, row);
+    uint32_t prev = old != FR_KEYMAP_NONE ? old + 1 : 0;
+    if (atomic_load_explicit(&past->prev, memory_order_relaxed) != prev) atomic_store_explicit(&past->prev, prev, memory_order_relaxed);
+    if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
-    atomic_store_explicit(&r->ended, -1, memory_order_relaxed);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
@@ -485,7 +492,7 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_on_disk = t->vectors.file_bytes;
     out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst) + fr_extents_bytes(&codes->fine);
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
-    out->bytes_rows = fr_extents_bytes(&t->rows) + fr_keymap_bytes(&t->keys);
+    out->bytes_rows = fr_extents_bytes(&t->rows) + (t->past_used ? fr_extents_bytes(&t->past) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
     out->bytes = sizeof *t + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);

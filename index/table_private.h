@@ -20,15 +20,21 @@
 
 typedef struct fr_row {
     _Atomic uint64_t birth, death; /* commit numbers: visible iff birth <= visible < death */
-    _Atomic int64_t made, ended;   /* log offsets; ended -1 = alive */
+    _Atomic int64_t made;          /* log offset of its record; -1 = free slot */
     _Atomic uint64_t blob;         /* heap reference */
-    _Atomic uint32_t prev;         /* the version this row replaced; FR_ROW_NONE */
-    uint32_t next;                 /* in one of the table's lists; list lock */
+    _Atomic uint32_t parent;       /* in the tree of level 0 (tree.c); FR_ROW_NONE: the root, or not linked */
     uint8_t level;
     _Atomic uint8_t linked;        /* fr_link_state */
-    _Atomic uint32_t parent;       /* in the tree of level 0 (tree.c); FR_ROW_NONE: the root, or not linked */
 } fr_row;
-_Static_assert(sizeof(fr_row) == 56, "56 bytes a row");
+_Static_assert(sizeof(fr_row) == 40, "40 bytes a row");
+
+/* What only rows with a past need; zero until then, so that a table without deletes and replaces never touches these pages. */
+typedef struct fr_past {
+    _Atomic int64_t ended;  /* 1 + the log offset that ended the row; 0 = alive */
+    _Atomic uint32_t prev;  /* 1 + the version this row replaced; 0 = none */
+    uint32_t next;          /* in one of the table's lists; list lock */
+} fr_past;
+_Static_assert(sizeof(fr_past) == 16, "16 bytes");
 
 enum fr_link_state {
     FR_UNLINKED = 0,
@@ -64,9 +70,10 @@ struct fr_table {
     fr_table_options options;
     uint32_t m, lanes, ef_construction;
     /* rows */
-    fr_extents rows, links, upper_of, uppers;
+    fr_extents rows, past, links, upper_of, uppers;
     _Atomic uint32_t row_count;   /* slots handed out */
     _Atomic uint64_t live;
+    bool past_used;               /* applier: a row has ended */
     uint32_t upper_count, upper_free; /* units; list lock */
     fr_vectors vectors;
     fr_heap heap;
@@ -143,6 +150,7 @@ static inline bool fr_table_on_disk(const fr_table_options *o)
 }
 static inline bool fr_table_wants_fine(const fr_table_options *o) { return fr_table_on_disk(o) && o->profile != FR_PROFILE_COMPACT; }
 static inline fr_row *fr_row_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->rows, row); }
+static inline fr_past *fr_past_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->past, row); }
 static inline _Atomic uint32_t *fr_links_at(const fr_table *t, uint32_t row) { return fr_extent_at(&t->links, row); }
 static inline fr_codeset *fr_codes_of(const fr_table *t) { return atomic_load_explicit(&t->codes, memory_order_acquire); }
 static inline bool fr_row_alive(const fr_row *r) { return atomic_load_explicit(&r->death, memory_order_acquire) == FR_NEVER; }
