@@ -35,6 +35,8 @@ extern "C" {
 #define FR_FILTER_BYTES_MAX (64u << 10)
 #define FR_FILTER_DEPTH_MAX 64u
 #define FR_FIELDS_MAX 64u
+#define FR_INDEXED_MAX 16u       /* metadata fields of a collection declared as indexed */
+#define FR_INDEXED_BYTES_MAX 63u /* the path of one */
 #define FR_KEY_BYTES_MAX 512u
 #define FR_NAME_BYTES_MAX 249u
 #define FR_EVENT_ID_BYTES_MAX 256u

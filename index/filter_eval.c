@@ -7,7 +7,7 @@
 
 /* ==== paths ==== */
 
-static fr_doc walk(const fr_steps *steps, fr_doc value)
+fr_doc fr_filter_walk(const fr_steps *steps, fr_doc value)
 {
     for (uint32_t i = 0; i < steps->count && value.data != NULL; i++) {
         const fr_step *step = &steps->at[i];
@@ -18,7 +18,7 @@ static fr_doc walk(const fr_steps *steps, fr_doc value)
 
 fr_doc fr_path_get(const fr_path *path, fr_doc metadata)
 {
-    return walk(&path->steps, metadata);
+    return fr_filter_walk(&path->steps, metadata);
 }
 
 fr_operand fr_filter_operand(fr_doc value)
@@ -152,7 +152,7 @@ fr_operand fr_filter_value(const fr_node *node, const fr_filter_row *row)
     fr_operand value;
     switch (node->kind) {
     case FR_NODE_CONST: return node->value;
-    case FR_NODE_PATH: return fr_filter_operand(walk(&node->steps, row->metadata));
+    case FR_NODE_PATH: return fr_filter_operand(fr_filter_walk(&node->steps, row->metadata));
     case FR_NODE_KEY: return key_value(row);
     case FR_NODE_ARRAY_LENGTH:
         value = fr_filter_value(node->left, row);
@@ -270,7 +270,7 @@ static fr_tri join(const fr_node *node, const fr_filter_row *row)
 
 static fr_tri compare_path(const fr_node *node, const fr_filter_row *row)
 {
-    fr_operand value = fr_filter_operand(walk(&node->steps, row->metadata));
+    fr_operand value = fr_filter_operand(fr_filter_walk(&node->steps, row->metadata));
     if (value.kind == FR_VALUE_INT && node->value.kind == FR_VALUE_INT)
         return judge(node->compare, (value.integer > node->value.integer) - (value.integer < node->value.integer));
     return compare_operands(node->compare, &value, &node->value, true);
@@ -302,7 +302,7 @@ fr_tri fr_filter_test(const fr_node *node, const fr_filter_row *row)
     case FR_NODE_CONTAINS_ANY:
     case FR_NODE_CONTAINS_ALL: return contains(node, row);
     case FR_NODE_TRUTH:
-        a = fr_filter_operand(walk(&node->steps, row->metadata));
+        a = fr_filter_operand(fr_filter_walk(&node->steps, row->metadata));
         return a.kind == FR_VALUE_BOOL ? tri(a.boolean) : FR_TRI_UNKNOWN;
     default: break;
     }

@@ -205,5 +205,6 @@ fr_tri fr_filter_test(const fr_node *node, const fr_filter_row *row);
 fr_operand fr_filter_value(const fr_node *node, const fr_filter_row *row);
 
 fr_operand fr_filter_operand(fr_doc value); /* absent: NONE */
+fr_doc fr_filter_walk(const fr_steps *steps, fr_doc metadata); /* absent when missing */
 
 #endif

@@ -74,13 +74,16 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
         fr_table_free(t);
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
     }
-    *table_out = t;
-    return FR_OK;
+    fr_code code = fr_columns_declare(t, err);
+    if (code == FR_OK) *table_out = t;
+    else fr_table_free(t);
+    return code;
 }
 
 void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
+    fr_columns_free(t);
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
     fr_extents_free(&t->links);
@@ -105,6 +108,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
                 fr_extents_reserve(&t->upper_of, rows);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
+    if (fine) fine = fr_columns_reserve(t, rows);
     if (fine && codes->kind != FR_CODE_NONE) fine = fr_extents_reserve(&codes->code, rows) && fr_extents_reserve(&codes->cst, rows);
     return fine;
 }
@@ -300,6 +304,7 @@ static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commi
     atomic_store_explicit(&r->death, commit, memory_order_release);
     t->past_used = true;
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
+    fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
     fr_spin_lock(&t->list_lock);
     fr_list_push(t, &t->dead, row);
@@ -359,6 +364,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (atomic_load_explicit(&past->prev, memory_order_relaxed) != prev) atomic_store_explicit(&past->prev, prev, memory_order_relaxed);
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
+    fr_columns_put(t, row, data->metadata);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
@@ -445,6 +451,7 @@ static void retrain(fr_table *t)
 
 void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
 {
+    fr_columns_step(t);
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
     fr_list batch = {0};
@@ -494,7 +501,9 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
     out->bytes_rows = fr_extents_bytes(&t->rows) + (t->past_used ? fr_extents_bytes(&t->past) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
-    out->bytes = sizeof *t + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
+    out->bytes_columns = fr_columns_bytes(t);
+    for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
+    out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
     out->code_kind = kinds[codes->kind];
     out->vector_kind = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8 ? kinds[codes->kind]

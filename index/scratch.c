@@ -1,4 +1,5 @@
 /* scratch.c: what one searching or linking thread needs, sized before the walk so that the walk never allocates. */
+#include "index/sieve.h"
 #include "index/table_private.h"
 
 fr_code fr_scratch_create(fr_scratch **out)
@@ -26,6 +27,12 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->q);
     fr_free(FR_MEM_SEARCH, s->found);
     fr_free(FR_MEM_SEARCH, s->expanded);
+    fr_free(FR_MEM_SEARCH, s->match);
+    fr_free(FR_MEM_SEARCH, s->judged);
+    fr_free(FR_MEM_SEARCH, s->opened);
+    fr_free(FR_MEM_SEARCH, s->judged_at);
+    fr_free(FR_MEM_SEARCH, s->opened_at);
+    fr_sieve_free(s->sieve);
     fr_free(FR_MEM_SEARCH, s);
 }
 
@@ -68,6 +75,24 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
     s->rotated = s->vector + s->dimension_capacity;
     s->decoded = s->rotated + s->dimension_capacity;
     s->q2 = s->q + s->dimension_capacity;
+    return true;
+}
+
+/* What a filtered query needs beside it, for as many rows as `visited` has. */
+bool fr_scratch_fit_filter(fr_scratch *s)
+{
+    if (s->sieve == NULL) s->sieve = fr_zalloc(FR_MEM_SEARCH, sizeof *s->sieve);
+    if (s->sieve == NULL) return false;
+    if (s->match_rows >= s->visited_rows) return true;
+    size_t words = s->visited_rows / 64;
+    s->match_rows = 0;
+    if (!grow((void **)&s->match, words * 8) || !grow((void **)&s->judged, words * 16) || !grow((void **)&s->opened, words * 8) ||
+        !grow((void **)&s->judged_at, words * 4) || !grow((void **)&s->opened_at, words * 4))
+        return false;
+    memset(s->judged, 0, words * 16);
+    memset(s->opened, 0, words * 8);
+    s->judged_count = s->opened_count = 0;
+    s->match_rows = s->visited_rows;
     return true;
 }
 

@@ -36,6 +36,8 @@ typedef struct fr_table_options {
     fr_vectors_at vectors;
     fr_vector_store *store;   /* where originals go on disk; NULL: they stay in memory. Borrowed until the table is freed */
     uint64_t spill_from;      /* 0 = FR_SPILL_FROM */
+    uint32_t indexed_count; /* metadata fields that have a column from the start: paths as in filters */
+    char indexed[FR_INDEXED_MAX][FR_INDEXED_BYTES_MAX + 1];
 } fr_table_options;
 
 fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err);
@@ -68,12 +70,14 @@ bool fr_table_link_step(fr_table *table);
 /* Applier: frees slots and memory that no reader can see any more; retrains codes when due. oldest_visible = the smallest
  * `visible` that a running or later search may use. Cheap when there is nothing to do. */
 void fr_table_maintain(fr_table *table, uint64_t oldest_visible);
+bool fr_table_columns_wait(const fr_table *table); /* columns are to be built: maintain does it, a few thousand rows a call */
 
 typedef struct fr_table_stats {
     uint64_t live, unlinked, dead, free_slots, rows; /* rows = slots ever handed out */
     uint64_t bytes; /* all memory */
     uint64_t bytes_on_disk; /* originals */
-    uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap;
+    uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap, bytes_columns;
+    uint32_t columns; /* metadata fields with a column */
     uint32_t max_level;
     const char *code_kind; /* "none", "sq8", "u8", "i8" */
     const char *vector_kind; /* of the newest chunk: "u8", "i8", "f16", "bf16", "f32" */
@@ -105,6 +109,10 @@ typedef struct fr_row_hit {
 typedef struct fr_search_info {
     const char *plan;
     uint64_t fresh, visited, distances, reranked, filter_checked, filter_passed;
+    uint32_t columns;       /* of the filter's conditions, so many are answered by columns */
+    bool matches_exact;     /* matches is a count, else an estimate */
+    uint64_t matches;       /* rows that pass the filter */
+    double cost_scan, cost_walk; /* estimates in microseconds, of the plans that were weighed; 0 = not weighed */
 } fr_search_info;
 
 /* Between enter and leave the rows that were seen stay readable. Enter before reading `visible` from the engine. Keep it short

@@ -4,6 +4,7 @@
 
 #include "index/codes.h"
 #include "index/fresh.h"
+#include "index/column.h"
 #include "index/heap.h"
 #include "index/keymap.h"
 #include "index/table.h"
@@ -79,6 +80,8 @@ struct fr_table {
     fr_heap heap;
     fr_keymap keys;
     fr_retired retired;           /* applier */
+    fr_columns columns;
+    fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
     /* codes */
     _Atomic(fr_codeset *) codes;
@@ -132,6 +135,13 @@ struct fr_scratch {
     uint8_t *read_room; /* FR_READ_ROOM bytes of originals from disk */
     uint32_t dimension_capacity;
     fr_row_hit *found;
+    /* filters: index/plan.c */
+    struct fr_sieve *sieve;
+    uint64_t *match;  /* rows that the sieve lets pass; a bit each */
+    uint64_t *judged; /* pairs of words: this row's document was looked at; it passed */
+    uint64_t *opened; /* failing rows that the filtered walk has gone through */
+    uint32_t *judged_at, *opened_at; /* words to clear */
+    uint32_t judged_count, opened_count, match_rows;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
@@ -218,7 +228,17 @@ static inline void fr_links_prefetch(const fr_table *t, uint32_t row)
     if (t->lanes > 16) __builtin_prefetch(at + 64);
 }
 
+/* columns.c */
+fr_code fr_columns_declare(fr_table *t, fr_err *err);
+bool fr_columns_reserve(fr_table *t, uint32_t rows);
+void fr_columns_put(fr_table *t, uint32_t row, fr_span metadata); /* before the row is published */
+void fr_columns_end(fr_table *t, uint32_t row);
+void fr_columns_step(fr_table *t); /* applier */
+void fr_columns_free(fr_table *t);
+uint64_t fr_columns_bytes(const fr_table *t);
+
 /* scratch.c */
+bool fr_scratch_fit_filter(fr_scratch *s); /* after fr_scratch_fit */
 /* Call before taking the codes: it fixes row_limit, and every row below it is encoded in the codes taken afterwards. */
 bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef);
 fr_scratch *fr_scratch_borrow(void); /* for linking threads */

@@ -245,6 +245,31 @@ FR_INLINE uint64_t vi_sum_counts(vi counts)
     return lanes[0] + lanes[1] + lanes[2] + lanes[3];
 }
 
+static void vi_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
+{
+    const char *at = codes;
+    vi base = wide ? simde_mm256_set1_epi16((short)low) : simde_mm256_set1_epi8((char)low);
+    vi span = wide ? simde_mm256_set1_epi16((short)(high - low)) : simde_mm256_set1_epi8((char)(high - low));
+    for (uint32_t i = 0; i < count; i += 64, bits++) {
+        uint32_t half[2];
+        for (uint32_t h = 0; h < 2; h++) {
+            vi x = vi_load(at, 0), y;
+            if (wide) { /* both halves of 16 packed into one of 32; the pack works within 128-bit lanes */
+                x = simde_mm256_sub_epi16(x, base), y = simde_mm256_sub_epi16(vi_load(at, 32), base);
+                x = simde_mm256_cmpeq_epi16(simde_mm256_min_epu16(x, span), x);
+                y = simde_mm256_cmpeq_epi16(simde_mm256_min_epu16(y, span), y);
+                x = simde_mm256_permute4x64_epi64(simde_mm256_packs_epi16(x, y), 0xd8);
+            } else {
+                x = simde_mm256_sub_epi8(x, base);
+                x = simde_mm256_cmpeq_epi8(simde_mm256_min_epu8(x, span), x);
+            }
+            half[h] = (uint32_t)simde_mm256_movemask_epi8(x);
+            at += wide ? 64 : 32;
+        }
+        *bits |= (uint64_t)half[1] << 32 | half[0];
+    }
+}
+
 #include "simd/kern_template.h"
 #else
 typedef int fr_no_avx2_here; /* ISO C wants a declaration */

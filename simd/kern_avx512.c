@@ -206,6 +206,20 @@ FR_INLINE vi vi_count(vi counts, vi x)
 
 FR_INLINE uint64_t vi_sum_counts(vi counts) { return (uint64_t)_mm512_reduce_add_epi64(counts); }
 
+static void vi_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
+{
+    const char *at = codes;
+    vi base = wide ? _mm512_set1_epi16((short)low) : _mm512_set1_epi8((char)low);
+    vi span = wide ? _mm512_set1_epi16((short)(high - low)) : _mm512_set1_epi8((char)(high - low));
+    for (uint32_t i = 0; i < count; i += 64, bits++, at += wide ? 128 : 64) {
+        vi x = vi_load(at, 0);
+        if (wide)
+            *bits |= (uint64_t)_mm512_cmple_epu16_mask(_mm512_sub_epi16(vi_load(at, 64), base), span) << 32 |
+                     _mm512_cmple_epu16_mask(_mm512_sub_epi16(x, base), span);
+        else *bits |= _mm512_cmple_epu8_mask(_mm512_sub_epi8(x, base), span);
+    }
+}
+
 #include "simd/kern_template.h"
 #else
 typedef int fr_no_avx512_here; /* ISO C wants a declaration */

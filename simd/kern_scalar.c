@@ -134,6 +134,16 @@ FORMS(hamming)
         [FR_SCALAR_U8] = ENTRY(f32_u8_##metric)                                                                        \
     }
 
+/* Codes of rows that no reader can see yet may be written meanwhile: single loads, as the language wants them. */
+static void in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t code = wide ? __atomic_load_n((const uint16_t *)codes + i, __ATOMIC_RELAXED)
+                             : __atomic_load_n((const uint8_t *)codes + i, __ATOMIC_RELAXED);
+        bits[i / 64] |= (uint64_t)(code - low <= high - low) << (i & 63);
+    }
+}
+
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
@@ -146,4 +156,5 @@ const fr_simd_tier fr_simd_scalar = {
     .narrowest = fr_simd_scalar_narrowest,
     .all_finite = fr_simd_scalar_all_finite,
     .norm_squared = fr_simd_scalar_norm_squared,
+    .in_range = in_range,
 };

@@ -438,6 +438,7 @@ const fr_simd_tier TIER = {
     .narrowest = narrowest,
     .all_finite = all_finite,
     .norm_squared = norm_squared,
+    .in_range = vi_in_range,
 };
 
 #endif

@@ -158,6 +158,17 @@ const fr_fine_kernel *fr_simd_fine(void)
     return &tier->fine;
 }
 
+void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
+{
+#if defined(__SANITIZE_THREAD__) /* it cannot know that wide loads of bytes are whole bytes */
+    fr_simd_scalar.in_range(codes, wide, count, low, high, bits);
+#else
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->in_range == NULL) tier = tier->below;
+    tier->in_range(codes, wide, count, low, high, bits);
+#endif
+}
+
 const fr_dot_kernel *fr_simd_dot_u8i8(void)
 {
     const fr_simd_tier *tier = fr_simd_active();

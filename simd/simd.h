@@ -83,6 +83,10 @@ fr_scalar fr_simd_narrowest(const float *source, uint32_t count);
 bool fr_simd_all_finite(const float *source, uint32_t count);
 double fr_simd_norm_squared(const float *source, uint32_t count);
 
+/* Sets bit i where low <= codes[i] <= high (wide: u16, else u8); other bits stay. Reads whole groups of 64 codes: so many there are. */
+typedef void (*fr_in_range)(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
+void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
+
 uint32_t fr_simd_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0; chainable */
 
 /* "scalar", "avx2", ...: the tier in use; all tiers this CPU can run, for tests that loop over them. */

@@ -1,0 +1,46 @@
+/* search_private.h: what the files of one query share: search.c (scans, the walk's frame), plan.c (which way to go),
+ * filter_walk.c (the walk among rows that pass). */
+#ifndef FR_SEARCH_PRIVATE_H
+#define FR_SEARCH_PRIVATE_H
+
+#include "index/sieve.h"
+#include "index/table_private.h"
+
+#define FR_SCAN_BATCH 64u
+
+typedef struct fr_run {
+    const fr_table *t;
+    fr_scratch *s;
+    const fr_table_query *query;
+    fr_search_info *info;
+    fr_space space;
+    uint32_t ef, rerank;
+    uint32_t found; /* in s->found */
+    bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
+    bool sieved;    /* s->sieve says something about the filter */
+    bool matched;   /* s->match holds the sieve's verdicts of all rows */
+    uint64_t match_count; /* bits of s->match */
+} fr_run;
+
+bool fr_run_judge(fr_run *run, uint32_t row); /* by the document, at most once a row and query; false when not visible */
+/* Does the row pass the filter? The row is visible, or its verdict is certain, or the answer is false. */
+static inline bool fr_run_passes(fr_run *run, uint32_t row)
+{
+    if (run->query->filter == NULL) return true;
+    if (!run->sieved) return fr_run_judge(run, row);
+    fr_verdict verdict = fr_sieve_test(run->s->sieve, row);
+    return verdict == FR_VERDICT_MAYBE ? fr_run_judge(run, row) : verdict == FR_VERDICT_YES;
+}
+static inline bool fr_run_matches(const fr_run *run, uint32_t row) { return run->s->match[row >> 6] >> (row & 63) & 1; }
+
+void fr_run_offer(fr_run *run, uint32_t row, float distance); /* keep the k best */
+float fr_run_exact(fr_run *run, uint32_t row);
+void fr_run_scan_originals(fr_run *run);
+void fr_run_scan_codes(fr_run *run);
+void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
+void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
+void fr_run_walk(fr_run *run, bool filtered);
+/* filter_walk.c: level 0 among the rows that pass. False: it grew dearer than a scan of the matches. */
+bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out);
+
+#endif
