@@ -1,34 +1,31 @@
-/* search.c: one query: fresh rows scanned exactly, then the graph walk, then the exact rerank; or a plain scan where that is
- * cheaper or the only way to find k. Order matters: a row that leaves the fresh ring during the scan is in the graph by then. */
-#include "index/table_private.h"
+/* search.c: the ways of one query: fresh rows scanned exactly, then the graph walk, then the exact rerank; or scans. plan.c
+ * chooses among them. Order matters: a row that leaves the fresh ring during the scan is in the graph by then. */
+#include "index/search_private.h"
 
 #include <math.h>
 
-#define EF_DEFAULT 96u
-#define SAMPLE_ROWS 256u
-#define SCAN_BATCH 64u
+#define SCAN_BATCH FR_SCAN_BATCH
 
-typedef struct fr_run {
-    const fr_table *t;
-    fr_scratch *s;
-    const fr_table_query *query;
-    fr_search_info *info;
-    fr_space space;
-    uint32_t ef, rerank;
-    uint32_t found; /* in s->found */
-    bool failed;    /* an original on disk could not be read */
-    bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
-} fr_run;
-
-static bool passes(fr_run *run, uint32_t row)
+bool fr_run_judge(fr_run *run, uint32_t row)
 {
-    if (run->query->filter == NULL) return true;
-    fr_blob blob;
-    fr_row_blob(run->t, row, &blob);
-    fr_filter_row view = {.key = blob.key, .key_is_int = blob.key_is_int, .metadata = fr_doc_root(blob.metadata)};
-    bool fine = fr_filter_match(run->query->filter, &view);
-    run->info->filter_checked++;
-    run->info->filter_passed += fine;
+    fr_scratch *s = run->s;
+    uint64_t *pair = &s->judged[2 * (size_t)(row >> 6)], bit = 1ull << (row & 63);
+    if (pair[0] & bit) return (pair[1] & bit) != 0;
+    bool fine = false;
+    if (fr_row_visible(fr_row_at(run->t, row), run->query->visible)) { /* else the document may be gone */
+        fr_blob blob;
+        fr_row_blob(run->t, row, &blob);
+        fr_filter_row view = {.key = blob.key, .key_is_int = blob.key_is_int, .metadata = fr_doc_root(blob.metadata)};
+        fine = fr_filter_match(run->query->filter, &view);
+        run->info->filter_checked++;
+        run->info->filter_passed += fine;
+    }
+    if (pair[0] == 0) {
+        s->judged_at[s->judged_count++] = row >> 6;
+        pair[1] = 0;
+    }
+    pair[0] |= bit;
+    if (fine) pair[1] |= bit;
     return fine;
 }
 
@@ -50,7 +47,7 @@ static int compare_hits(const fr_table *t, const fr_row_hit *a, const fr_row_hit
 }
 
 /* Keep the k best of all hits offered, sorted; ties by key. */
-static void offer(fr_run *run, uint32_t row, float distance)
+void fr_run_offer(fr_run *run, uint32_t row, float distance)
 {
     if (!in_range(run->query, distance)) {
         run->beyond |= run->query->has_high && distance >= run->query->high;
@@ -65,7 +62,7 @@ static void offer(fr_run *run, uint32_t row, float distance)
     run->found = n < k ? n + 1 : n;
 }
 
-static float exact_distance(fr_run *run, uint32_t row)
+float fr_run_exact(fr_run *run, uint32_t row)
 {
     run->info->reranked++;
     float d = fr_space_exact(&run->space, row, run->s->decoded);
@@ -79,18 +76,18 @@ static void offer_exact(fr_run *run, fr_candidate *candidates, uint32_t count, b
     if (!all) count = fr_fine_refine(&run->space, run->s, candidates, count, run->query->k);
     run->failed |= !fr_space_exact_many(&run->space, run->s, candidates, count);
     run->info->reranked += count;
-    for (uint32_t i = 0; i < count && !run->failed; i++) offer(run, candidates[i].row, candidates[i].distance);
+    for (uint32_t i = 0; i < count && !run->failed; i++) fr_run_offer(run, candidates[i].row, candidates[i].distance);
 }
 
 /* ==== scans ==== */
 
-static void scan_originals(fr_run *run)
+void fr_run_scan_originals(fr_run *run)
 {
     uint32_t rows = run->s->row_limit;
     fr_candidate batch[FR_VECTOR_READS_MAX];
     uint32_t count = 0;
     for (uint32_t row = 0; row < rows; row++) {
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !passes(run, row)) continue;
+        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         batch[count++] = (fr_candidate){0, row};
         if (count == FR_VECTOR_READS_MAX) offer_exact(run, batch, count, true), count = 0;
     }
@@ -111,12 +108,12 @@ static void scan_flush(fr_run *run, fr_scan_batch *batch, uint32_t capacity)
 }
 
 /* All visible rows that pass, on codes; the nearest of them exactly. */
-static void scan_codes(fr_run *run)
+void fr_run_scan_codes(fr_run *run)
 {
     fr_scan_batch batch = {.count = 0, .size = 0};
     uint32_t rows = run->s->row_limit, capacity = run->rerank;
     for (uint32_t row = 0; row < rows; row++) {
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !passes(run, row)) continue;
+        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         batch.ids[batch.count++] = row;
         if (batch.count == SCAN_BATCH) scan_flush(run, &batch, capacity);
     }
@@ -125,14 +122,48 @@ static void scan_codes(fr_run *run)
     offer_exact(run, run->s->pool, batch.size, false);
 }
 
-static void scan_keys(fr_run *run, const fr_span *keys, uint32_t count)
+/* The visible rows of s->match that pass: a batch is fetched while the one before it is measured. */
+static void match_flush(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
+{
+    fr_scan_batch batch = {.count = 0, .size = *size};
+    for (uint32_t i = 0; i < count; i++)
+        if (fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) && fr_run_passes(run, ids[i])) batch.ids[batch.count++] = ids[i];
+    if (batch.count != 0) scan_flush(run, &batch, run->rerank);
+    *size = batch.size;
+}
+
+void fr_run_scan_matches(fr_run *run)
+{
+    const uint64_t *match = run->s->match;
+    uint32_t ids[2][SCAN_BATCH], count = 0, size = 0, words = (run->s->row_limit + 63) / 64;
+    bool turn = false, before = false;
+    for (uint32_t w = 0; w < words; w++) {
+        for (uint64_t left = match[w]; left != 0; left &= left - 1) {
+            uint32_t row = w * 64 + (uint32_t)__builtin_ctzll(left);
+            __builtin_prefetch(fr_row_at(run->t, row));
+            fr_space_touch(run->space.codes, row);
+            ids[turn][count++] = row;
+            if (count != SCAN_BATCH) continue;
+            if (before) match_flush(run, ids[!turn], SCAN_BATCH, &size);
+            before = true;
+            turn = !turn;
+            count = 0;
+        }
+    }
+    if (before) match_flush(run, ids[!turn], SCAN_BATCH, &size);
+    if (count != 0) match_flush(run, ids[turn], count, &size);
+    run->found = 0;
+    offer_exact(run, run->s->pool, size, false);
+}
+
+void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = fr_table_find(run->t, keys[i], run->query->visible);
-        if (row == FR_ROW_NONE || row >= run->s->row_limit || !passes(run, row)) continue;
+        if (row == FR_ROW_NONE || row >= run->s->row_limit || !fr_run_passes(run, row)) continue;
         bool seen = false;
         for (uint32_t j = 0; j < run->found && !seen; j++) seen = run->s->found[j].row == row;
-        if (!seen) offer(run, row, exact_distance(run, row));
+        if (!seen) fr_run_offer(run, row, fr_run_exact(run, row));
     }
 }
 
@@ -152,6 +183,7 @@ static uint32_t take_ring(fr_run *run, const fr_fresh_view *view, uint32_t *rows
             continue;
         }
         if (!fr_row_visible(fr_row_at(t, row), run->query->visible) || !fr_visit(run->s, row)) continue;
+        if (run->sieved && !fr_run_passes(run, row)) continue; /* rows that fail must not crowd out those that pass */
         batch.ids[batch.count++] = row;
         if (batch.count == SCAN_BATCH) scan_flush(run, &batch, run->ef);
     }
@@ -174,7 +206,7 @@ static void scan_near(fr_run *run, const uint32_t *rows, uint32_t count, uint32_
         run->info->distances += n;
         for (uint32_t i = 0; i < n; i++) {
             if (distances[i] > bound || (*size == capacity && distances[i] >= pool[capacity - 1].distance)) continue;
-            if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !passes(run, ids[i])) continue;
+            if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !fr_run_passes(run, ids[i])) continue;
             fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
         }
     }
@@ -208,7 +240,7 @@ static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *r
     }
     if (!exact) offer_exact(run, pool, kept, ranged);
     else
-        for (uint32_t i = 0; i < kept; i++) offer(run, pool[i].row, pool[i].distance);
+        for (uint32_t i = 0; i < kept; i++) fr_run_offer(run, pool[i].row, pool[i].distance);
 }
 
 /* ==== the walk ==== */
@@ -223,15 +255,15 @@ static void take_pool(fr_run *run, uint32_t size)
     for (uint32_t i = 0; i < size && (taken < limit || run->query->has_low); i++) {
         if (i + 4 < size) __builtin_prefetch(fr_row_at(run->t, pool[i + 4].row));
         uint32_t row = pool[i].row;
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !passes(run, row)) continue;
-        if (run->space.code_query.exact) offer(run, row, pool[i].distance);
+        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
+        if (run->space.code_query.exact) fr_run_offer(run, row, pool[i].distance);
         else pool[taken] = pool[i]; /* never ahead of i */
         taken++;
     }
     if (!run->space.code_query.exact) offer_exact(run, pool, taken, range);
 }
 
-static void walk_graph(fr_run *run)
+void fr_run_walk(fr_run *run, bool filtered)
 {
     const fr_table *t = run->t;
     fr_scratch *s = run->s;
@@ -241,110 +273,15 @@ static void walk_graph(fr_run *run)
     fr_candidate *aside = s->expanded + room / 2; /* what is in the pool waits there while the walk uses that */
     uint32_t fresh, kept = 0, taken = take_ring(run, &view, ring_rows, room, &fresh);
     for (; kept < fresh && kept < room / 2; kept++) aside[kept] = s->pool[kept];
-    uint32_t size = fr_walk_start(t, s, &run->space, run->ef, &run->info->distances);
-    size = fr_walk_level(t, s, &run->space, 0, size, run->ef, false, &run->info->visited, &run->info->distances);
+    uint32_t size;
+    if (filtered) {
+        run->cut = !fr_run_walk_filtered(run, &size);
+    } else {
+        size = fr_walk_start(t, s, &run->space, run->ef, &run->info->distances);
+        size = fr_walk_level(t, s, &run->space, 0, size, run->ef, false, &run->info->visited, &run->info->distances);
+    }
     for (uint32_t i = 0; i < kept; i++) fr_pool_insert(s->pool, &size, run->ef, aside[i].distance, aside[i].row);
     fr_visited_clear(s);
     take_pool(run, size);
     scan_fresh(run, &view, ring_rows, taken);
-}
-
-/* The share of visible rows that pass the filter, from a sample. */
-static double sample_filter(fr_run *run)
-{
-    uint32_t rows = run->s->row_limit, seen = 0, passed = 0;
-    for (uint32_t i = 0; i < SAMPLE_ROWS * 2 && seen < SAMPLE_ROWS; i++) {
-        uint32_t row = (uint32_t)(fr_mix64(i + 1) % rows);
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible)) continue;
-        seen++;
-        passed += passes(run, row);
-    }
-    return seen == 0 ? 0 : (double)passed / seen;
-}
-
-static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
-
-static fr_code fit(fr_run *run, uint32_t ef, fr_err *err)
-{
-    run->ef = ef;
-    run->rerank = rerank_of(run->query, ef);
-    if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(ef, run->rerank), run->query->k)))
-        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
-    const fr_codeset *codes = fr_codes_of(run->t);
-    fr_space_of_vector(&run->space, run->t, codes, run->query->vector, run->s->q, run->s->rotated);
-    return FR_OK;
-}
-
-static fr_code run_query(fr_run *run, fr_err *err)
-{
-    const fr_table_query *q = run->query;
-    uint32_t ef = FR_MAX(q->ef != 0 ? q->ef : EF_DEFAULT, q->k);
-    FR_TRY(fit(run, ef, err));
-    uint32_t rows = run->s->row_limit;
-    const fr_span *keys;
-    uint32_t key_count = fr_filter_keys(q->filter, &keys);
-    if (rows == 0) {
-        run->info->plan = "empty";
-        return FR_OK;
-    }
-    if (key_count != 0) {
-        run->info->plan = "keys";
-        scan_keys(run, keys, key_count);
-        return FR_OK;
-    }
-    if (q->exact) {
-        run->info->plan = "exact scan";
-        scan_originals(run);
-        return FR_OK;
-    }
-    uint32_t padded = run->space.codes->padded;
-    bool small = (uint64_t)rows * padded <= FR_SCAN_CODE_BYTES || (uint64_t)ef * 8 >= rows;
-    if (small) {
-        run->info->plan = q->filter != NULL ? "filtered scan" : "scan";
-        if (q->has_low || q->has_high) scan_originals(run); /* a range asks for all of it, not for the nearest codes */
-        else scan_codes(run);
-        return FR_OK;
-    }
-    if (q->filter != NULL) {
-        double share = sample_filter(run);
-        uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
-        if (wide > 4096 && wide > 2 * ef) { /* too few pass: look at them all */
-            run->info->plan = "filtered scan";
-            scan_codes(run);
-            return FR_OK;
-        }
-        FR_TRY(fit(run, FR_MIN(wide, FR_EF_MAX), err));
-    }
-    run->info->plan = "graph";
-    walk_graph(run);
-    if (run->found == q->k) return FR_OK;
-    /* Fewer than k: dead rows, a filter or a range in the way. Look wider, then at everything. */
-    for (uint32_t wider = run->ef * 4; wider <= 4096 && run->found < q->k && !run->beyond; wider *= 4) {
-        FR_TRY(fit(run, wider, err));
-        walk_graph(run);
-    }
-    if (run->found == q->k) return FR_OK;
-    if (run->beyond && !q->has_low) return FR_OK;
-    if (run->found >= atomic_load_explicit(&run->t->live, memory_order_relaxed)) return FR_OK;
-    run->info->plan = "graph, then scan";
-    run->found = 0;
-    FR_TRY(fit(run, ef, err));
-    if (q->has_low || q->has_high) scan_originals(run);
-    else scan_codes(run);
-    return FR_OK;
-}
-
-fr_code fr_table_search(const fr_table *t, fr_scratch *s, const fr_table_query *query, fr_row_hit *hits, uint32_t *count_out,
-                        fr_search_info *info, fr_err *err)
-{
-    fr_search_info own = {0};
-    fr_run run = {.t = t, .s = s, .query = query, .info = info != NULL ? info : &own};
-    FR_ASSERT(query->k >= 1);
-    *run.info = own;
-    *count_out = 0;
-    FR_TRY(run_query(&run, err));
-    if (run.failed) return fr_fail(err, FR_ERR_IO, NULL, "original vectors on disk cannot be read");
-    memcpy(hits, s->found, run.found * sizeof *hits);
-    *count_out = run.found;
-    return FR_OK;
 }

@@ -16,9 +16,13 @@ typedef struct fr_run {
     fr_space space;
     uint32_t ef, rerank;
     uint32_t found; /* in s->found */
+    bool failed;    /* an original on disk could not be read */
     bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
     bool sieved;    /* s->sieve says something about the filter */
+    bool cut;       /* the walk among passing rows was given up */
     bool matched;   /* s->match holds the sieve's verdicts of all rows */
+    bool certain;         /* ... and those are final: no document is asked */
+    uint32_t bridges;     /* failing rows that a step of the filtered walk is likely to go through */
     uint64_t match_count; /* bits of s->match */
 } fr_run;
 

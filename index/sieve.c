@@ -302,6 +302,18 @@ bool fr_sieve_make(fr_sieve *s, fr_columns *columns, const fr_filter *filter, bo
     return s->root != 0 && says_something(s, s->root);
 }
 
+bool fr_sieve_certain(const fr_sieve *s)
+{
+    bool certain = true;
+    for (uint32_t i = 1; i < s->node_count; i++) certain &= s->nodes[i].kind != FR_SIEVE_CONST || s->nodes[i].verdict != FR_VERDICT_MAYBE;
+    for (uint32_t l = 0; l < s->leaf_count && certain; l++) {
+        const fr_sieve_leaf *leaf = &s->leaves[l];
+        certain = leaf->table == NULL || memchr(leaf->table, FR_VERDICT_MAYBE, leaf->column->code_count) == NULL;
+        for (uint32_t i = 0; i < leaf->range_count; i++) certain &= leaf->ranges[i].verdict == FR_VERDICT_YES;
+    }
+    return certain;
+}
+
 /* ==== testing ==== */
 
 fr_verdict fr_sieve_test_node(const fr_sieve *s, uint8_t at, uint32_t row)

@@ -42,6 +42,7 @@ typedef struct fr_sieve {
 
 /* True: the columns say something about the filter. wish: fields without a column are noted. */
 bool fr_sieve_make(fr_sieve *sieve, fr_columns *columns, const fr_filter *filter, bool wish);
+bool fr_sieve_certain(const fr_sieve *sieve); /* no code leaves it at MAYBE */
 void fr_sieve_free(fr_sieve *sieve);
 fr_verdict fr_sieve_test_node(const fr_sieve *sieve, uint8_t node, uint32_t row);
 static inline fr_verdict fr_sieve_test(const fr_sieve *sieve, uint32_t row) { return fr_sieve_test_node(sieve, sieve->root, row); }

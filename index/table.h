@@ -96,6 +96,7 @@ typedef struct fr_table_query {
     const fr_filter *filter;
     uint64_t visible;
     bool exact;
+    enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK } plan; /* tests and benches: this way, where it is possible */
     bool has_low, has_high; /* on distance: low <= d < high (engine translates radius/range_filter); bounds: */
     float low, high;
     bool low_open, high_closed; /* IP/COSINE: low < d, d <= high */

@@ -1,0 +1,358 @@
+/* filtered: search with filters of falling selectivity, on real vectors with made-up attributes: recall@10, queries per second,
+ * beside the unfiltered search of the same process.
+ *
+ * usage: filtered PREFIX [--rows N] [--queries N] [--ef N] [--threads N] [--table FILE] [--json FILE] [--check] [--plans]
+ * PREFIX as of index_bench. --table: the built table is kept there and opened the next time. --plans: every plan of every filter.
+ * --check: status 1 when a recall is below 0.95, fewer than k hits come, or a filter runs at less than half the unfiltered rate
+ * (and its scan is not what was taken).
+ * Attributes of row i, from a hash: color 10 values, flag, shop 100, user 1,000, price a float in [0, 1000); cluster: the nearest of
+ * 100 rows, so that it goes with the vector. `opposed` asks for the cluster farthest from the query, `near` for its own. */
+#include "index/table.h"
+#include "api/doc.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define K 10u
+#define CLUSTERS 100u
+#define ROUNDS 5
+
+typedef struct matrix {
+    uint32_t rows, dimension;
+    float *data;
+} matrix;
+
+typedef struct setup {
+    const char *prefix, *json, *table;
+    uint32_t rows, queries, ef, threads;
+    bool check, plans;
+    uint32_t failed;
+} setup;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void must(fr_code code, const fr_err *err)
+{
+    if (code == FR_OK) return;
+    fprintf(stderr, "filtered: %s: %s\n", fr_strcode(code), err->text);
+    exit(2);
+}
+
+static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
+{
+    char path[4096];
+    uint32_t head[2];
+    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL || fread(head, 4, 2, f) != 2) {
+        fprintf(stderr, "cannot read %s\n", path);
+        exit(2);
+    }
+    matrix m = {limit != 0 && limit < head[0] ? limit : head[0], head[1], NULL};
+    m.data = fr_alloc_pages(FR_MEM_TEST, (size_t)m.rows * m.dimension * sizeof(float));
+    uint8_t *row = fr_alloc(FR_MEM_TEST, m.dimension);
+    for (uint32_t i = 0; i < m.rows; i++) {
+        if (fread(row, 1, m.dimension, f) != m.dimension) exit(2);
+        for (uint32_t j = 0; j < m.dimension; j++) m.data[(size_t)i * m.dimension + j] = row[j];
+    }
+    fr_free(FR_MEM_TEST, row);
+    fclose(f);
+    return m;
+}
+
+static float squared(const float *a, const float *b, uint32_t n)
+{
+    float sum = 0;
+    for (uint32_t i = 0; i < n; i++) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return sum;
+}
+
+/* The nearest (or farthest) of the rows that stand for clusters. */
+static uint32_t cluster_of(const matrix *base, const float *v, bool farthest)
+{
+    uint32_t best = 0;
+    float best_distance = farthest ? -1.0f : INFINITY;
+    for (uint32_t c = 0; c < CLUSTERS; c++) {
+        float d = squared(v, base->data + (size_t)(fr_mix64(c + 999) % base->rows) * base->dimension, base->dimension);
+        if (farthest ? d > best_distance : d < best_distance) best = c, best_distance = d;
+    }
+    return best;
+}
+
+static uint32_t part_of(uint32_t row, uint32_t field, uint32_t values) { return (uint32_t)(fr_mix64((uint64_t)row * 16 + field) % values); }
+
+static void put_int(fr_doc_builder *b, const char *key, int64_t value)
+{
+    fr_doc_put_key(b, key, strlen(key));
+    fr_doc_put_int(b, value);
+}
+
+static void attributes(fr_doc_builder *b, const matrix *base, uint32_t row)
+{
+    static const char *const colors[] = {"red", "orange", "yellow", "green", "blue", "indigo", "violet", "black", "white", "grey"};
+    const char *color = colors[part_of(row, 0, 10)];
+    fr_doc_reset(b);
+    fr_doc_begin_object(b);
+    fr_doc_put_key(b, "color", 5);
+    fr_doc_put_string(b, color, strlen(color));
+    fr_doc_put_key(b, "flag", 4);
+    fr_doc_put_bool(b, part_of(row, 1, 2) == 0);
+    put_int(b, "shop", part_of(row, 2, 100));
+    put_int(b, "user", part_of(row, 3, 1000));
+    fr_doc_put_key(b, "price", 5);
+    fr_doc_put_float(b, (double)fr_mix64(row * 16ull + 4) / 18446744073709551616.0 * 1000);
+    put_int(b, "cluster", cluster_of(base, base->data + (size_t)row * base->dimension, false));
+    fr_doc_end_object(b);
+}
+
+/* ==== the table: built, or read from the file of an earlier run ==== */
+
+static _Atomic bool stop_linking;
+static void *link_rows(void *table)
+{
+    while (!atomic_load(&stop_linking))
+        if (!fr_table_link_step(table)) usleep(50);
+    return NULL;
+}
+
+static fr_table *build_table(const fr_table_options *options, const matrix *base, uint32_t threads)
+{
+    fr_table *t;
+    fr_err err = {0};
+    fr_doc_builder b = {0};
+    pthread_t workers[64];
+    must(fr_table_create(options, &t, &err), &err);
+    for (uint32_t i = 1; i < threads; i++) pthread_create(&workers[i], NULL, link_rows, t);
+    for (uint32_t i = 0; i < base->rows; i++) {
+        char key[24];
+        fr_put_result result;
+        int size = snprintf(key, sizeof key, "%u", i);
+        attributes(&b, base, i);
+        fr_row_data row = {.key = fr_span_of(key, (size_t)size), .key_is_int = true, .vector = base->data + (size_t)i * base->dimension,
+                           .source_time_ms = FR_TIME_NONE, .offset = i};
+        must(fr_doc_finish(&b, &row.metadata), &err);
+        must(fr_table_put(t, &row, i + 1, &result, &err), &err);
+        if (i % 256 == 0) fr_table_maintain(t, i + 1);
+        fr_table_link_step(t);
+    }
+    while (fr_table_link_step(t)) {}
+    atomic_store(&stop_linking, true);
+    for (uint32_t i = 1; i < threads; i++) pthread_join(workers[i], NULL);
+    fr_doc_free(&b);
+    return t;
+}
+
+static fr_code write_chunk(fr_sink *sink, uint64_t id, const void *data, size_t size, fr_err *err)
+{
+    uint64_t head[2] = {id, size};
+    FILE *f = sink->user;
+    if (fwrite(head, sizeof head, 1, f) != 1 || (size != 0 && fwrite(data, size, 1, f) != 1)) return fr_fail(err, FR_ERR_IO, NULL, "cannot write");
+    return FR_OK;
+}
+
+typedef struct chunk_file {
+    uint8_t *data;
+    size_t size;
+} chunk_file;
+
+static fr_code read_chunk(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
+{
+    (void)err;
+    const chunk_file *file = source->user;
+    for (size_t at = 0; at + 16 <= file->size;) {
+        uint64_t head[2];
+        memcpy(head, file->data + at, sizeof head);
+        if (head[0] == id) {
+            *data_out = fr_alloc_aligned(FR_MEM_TEST, 64, head[1] + 1); /* for the whole run: a bench */
+            memcpy(*data_out, file->data + at + 16, head[1]);
+            *size_out = head[1];
+            return FR_OK;
+        }
+        at += 16 + head[1];
+    }
+    return FR_ERR_NOT_FOUND;
+}
+
+static fr_table *open_table(const setup *s, const fr_table_options *options, const matrix *base)
+{
+    fr_err err = {0};
+    FILE *f = s->table != NULL ? fopen(s->table, "rb") : NULL;
+    fr_table *t;
+    if (f != NULL) {
+        chunk_file file = {0};
+        fseek(f, 0, SEEK_END);
+        file.size = (size_t)ftell(f);
+        rewind(f);
+        file.data = fr_alloc_pages(FR_MEM_TEST, file.size);
+        if (fread(file.data, 1, file.size, f) != file.size) exit(2);
+        fclose(f);
+        fr_source source = {.chunk = read_chunk, .user = &file};
+        bool keeps;
+        must(fr_table_load(options, &source, (fr_offset)base->rows - 1, &t, &keeps, &err), &err);
+        fr_free_pages(FR_MEM_TEST, file.data, file.size);
+        return t;
+    }
+    t = build_table(options, base, s->threads);
+    f = s->table != NULL ? fopen(s->table, "wb") : NULL;
+    if (f == NULL) return t;
+    fr_sink sink = {.chunk = write_chunk, .user = f};
+    must(fr_table_save_begin(t, (fr_offset)base->rows - 1, true, &err), &err);
+    must(fr_table_save(t, &sink, &err), &err);
+    fr_table_save_end(t, true);
+    fclose(f);
+    return t;
+}
+
+/* ==== the filters ==== */
+
+static const struct {
+    const char *name, *text; /* %u: the cluster */
+    enum { SAME, OWN, FARTHEST } cluster;
+} cases[] = {
+    {"none", "", SAME},
+    {"100 %", "price >= 0", SAME},
+    {"50 %", "flag == true", SAME},
+    {"30 %", "color in [\"red\", \"blue\", \"black\"]", SAME},
+    {"10 %", "color == \"red\"", SAME},
+    {"10 % by range", "price >= 400 and price < 500", SAME},
+    {"5 %, two fields", "flag == true and color == \"red\"", SAME},
+    {"3 %", "shop < 3", SAME},
+    {"1 %", "shop == 7", SAME},
+    {"1 % by range", "price < 10", SAME},
+    {"0.1 %", "user == 77", SAME},
+    {"0.1 % by range", "price < 1", SAME},
+    {"0.1 %, two fields", "shop == 7 and color == \"red\"", SAME},
+    {"10 % without column", "color like \"re_\" and price * 2 >= 0", SAME},
+    {"near", "cluster == %u", OWN},
+    {"opposed", "cluster == %u", FARTHEST},
+};
+
+typedef struct result {
+    double recall, us;
+    uint64_t short_answers;
+    fr_search_info info;
+} result;
+
+static float *truth_of(const fr_table *t, fr_scratch *s, const matrix *query, uint32_t queries, fr_filter *const *filters, uint64_t visible, uint32_t *counts)
+{
+    float *truth = fr_alloc(FR_MEM_TEST, (size_t)queries * K * sizeof *truth);
+    fr_row_hit hits[K];
+    for (uint32_t i = 0; i < queries; i++) {
+        fr_table_query q = {.vector = query->data + (size_t)i * query->dimension, .k = K, .filter = filters[i], .visible = visible, .exact = true};
+        fr_table_enter(t, s);
+        must(fr_table_search(t, s, &q, hits, &counts[i], NULL, NULL), &(fr_err){0});
+        fr_table_leave(t, s);
+        for (uint32_t j = 0; j < counts[i]; j++) truth[i * K + j] = hits[j].distance;
+    }
+    return truth;
+}
+
+static void measure(const fr_table *t, fr_scratch *s, const setup *up, const matrix *query, fr_filter *const *filters, uint64_t visible,
+                    const float *truth, const uint32_t *counts, uint32_t plan, result *r)
+{
+    fr_row_hit hits[K];
+    uint64_t good = 0, asked = 0;
+    double begin = now_s();
+    r->short_answers = 0;
+    for (uint32_t i = 0; i < up->queries; i++) {
+        uint32_t count;
+        fr_table_query q = {.vector = query->data + (size_t)i * query->dimension, .k = K, .ef = up->ef, .filter = filters[i], .visible = visible, .plan = plan};
+        fr_table_enter(t, s);
+        must(fr_table_search(t, s, &q, hits, &count, &r->info, NULL), &(fr_err){0});
+        fr_table_leave(t, s);
+        r->short_answers += count < counts[i];
+        asked += counts[i];
+        for (uint32_t j = 0; j < count && j < counts[i]; j++) good += hits[j].distance <= truth[i * K + counts[i] - 1] * 1.001f + 1e-6f;
+    }
+    r->us = fmin(r->us, (now_s() - begin) * 1e6 / up->queries);
+    r->recall = asked == 0 ? 1 : (double)good / (double)asked;
+}
+
+int main(int argc, char **argv)
+{
+    setup s = {.queries = 200, .threads = 2};
+    static const struct option options[] = {{"rows", 1, 0, 'r'}, {"queries", 1, 0, 'q'}, {"ef", 1, 0, 'e'}, {"threads", 1, 0, 't'}, {"table", 1, 0, 's'},
+                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {0, 0, 0, 0}};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
+        if (o == 'r') s.rows = number;
+        else if (o == 'q') s.queries = number;
+        else if (o == 'e') s.ef = number;
+        else if (o == 't') s.threads = FR_MIN(FR_MAX(number, 1u), 64u);
+        else if (o == 's') s.table = optarg;
+        else if (o == 'j') s.json = optarg;
+        else if (o == 'k') s.check = true;
+        else if (o == 'p') s.plans = true;
+        else return 2;
+    }
+    if (optind + 1 != argc) return 2;
+    s.prefix = argv[optind];
+    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
+    s.queries = query.rows;
+    fr_table_options table_options = {.dimension = base.dimension, .metric = FR_METRIC_L2, .seed = 7, .id_type = FR_ID_INT64, .indexed_count = 6,
+                                      .indexed = {"color", "flag", "shop", "user", "price", "cluster"}};
+    double begin = now_s();
+    fr_table *t = open_table(&s, &table_options, &base);
+    printf("%u rows, table %.1f s, ", base.rows, now_s() - begin);
+    begin = now_s();
+    while (fr_table_columns_wait(t)) fr_table_maintain(t, base.rows);
+    fr_table_stats stats;
+    fr_table_stats_get(t, &stats);
+    printf("%u columns %.2f s, %.1f MB of %.1f\n", stats.columns, now_s() - begin, (double)stats.bytes_columns / 1e6, (double)stats.bytes / 1e6);
+    fr_scratch *scratch;
+    if (fr_scratch_create(&scratch) != FR_OK) return 2;
+    FILE *json = s.json != NULL ? fopen(s.json, "w") : NULL;
+    if (json != NULL) fprintf(json, "{\"data\":\"%s\",\"rows\":%u,\"queries\":%u,\"cases\":[", s.prefix, base.rows, s.queries);
+    fr_filter_schema schema = {.key_name = "id", .id_type = FR_ID_INT64};
+    fr_filter **filters = fr_alloc(FR_MEM_TEST, s.queries * sizeof *filters), **none = fr_zalloc(FR_MEM_TEST, s.queries * sizeof *none);
+    uint32_t *counts = fr_alloc(FR_MEM_TEST, s.queries * 4), *all = fr_alloc(FR_MEM_TEST, s.queries * 4);
+    float *unfiltered = truth_of(t, scratch, &query, s.queries, none, base.rows, all);
+    for (uint32_t c = 0; c < FR_COUNT_OF(cases); c++) {
+        for (uint32_t i = 0; i < s.queries; i++) {
+            char text[256], *at = text;
+            const float *v = query.data + (size_t)i * query.dimension;
+            const char *mark = strstr(cases[c].text, "%u");
+            if (mark == NULL) snprintf(text, sizeof text, "%s", cases[c].text);
+            else at += snprintf(text, sizeof text, "%.*s%u", (int)(mark - cases[c].text), cases[c].text, cluster_of(&base, v, cases[c].cluster == FARTHEST));
+            must(fr_filter_compile(fr_span_text(text), &schema, &filters[i], &(fr_err){0}), &(fr_err){0});
+        }
+        float *truth = truth_of(t, scratch, &query, s.queries, filters, base.rows, counts);
+        for (uint32_t plan = FR_PLAN_ANY; plan <= (s.plans ? FR_PLAN_WALK : FR_PLAN_ANY); plan++) {
+            result plain = {.us = 1e9}, r = {.us = 1e9};
+            for (int round = 0; round < ROUNDS; round++) { /* in turns: the machine has other work, too */
+                measure(t, scratch, &s, &query, none, base.rows, unfiltered, all, FR_PLAN_ANY, &plain);
+                measure(t, scratch, &s, &query, filters, base.rows, truth, counts, plan, &r);
+            }
+            double ratio = plain.us / r.us;
+            printf("%-22s recall %.4f %8.0f/s  %.2f x unfiltered (%.0f/s)  %-26s matches %llu%s, %llu distances, %llu documents, scan %.0f us, walk %.0f us%s\n",
+                   cases[c].name, r.recall, 1e6 / r.us, ratio, 1e6 / plain.us, r.info.plan, (unsigned long long)r.info.matches,
+                   r.info.matches_exact ? "" : " (about)", (unsigned long long)r.info.distances, (unsigned long long)r.info.filter_checked,
+                   r.info.cost_scan, r.info.cost_walk, r.short_answers != 0 ? "  SHORT ANSWERS" : "");
+            fflush(stdout);
+            bool slow = ratio < 0.5 && strcmp(r.info.plan, "filtered scan") != 0;
+            s.failed += plan == FR_PLAN_ANY && (r.recall < 0.95 || r.short_answers != 0 || slow);
+            if (json != NULL)
+                fprintf(json, "%s{\"filter\":\"%s\",\"plan\":\"%s\",\"recall\":%.4f,\"qps\":%.0f,\"unfiltered_qps\":%.0f,\"short\":%llu}", c + plan == 0 ? "" : ",",
+                        cases[c].name, r.info.plan, r.recall, 1e6 / r.us, 1e6 / plain.us, (unsigned long long)r.short_answers);
+        }
+        fr_free(FR_MEM_TEST, truth);
+        for (uint32_t i = 0; i < s.queries; i++) fr_filter_free(filters[i]);
+    }
+    if (json != NULL) {
+        fprintf(json, "]}\n");
+        fclose(json);
+    }
+    fr_scratch_free(scratch);
+    fr_table_free(t);
+    return s.check && s.failed != 0;
+}

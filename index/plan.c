@@ -1,0 +1,214 @@
+/* plan.c: which way a query goes. Without a filter: a scan of small tables, else the graph. With one, by the number of rows
+ * that pass, which columns count (sieve.c) and documents are sampled for:
+ *   many pass        the walk of all rows, results filtered, ef widened
+ *   fewer            the walk among the rows that pass (filter_walk.c)
+ *   few              the rows that pass are scanned
+ * Whatever was estimated: when fewer than k were found, all rows that pass are looked at. */
+#include "index/search_private.h"
+
+#include <math.h>
+
+#define EF_DEFAULT 96u
+#define SAMPLE_ROWS 256u
+#define SIEVE_SAMPLE_ROWS 512u
+#define SHARE_POST 0.45 /* from this share on the walk goes over all rows */
+
+/* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
+#define COST_ROW 0.012         /* a scattered row of a scan: its cache misses */
+#define COST_CODE_BYTE 0.00002 /* of it */
+#define COST_DOCUMENT 0.15
+#define COST_HOP 1.1           /* an expansion of the walk among passing rows */
+
+static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
+
+static fr_code fit(fr_run *run, uint32_t ef, fr_err *err)
+{
+    uint32_t limit = run->s->row_limit;
+    bool again = run->ef != 0;
+    run->ef = ef;
+    run->rerank = rerank_of(run->query, ef);
+    if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(ef, run->rerank), run->query->k)) ||
+        (run->query->filter != NULL && !again && !fr_scratch_fit_filter(run->s)))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    if (again) run->s->row_limit = limit; /* later rows are not visible, and s->match does not cover them */
+    const fr_codeset *codes = fr_codes_of(run->t);
+    fr_space_of_vector(&run->space, run->t, codes, run->query->vector, run->s->q, run->s->rotated);
+    return FR_OK;
+}
+
+/* ==== how many rows pass? ==== */
+
+/* The share of visible rows that pass the filter, from a sample. */
+static double sample_filter(fr_run *run, uint32_t want)
+{
+    uint32_t rows = run->s->row_limit, seen = 0, passed = 0;
+    for (uint32_t i = 0; i < want * 2 && seen < want; i++) {
+        uint32_t row = (uint32_t)(fr_mix64(i + 1) % rows);
+        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible)) continue;
+        seen++;
+        passed += fr_run_passes(run, row);
+    }
+    return seen == 0 ? 0 : (double)passed / seen;
+}
+
+/* The sieve's verdict on every row. */
+static void match_all(fr_run *run)
+{
+    uint32_t rows = run->s->row_limit;
+    uint64_t *match = run->s->match;
+    run->match_count = 0;
+    for (uint32_t first = 0; first < rows; first += FR_SIEVE_BLOCK) {
+        uint32_t count = FR_MIN(FR_SIEVE_BLOCK, rows - first);
+        fr_sieve_block(run->s->sieve, first, count, match + first / 64);
+        for (uint32_t w = 0; w < (count + 63) / 64; w++) run->match_count += (uint64_t)__builtin_popcountll(match[first / 64 + w]);
+    }
+    run->matched = true;
+    run->info->matches = run->match_count;
+    run->info->matches_exact = run->certain = fr_sieve_certain(run->s->sieve);
+    run->bridges = (uint32_t)FR_MIN(run->t->lanes, rows / (run->match_count + 1) + 1);
+}
+
+/* Sieves the filter and says how many rows pass it. */
+static double count_matches(fr_run *run)
+{
+    fr_search_info *info = run->info;
+    uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), least, most;
+    fr_columns *columns = (fr_columns *)(uintptr_t)&run->t->columns; /* what searchers may change of it is atomic */
+    run->sieved = fr_sieve_make(run->s->sieve, columns, run->query->filter, true);
+    info->columns = run->s->sieve->leaf_count;
+    if (!run->sieved) return sample_filter(run, SAMPLE_ROWS) * (double)live;
+    fr_sieve_count(run->s->sieve, live, &least, &most);
+    info->matches_exact = least == most;
+    if (most - least <= live / 256 || (double)most < 0.02 * (double)live) return (double)(least + most) / 2;
+    return fmin((double)most, fmax((double)least, sample_filter(run, SIEVE_SAMPLE_ROWS) * (double)live));
+}
+
+/* ==== the plans ==== */
+
+static void scan_all(fr_run *run)
+{
+    if (run->query->has_low || run->query->has_high) fr_run_scan_originals(run); /* a range asks for all, not for the nearest codes */
+    else if (run->matched) fr_run_scan_matches(run);
+    else fr_run_scan_codes(run);
+}
+
+/* Fewer than k: dead rows, a filter or a range in the way. Look wider, then at everything. */
+static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
+{
+    const fr_table_query *q = run->query;
+    for (uint32_t wider = run->ef * 4; wider <= 4096 && run->found < q->k && !run->beyond && !run->matched; wider *= 4) {
+        FR_TRY(fit(run, wider, err));
+        fr_run_walk(run, false);
+    }
+    if (run->found == q->k) return FR_OK;
+    if (run->beyond && !q->has_low) return FR_OK;
+    if (run->found >= atomic_load_explicit(&run->t->live, memory_order_relaxed)) return FR_OK;
+    run->info->plan = run->matched ? "filtered graph, then scan" : "graph, then scan";
+    run->found = 0;
+    FR_TRY(fit(run, ef, err));
+    scan_all(run);
+    return FR_OK;
+}
+
+static fr_code run_graph(fr_run *run, uint32_t ef, uint32_t wide, fr_err *err)
+{
+    if (wide != ef) FR_TRY(fit(run, FR_MIN(wide, FR_EF_MAX), err));
+    run->info->plan = "graph";
+    fr_run_walk(run, false);
+    return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
+}
+
+/* A filter that columns know: scan what passes, or walk among it. */
+static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
+{
+    fr_search_info *info = run->info;
+    double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1;
+    info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
+    info->cost_walk = ef * COST_HOP * (1 + 0.02 / fmax(share, 1e-3));
+    bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk);
+    if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {
+        info->plan = "filtered scan";
+        scan_all(run);
+        return FR_OK;
+    }
+    info->plan = "filtered graph";
+    fr_run_walk(run, true);
+    if (run->cut) run->found = 0;
+    return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
+}
+
+static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
+{
+    const fr_table_query *q = run->query;
+    uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed);
+    double matches = count_matches(run), share = matches / (double)FR_MAX(live, 1u);
+    run->info->matches = (uint64_t)matches;
+    bool range = q->has_low || q->has_high;
+    bool among = q->plan == FR_PLAN_ANY ? share < SHARE_POST : q->plan != FR_PLAN_WALK;
+    if (run->sieved && among && !(range && share > 0.02)) {
+        match_all(run);
+        return run_sieved(run, ef, share, err);
+    }
+    uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
+    if (q->plan == FR_PLAN_SCAN || (wide > 4096 && wide > 2 * ef)) { /* too few pass: look at them all */
+        run->info->plan = "filtered scan";
+        scan_all(run);
+        return FR_OK;
+    }
+    return run_graph(run, ef, wide, err);
+}
+
+static fr_code run_query(fr_run *run, fr_err *err)
+{
+    const fr_table_query *q = run->query;
+    uint32_t ef = FR_MAX(q->ef != 0 ? q->ef : EF_DEFAULT, q->k);
+    FR_TRY(fit(run, ef, err));
+    uint32_t rows = run->s->row_limit;
+    const fr_span *keys;
+    uint32_t key_count = fr_filter_keys(q->filter, &keys);
+    if (rows == 0) {
+        run->info->plan = "empty";
+        return FR_OK;
+    }
+    if (key_count != 0) {
+        run->info->plan = "keys";
+        fr_run_scan_keys(run, keys, key_count);
+        return FR_OK;
+    }
+    if (q->exact) {
+        run->info->plan = "exact scan";
+        fr_run_scan_originals(run);
+        return FR_OK;
+    }
+    uint32_t padded = run->space.codes->padded;
+    bool small = (uint64_t)rows * padded <= FR_SCAN_CODE_BYTES || (uint64_t)ef * 8 >= rows;
+    if (small) {
+        run->info->plan = q->filter != NULL ? "filtered scan" : "scan";
+        scan_all(run);
+        return FR_OK;
+    }
+    return q->filter != NULL ? run_filtered(run, ef, err) : run_graph(run, ef, ef, err);
+}
+
+static void forget_verdicts(fr_scratch *s)
+{
+    for (uint32_t i = 0; i < s->judged_count; i++) s->judged[2 * (size_t)s->judged_at[i]] = 0;
+    s->judged_count = 0;
+}
+
+fr_code fr_table_search(const fr_table *t, fr_scratch *s, const fr_table_query *query, fr_row_hit *hits, uint32_t *count_out,
+                        fr_search_info *info, fr_err *err)
+{
+    fr_search_info own = {0};
+    fr_run run = {.t = t, .s = s, .query = query, .info = info != NULL ? info : &own};
+    FR_ASSERT(query->k >= 1);
+    *run.info = own;
+    *count_out = 0;
+    fr_code code = run_query(&run, err);
+    forget_verdicts(s);
+    if (code != FR_OK) return code;
+    if (run.failed) return fr_fail(err, FR_ERR_IO, NULL, "original vectors on disk cannot be read");
+    memcpy(hits, s->found, run.found * sizeof *hits);
+    *count_out = run.found;
+    return FR_OK;
+}
