@@ -1,7 +1,7 @@
 /* filtered: search with filters of falling selectivity, on real vectors with made-up attributes: recall@10, queries per second,
  * beside the unfiltered search of the same process.
  *
- * usage: filtered PREFIX [--rows N] [--queries N] [--ef N] [--threads N] [--table FILE] [--json FILE] [--check] [--plans]
+ * usage: filtered PREFIX [--rows N] [--queries N] [--ef N] [--threads N] [--table FILE] [--json FILE] [--check] [--plans] [--only NAME]
  * PREFIX as of index_bench. --table: the built table is kept there and opened the next time. --plans: every plan of every filter.
  * --check: status 1 when a recall is below 0.95, fewer than k hits come, or a filter runs at less than half the unfiltered rate
  * (and its scan is not what was taken).
@@ -28,7 +28,7 @@ typedef struct matrix {
 } matrix;
 
 typedef struct setup {
-    const char *prefix, *json, *table;
+    const char *prefix, *json, *table, *only;
     uint32_t rows, queries, ef, threads;
     bool check, plans;
     uint32_t failed;
@@ -282,7 +282,7 @@ int main(int argc, char **argv)
 {
     setup s = {.queries = 200, .threads = 2};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"queries", 1, 0, 'q'}, {"ef", 1, 0, 'e'}, {"threads", 1, 0, 't'}, {"table", 1, 0, 's'},
-                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"only", 1, 0, 'o'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
         if (o == 'r') s.rows = number;
@@ -293,6 +293,7 @@ int main(int argc, char **argv)
         else if (o == 'j') s.json = optarg;
         else if (o == 'k') s.check = true;
         else if (o == 'p') s.plans = true;
+        else if (o == 'o') s.only = optarg;
         else return 2;
     }
     if (optind + 1 != argc) return 2;
@@ -318,6 +319,7 @@ int main(int argc, char **argv)
     uint32_t *counts = fr_alloc(FR_MEM_TEST, s.queries * 4), *all = fr_alloc(FR_MEM_TEST, s.queries * 4);
     float *unfiltered = truth_of(t, scratch, &query, s.queries, none, base.rows, all);
     for (uint32_t c = 0; c < FR_COUNT_OF(cases); c++) {
+        if (s.only != NULL && strstr(cases[c].name, s.only) == NULL) continue;
         for (uint32_t i = 0; i < s.queries; i++) {
             char text[256], *at = text;
             const float *v = query.data + (size_t)i * query.dimension;
