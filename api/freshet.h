@@ -581,6 +581,9 @@ typedef struct fr_record_iter fr_record_iter;
 FR_API fr_code fr_records_begin(const fr_view *view, fr_record_iter **out) FR_MUST_CHECK;
 FR_API bool fr_records_next(fr_record_iter *iter, fr_record *record_out); /* false = end */
 FR_API void fr_records_end(fr_record_iter *iter);
+/* The batches of a view with every binary value replaced by text(); offsets, keys, headers, producers stay. put() takes the bytes. */
+FR_API fr_code fr_view_transcode(const fr_view *view, fr_code (*text)(void *user, const fr_record *record, fr_span *text_out),
+                                 fr_code (*put)(void *user, const void *data, size_t size), void *user, fr_err *err) FR_MUST_CHECK;
 
 /* -- care -- */
 FR_API fr_code fr_snapshot(fr_db *db, fr_err *err) FR_MUST_CHECK;                 /* now; blocks until it is on disk */

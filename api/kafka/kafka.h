@@ -27,7 +27,7 @@ typedef struct fr_kafka {
     uint32_t partitions_default;
     bool file_ranges; /* the carrier can send ranges of files */
     /* The JSON text of a stored record of a collection, appended to out; NULL: collections are fetched as stored. */
-    fr_code (*json_out)(const fr_record *record, fr_kafka_out *out);
+    fr_code (*json_out)(const fr_json_map *names, const fr_record *record, fr_kafka_out *out);
     struct fr_kafka_groups *groups; /* the coordinator; NULL = its APIs are not offered */
     struct fr_kafka_sasl *sasl;     /* NULL = no authentication */
 } fr_kafka;

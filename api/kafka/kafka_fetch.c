@@ -2,10 +2,13 @@
  * Sessions (KIP-227) are declined: a request that wants one gets session 0 and sends whole requests, which is always legal. */
 #include "api/kafka/kafka_private.h"
 
+#include <stdio.h>
+
 typedef struct asked {
     fr_fetch fetch;
     int16_t error;
     bool live; /* fetch holds something to be released */
+    fr_kafka_out text; /* transcoded batches; empty = as stored */
 } asked;
 
 typedef struct fetching {
@@ -21,6 +24,7 @@ static void let_go(fr_kafka *door, fr_kafka_call *call)
     fetching *self = call->state;
     for (int32_t i = 0; self && i < self->count; i++) {
         if (self->parts[i].live) fr_fetch_release(&self->parts[i].fetch);
+        fr_kafka_out_free(&self->parts[i].text);
         self->parts[i].live = false;
     }
 }
@@ -84,7 +88,9 @@ static bool part_answer(fr_kafka_call *call, const asked *part, fr_kafka_Partiti
     row->lastStableOffset = fetch->state.stable;
     row->logStartOffset = fetch->state.start;
     if (!part->live) return true;
-    if (fetch->descriptor >= 0)
+    if (part->text.size)
+        row->records = (fr_kafka_records){.data = part->text.data, .size = part->text.size, .fd = -1};
+    else if (fetch->descriptor >= 0)
         row->records = (fr_kafka_records){.fd = fetch->descriptor, .position = (int64_t)fetch->position, .size = fetch->size};
     else row->records = (fr_kafka_records){.data = fetch->view.data, .size = fetch->view.size, .fd = -1};
     if (!fetch->committed || !fetch->aborted_count) return true;
@@ -119,13 +125,78 @@ static fr_kafka_next answer(fr_kafka_call *call)
     return fr_kafka_reply(call, response);
 }
 
+/* ---- a collection's topic is given as JSON ---- */
+
+typedef struct texting {
+    fr_kafka *door;
+    fr_json_map names;
+    fr_kafka_out value, *batches;
+} texting;
+
+static void name_found(void *user, const fr_topic_config_info *config)
+{
+    static const char *const configs[] = {"freshet.field.vector", "freshet.field.metadata", "freshet.field.timestamp",
+                                          "freshet.field.model_version"};
+    texting *self = user;
+    char *const names[] = {self->names.vector, self->names.metadata, self->names.timestamp, self->names.model_version};
+    for (size_t i = 0; i < FR_COUNT_OF(configs); i++)
+        if (strcmp(config->name, configs[i]) == 0) snprintf(names[i], sizeof self->names.vector, "%s", config->value);
+}
+
+static fr_code value_text(void *user, const fr_record *record, fr_span *text_out)
+{
+    texting *self = user;
+    fr_kafka_out_reset(&self->value);
+    FR_TRY(self->door->json_out(&self->names, record, &self->value));
+    *text_out = fr_span_of(self->value.data, self->value.size);
+    return FR_OK;
+}
+
+static fr_code batch_put(void *user, const void *data, size_t size)
+{
+    texting *self = user;
+    fr_kafka_out_put(self->batches, data, size);
+    return self->batches->code;
+}
+
+static fr_kafka_next transcode(fr_kafka *door, fr_kafka_call *call)
+{
+    fetching *self = call->state;
+    for (int32_t i = 0; i < self->count; i++) {
+        asked *part = &self->parts[i];
+        if (!part->live || !part->fetch.transcode) continue;
+        texting text = {.door = door, .batches = &part->text,
+                        .names = {.vector = "vector", .metadata = "metadata", .timestamp = "timestamp", .model_version = "model_version"}};
+        fr_code code = fr_topic_configs(door->db, part->fetch.id, name_found, &text);
+        if (code == FR_OK) code = fr_view_transcode(&part->fetch.view, value_text, batch_put, &text, NULL);
+        fr_kafka_out_free(&text.value);
+        if (code == FR_OK) continue;
+        fr_fetch_release(&part->fetch);
+        part->live = false;
+        part->error = fr_kafka_error(code);
+    }
+    return answer(call);
+}
+
+/* Making text is too long for a loop. */
+static fr_kafka_next give(fr_kafka *door, fr_kafka_call *call)
+{
+    const fetching *self = call->state;
+    for (int32_t i = 0; i < self->count; i++) {
+        if (!self->parts[i].live || !self->parts[i].fetch.transcode || !door->json_out || !self->parts[i].fetch.view.size) continue;
+        call->resume = transcode;
+        return FR_KAFKA_WORKER;
+    }
+    return answer(call);
+}
+
 static fr_kafka_next look(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_FetchRequest *request = call->request;
     fetching *self = call->state;
     read_all(door, call);
     if (self->decided || self->count == 0 || call->expired || request->maxWaitMs <= 0 || self->bytes >= request->minBytes)
-        return answer(call);
+        return give(door, call);
     let_go(door, call);
     if (!fr_kafka_waits(call, (uint32_t)self->count)) return FR_KAFKA_CLOSE;
     for (int32_t i = 0; i < self->count; i++) {

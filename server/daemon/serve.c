@@ -5,6 +5,7 @@
 #include "server/daemon/serve.h"
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
+#include "server/daemon/kafka_json.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -282,6 +283,7 @@ static fr_code kafka_start(fr_daemon *daemon, int *fd_out, char *shown, size_t s
     kafka->auto_create = option("kafka-auto-create")->text[0] == 't';
     kafka->partitions_default = (uint32_t)option("kafka-partitions")->number;
     kafka->file_ranges = true;
+    kafka->json_out = fr_kafka_json_out;
     if (!option("kafka-listen")->text[0]) return FR_OK;
     const char *advertised = option("kafka-advertised")->text;
     if (advertised[0]) {

@@ -463,6 +463,7 @@ typedef struct fr_decoded {
 } fr_decoded;
 /* Record value binary v1. values: NULL or FR_FIELDS_MAX. INVALID: not such a value; UNSUPPORTED: JSON. */
 fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_err *err);
+void fr_engine_record(const fr_log_record *from, fr_record *out); /* what it cannot read has no values */
 /* Is this row one of the collection's? The verdict depends on the record and the schema only. index names it in
  * err.field. */
 fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err);

@@ -57,7 +57,7 @@ fr_code fr_records_begin(const fr_view *view, fr_record_iter **out)
     return FR_OK;
 }
 
-static void decode_record(const fr_log_record *from, fr_record *out)
+void fr_engine_record(const fr_log_record *from, fr_record *out)
 {
     *out = (fr_record){.offset = from->offset, .timestamp_ms = from->timestamp_ms};
     out->event = (fr_event){
@@ -80,7 +80,7 @@ bool fr_records_next(fr_record_iter *iter, fr_record *record_out)
     for (;;) {
         fr_log_record record;
         if (iter->inside && fr_batch_reader_next(iter->reader, &record)) {
-            decode_record(&record, record_out);
+            fr_engine_record(&record, record_out);
             return true;
         }
         iter->inside = false;
