@@ -93,7 +93,7 @@ static void fill_state(fr_shard *shard, fr_partition_state *out)
 
 fr_code fr_partition_get(fr_db *db, fr_id id, int32_t partition, fr_partition_state *out)
 {
-    fr_shard *shard;
+    fr_shard *shard = NULL;
     *out = (fr_partition_state){.start = 0};
     FR_TRY(shard_of(db, id, partition, &shard, NULL));
     fill_state(shard, out);
@@ -140,7 +140,7 @@ static fr_code fetch_from(fr_shard *shard, fr_fetch *fetch, fr_err *err)
 
 fr_code fr_fetch_get(fr_db *db, fr_fetch *fetch, fr_err *err)
 {
-    fr_shard *shard;
+    fr_shard *shard = NULL;
     fr_topic_limits limits;
     fetch->view = (fr_view){.first = fetch->from, .next = fetch->from};
     fetch->descriptor = -1;
@@ -242,7 +242,7 @@ static fr_code seek_in(fr_shard *shard, int64_t timestamp_ms, bool committed, fr
 fr_code fr_seek_record(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, bool committed,
                        fr_offset *offset_out, int64_t *timestamp_out, fr_err *err)
 {
-    fr_shard *shard;
+    fr_shard *shard = NULL;
     *offset_out = *timestamp_out = -1;
     FR_TRY(shard_of(db, id, partition, &shard, err));
     fr_code code = seek_in(shard, timestamp_ms, committed, offset_out, timestamp_out, err);
@@ -253,7 +253,7 @@ fr_code fr_seek_record(fr_db *db, fr_id id, int32_t partition, int64_t timestamp
 fr_code fr_seek_newest(fr_db *db, fr_id id, int32_t partition, fr_offset *offset_out, int64_t *timestamp_out,
                        fr_err *err)
 {
-    fr_shard *shard;
+    fr_shard *shard = NULL;
     *offset_out = *timestamp_out = -1;
     FR_TRY(shard_of(db, id, partition, &shard, err));
     fr_log *log = fr_shard_log(shard);
@@ -296,7 +296,7 @@ static bool scan_record(void *user, const fr_batch_header *header, const fr_log_
 fr_code fr_topic_scan(fr_db *db, fr_id id, int32_t partition, fr_offset from,
                       bool (*each)(void *user, const fr_scanned *record), void *user, fr_err *err)
 {
-    fr_shard *shard;
+    fr_shard *shard = NULL;
     FR_TRY(shard_of(db, id, partition, &shard, err));
     fr_log *log = fr_shard_log(shard);
     scan_call call = {fr_shard_producers(shard), each, user};
