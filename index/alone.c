@@ -95,9 +95,13 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, 
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
         code = add_one(index, ids[i], vectors + i * dimension, err);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        if (unlinked(index->table) > HELP_ABOVE || fr_table_dead(index->table) > HELP_ABOVE) fr_table_link_step(index->table);
+        /* many rows are linked faster in bulk, once all of them are there */
+        bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_ABOVE;
+        if (help || fr_table_dead(index->table) > HELP_ABOVE) fr_table_help_step(index->table);
     }
-    while (fr_table_link_step(index->table) || unlinked(index->table) != 0) {}
+    while (unlinked(index->table) != 0)
+        if (!fr_table_link_step(index->table)) usleep(20);
+    while (fr_table_link_step(index->table)) {}
     atomic_store(&index->stop_linking, true);
     while (started > 0) pthread_join(workers[--started], NULL);
     fr_table_maintain(index->table, index->commit);

@@ -248,7 +248,8 @@ void fr_codeset_query(const fr_codeset *s, const float *vector, fr_code_query *q
 void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *query)
 {
     const uint8_t *c = fr_extent_at(&s->code, row);
-    for (uint32_t j = 0; j < s->padded; j++) query->q[j] = (int8_t)(c[j] ^ 0x80);
+    int8_t *restrict q = query->q; /* not read again for each byte */
+    for (uint32_t j = 0, n = s->padded; j < n; j++) q[j] = (int8_t)(c[j] ^ 0x80);
     double unit = s->kind == FR_CODE_SQ8 ? (double)s->scale * (double)s->scale : 1.0;
     query->exact = s->kind != FR_CODE_SQ8;
     query->positive = s->metric != FR_METRIC_IP;

@@ -3,7 +3,7 @@
  * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row
  * chosen by the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A
  * prune never drops a link of the tree (tree.c), so that no row gets lost among near-duplicates. */
-#include "index/table_private.h"
+#include "index/bulk.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -79,7 +79,7 @@ static _Atomic uint32_t *lanes_of(const fr_table *t, uint32_t row, uint32_t leve
     return u != NULL ? u->lanes : NULL;
 }
 
-static void mark_links(fr_table *t, uint32_t row, uint32_t level)
+void fr_mark_links(fr_table *t, uint32_t row, uint32_t level)
 {
     if (level == 0) {
         fr_mark(t, FR_CHUNK_LINKS, row);
@@ -90,7 +90,7 @@ static void mark_links(fr_table *t, uint32_t row, uint32_t level)
 }
 
 /* Under the row's lock. */
-static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max,
+void fr_store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max,
                         const uint32_t *ids, uint32_t count)
 {
     for (uint32_t i = 0; i < max; i++) {
@@ -98,7 +98,7 @@ static void store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint3
         if (old == value) continue;
         atomic_store_explicit(&lanes[i], value, memory_order_release);
     }
-    mark_links(t, row, level);
+    fr_mark_links(t, row, level);
 }
 
 bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to)
@@ -117,7 +117,7 @@ bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to)
     }
     if (place < t->lanes) {
         atomic_store_explicit(&lanes[place], to + 1, memory_order_release);
-        mark_links(t, row, 0);
+        fr_mark_links(t, row, 0);
     }
     fr_spin_unlock(fr_row_lock(t, row));
     return place < t->lanes;
@@ -136,7 +136,7 @@ void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t r
     }
     if (count < max) {
         atomic_store_explicit(&lanes[count], to + 1, memory_order_release);
-        mark_links(t, row, level);
+        fr_mark_links(t, row, level);
         return;
     }
     fr_candidate candidates[FR_LANES_MAX + 1];
@@ -155,7 +155,7 @@ void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t r
     for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(candidates, n);
     uint32_t kept = fr_select(t, s, codes, level == 0 ? row : FR_ROW_NONE, candidates, n, max, chosen);
-    store_lanes(t, row, level, lanes, max, chosen, kept);
+    fr_store_lanes(t, row, level, lanes, max, chosen, kept);
 }
 
 void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
@@ -178,7 +178,7 @@ bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to)
         if (id - 1 == to) found = true;
         else ids[count++] = id - 1;
     }
-    if (found) store_lanes(t, row, level, lanes, max, ids, count);
+    if (found) fr_store_lanes(t, row, level, lanes, max, ids, count);
     fr_spin_unlock(fr_row_lock(t, row));
     return found;
 }
@@ -245,7 +245,7 @@ void fr_upper_release(fr_table *t, uint32_t row)
 /* ==== linking one row ==== */
 
 /* Keep the alive ones of the pool, as candidates for links. */
-static uint32_t alive_of(const fr_table *t, fr_candidate *pool, uint32_t size)
+uint32_t fr_keep_alive(const fr_table *t, fr_candidate *pool, uint32_t size)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < size; i++)
@@ -277,7 +277,7 @@ static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, pool, size, t->m, chosen);
     fr_spin_lock(fr_row_lock(t, row));
     _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
-    if (lanes != NULL) store_lanes(t, row, level, lanes, max, chosen, count);
+    if (lanes != NULL) fr_store_lanes(t, row, level, lanes, max, chosen, count);
     fr_spin_unlock(fr_row_lock(t, row));
     for (uint32_t i = 0; i < count && level == 0 && adopted == FR_ROW_NONE; i++)
         if (fr_tree_adopt(t, s, codes, chosen[i], row)) adopted = chosen[i];
@@ -286,12 +286,34 @@ static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint
         if (chosen[i] != adopted) fr_link_back(t, s, codes, chosen[i], row, level);
 }
 
-static void raise_entry(fr_table *t, uint32_t row, uint32_t level)
+void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level)
 {
     uint64_t mine = (uint64_t)level << 32 | (row + 1), held = atomic_load_explicit(&t->entry, memory_order_acquire);
     while (held == 0 || (held >> 32) < level)
         if (atomic_compare_exchange_weak_explicit(&t->entry, &held, mine, memory_order_acq_rel, memory_order_acquire))
             return;
+}
+
+void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level)
+{
+    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0;
+    fr_space space;
+    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0, ef = t->ef_construction;
+    float distance;
+    if (top == 0) return;
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    uint32_t start = fr_walk_descend(t, s, &space, top, &distance, &distances);
+    if (start != FR_ROW_NONE && start != row) s->pool[size++] = (fr_candidate){distance, start};
+    for (uint32_t l = top; l > 0; l--) {
+        fr_visited_clear(s);
+        fr_visit(s, row); /* never its own neighbour */
+        for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
+        size = fr_walk_level(t, s, &space, l, size, FR_MAX(ef / 2, t->m), false, &hops, &distances);
+        size = fr_keep_alive(t, s->pool, size);
+        link_level(t, s, codes, row, l, s->pool, size);
+        fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
+    }
+    fr_visited_clear(s);
 }
 
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
@@ -305,34 +327,22 @@ void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
         fr_tree_settle(t, s, codes, row);
         return;
     }
-    entry = atomic_load_explicit(&t->entry, memory_order_acquire);
+    fr_link_upper(t, s, codes, row, level);
     fr_space space;
+    uint32_t size = 0, ef = t->ef_construction;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
-    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0, ef = t->ef_construction;
-    float distance;
-    uint32_t start = top > 0 ? fr_walk_descend(t, s, &space, top, &distance, &distances) : FR_ROW_NONE;
-    if (start != FR_ROW_NONE && start != row) s->pool[size++] = (fr_candidate){distance, start};
-    for (uint32_t l = top; l > 0; l--) {
-        fr_visited_clear(s);
-        fr_visit(s, row); /* never its own neighbour */
-        for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
-        size = fr_walk_level(t, s, &space, l, size, FR_MAX(ef / 2, t->m), false, &hops, &distances);
-        size = alive_of(t, s->pool, size);
-        link_level(t, s, codes, row, l, s->pool, size);
-        fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
-    }
     fr_visited_clear(s);
     fr_visit(s, row);
     size = fr_walk_start(t, s, &space, ef, &distances);
     size = fr_walk_level(t, s, &space, 0, size, ef, false, &hops, &distances);
-    uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = alive_of(t, s->pool, size);
+    uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = fr_keep_alive(t, s->pool, size);
     if (usable == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
     /* only dead rows are left: one of them takes it in until its repair passes it on */
     if (usable == 0 && nearest != FR_ROW_NONE) fr_tree_adopt_below(t, s, codes, nearest, row);
     link_level(t, s, codes, row, 0, s->pool, usable);
     fr_visited_clear(s);
     fr_tree_settle(t, s, codes, row);
-    raise_entry(t, row, level);
+    fr_raise_entry(t, row, level);
 }
 
 /* ==== the step ==== */
@@ -354,11 +364,12 @@ static bool claim_fresh(fr_table *t, const fr_scratch *s, uint64_t *place_out, u
     return any;
 }
 
-static void finish_fresh(fr_table *t, uint64_t place)
+void fr_ring_finish(fr_table *t, uint64_t place, uint32_t count)
 {
     fr_spin_lock(&t->list_lock);
     fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
-    atomic_fetch_or_explicit(&ring->rows[place & ring->mask], FR_RING_DONE, memory_order_release);
+    for (uint64_t i = place; i < place + count; i++)
+        atomic_fetch_or_explicit(&ring->rows[i & ring->mask], FR_RING_DONE, memory_order_release);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed),
              head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
     while (low < head && (atomic_load_explicit(&ring->rows[low & ring->mask], memory_order_relaxed) & FR_RING_DONE))
@@ -394,7 +405,7 @@ static bool link_fresh(fr_table *t, fr_scratch *s)
     }
     atomic_store_explicit(&r->linked, (uint8_t)state, memory_order_release);
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
-    finish_fresh(t, place);
+    fr_ring_finish(t, place, 1);
     return true;
 }
 
@@ -415,7 +426,7 @@ static bool repair_dead(fr_table *t, fr_scratch *s)
     return true;
 }
 
-bool fr_table_link_step(fr_table *t)
+static bool link_step(fr_table *t, bool brief)
 {
     if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0) return false;
     uint32_t turn = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed);
@@ -426,9 +437,14 @@ bool fr_table_link_step(fr_table *t)
     bool worked = false;
     if (fr_scratch_fit(s, t, FR_MAX(t->ef_construction, 128u))) {
         bool repair_first = turn % 2 != 0;
-        worked = repair_first ? repair_dead(t, s) || link_fresh(t, s) : link_fresh(t, s) || repair_dead(t, s);
+        worked = repair_first && repair_dead(t, s);
+        worked = worked || fr_bulk_step(t, s, brief) || (!brief && fr_bulk_begin(t, s)) || link_fresh(t, s);
+        worked = worked || (!repair_first && repair_dead(t, s));
     }
     fr_epoch_leave(s->epoch_slot);
     fr_scratch_return(s);
     return worked || fr_sweep_step(t);
 }
+
+bool fr_table_link_step(fr_table *t) { return link_step(t, false); }
+bool fr_table_help_step(fr_table *t) { return link_step(t, true); }

@@ -2,7 +2,7 @@
  *
  * A row's life: handed out -> written -> published (key map, fresh ring) -> linked -> dead (replaced or removed) -> repaired
  * around -> swept (no link leads to it) -> free, once no reader, no later `visible` and no save can need it. */
-#include "index/table_private.h"
+#include "index/bulk.h"
 
 #include <math.h>
 #include <sched.h>
@@ -53,6 +53,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     t->m = fr_table_m(options);
     t->lanes = 2 * t->m;
     t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
+    t->bulk_min = FR_BULK_MIN;
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
     fr_extents_init(&t->past, sizeof(fr_past), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
@@ -84,6 +85,7 @@ void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
     fr_columns_free(t);
+    fr_bulk_free(t->bulk);
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
     fr_extents_free(&t->links);

@@ -103,6 +103,11 @@ struct fr_table {
     uint32_t sweep_cursor;
     bool sweep_busy;
     _Atomic uint32_t step_turn;
+    /* bulk linking (bulk.h) */
+    _Atomic uint32_t bulk_lock;
+    struct fr_bulk *bulk;
+    bool bulk_beginning;
+    uint32_t bulk_min; /* fresh rows that make a bulk; 0: never */
     /* saving */
     _Atomic bool saving;
     fr_offset save_at;
@@ -272,6 +277,13 @@ uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
 /* link.c, repair.c */
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);
+void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level);
+void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level);
+/* Under the row's lock. */
+void fr_store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max, const uint32_t *ids, uint32_t count);
+void fr_mark_links(fr_table *t, uint32_t row, uint32_t level);
+uint32_t fr_keep_alive(const fr_table *t, fr_candidate *pool, uint32_t size); /* the rest is dropped; count */
+void fr_ring_finish(fr_table *t, uint64_t place, uint32_t count); /* linked or skipped: out of the fresh scan */
 /* tree.c */
 static inline bool fr_tree_link(const fr_table *t, uint32_t a, uint32_t b)
 {

@@ -51,6 +51,77 @@ FR_INLINE void dot_rows(int R, bool padded, const int8_t *query, const void *con
 
 #include "simd/kern_dot.h"
 
+/* ==== blocks: sixteen packed rows side by side in one register, four codes of each; a query's four codes are broadcast.
+ * A tile of eight queries by 32 rows keeps sixteen sums in registers and needs no reduction at the end. ==== */
+
+#define TILE_QUERIES 8
+
+static void block_pack(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)
+{
+    uint32_t words = n / 4;
+    for (uint32_t i = 0; i < fr_tile_rows(count); i++) {
+        uint8_t *at = packed + ((size_t)(i / 16) * words * 16 + i % 16) * 4;
+        for (uint32_t w = 0; w < words; w++, at += 64) {
+            if (i < count) memcpy(at, rows[i] + 4 * (size_t)w, 4);
+            else memset(at, 0, 4);
+        }
+    }
+}
+
+FR_INLINE void dots_tile(int Q, const int8_t *queries, const uint8_t *first, uint32_t n, int32_t *out, size_t stride)
+{
+    const uint8_t *second = first + (size_t)n * 16;
+    __m512i low[TILE_QUERIES], high[TILE_QUERIES];
+    _Pragma("GCC unroll 8") for (int q = 0; q < Q; q++) low[q] = high[q] = _mm512_setzero_si512();
+    for (uint32_t w = 0; w < n; w += 4) {
+        __m512i a = _mm512_loadu_si512(first + 16 * (size_t)w), b = _mm512_loadu_si512(second + 16 * (size_t)w);
+        _Pragma("GCC unroll 8") for (int q = 0; q < Q; q++) {
+            int32_t four;
+            memcpy(&four, queries + (size_t)q * n + w, 4);
+            __m512i query = _mm512_set1_epi32(four);
+            low[q] = add_products(low[q], a, query);
+            high[q] = add_products(high[q], b, query);
+        }
+    }
+    _Pragma("GCC unroll 8") for (int q = 0; q < Q; q++) {
+        _mm512_storeu_si512(out + (size_t)q * stride, low[q]);
+        _mm512_storeu_si512(out + (size_t)q * stride + 16, high[q]);
+    }
+}
+
+static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count, uint32_t n,
+                       int32_t *out, size_t stride)
+{
+    for (uint32_t i = 0; i < count; i += FR_TILE_ROWS) {
+        const uint8_t *rows = packed + (size_t)i * n;
+        uint32_t q = 0;
+        for (; q + TILE_QUERIES <= query_count; q += TILE_QUERIES)
+            dots_tile(TILE_QUERIES, queries + (size_t)q * n, rows, n, out + q * stride + i, stride);
+        for (; q < query_count; q++) dots_tile(1, queries + (size_t)q * n, rows, n, out + q * stride + i, stride);
+    }
+}
+
+static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,
+                            int32_t bound, int32_t *keys, uint32_t *places)
+{
+    const __m512i limit = _mm512_set1_epi32(bound), times = _mm512_set1_epi32((int32_t)factor);
+    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i += 16) {
+        __mmask16 inside = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
+        __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i),
+                                       _mm512_mullo_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), times));
+        __mmask16 near = _mm512_mask_cmplt_epi32_mask(inside, key, limit);
+        if (near != 0) { /* compress in registers: the memory form is slow on some CPUs */
+            _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(near, key));
+            _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(near, place));
+            found += (uint32_t)__builtin_popcount(near);
+        }
+        place = _mm512_add_epi32(place, _mm512_set1_epi32(16));
+    }
+    return found;
+}
+
 static float hamming_one(const void *query, const void *row, uint32_t dimension)
 {
     const char *a = query, *b = row;
@@ -87,6 +158,7 @@ const fr_simd_tier fr_simd_avx512vnni = {
     .below = &fr_simd_avx512,
     .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}}},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni"},
+    .block = {block_pack, block_dots, block_below, "avx512vnni"},
 };
 #else
 typedef int fr_no_avx512vnni_here; /* ISO C wants a declaration */

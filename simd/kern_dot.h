@@ -53,4 +53,47 @@ static void dot_many(const int8_t *query, const uint8_t *rows, size_t stride, ui
     dot_many_as(false, query, rows, stride, count, n, out);
 }
 
+/* Blocks without a layout of their own: rows stay rows, and every query meets them by the kernel above. */
+FR_INLINE void block_pack_rows(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)
+{
+    for (uint32_t i = 0; i < count; i++) memcpy(packed + (size_t)i * n, rows[i], n);
+    memset(packed + (size_t)count * n, 0, (size_t)(fr_tile_rows(count) - count) * n);
+}
+
+FR_INLINE void block_dots_rows(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count,
+                               uint32_t n, int32_t *out, size_t stride)
+{
+    for (uint32_t q = 0; q < query_count; q++)
+        dot_many_as(true, queries + (size_t)q * n, packed, n, fr_tile_rows(count), n, out + q * stride);
+}
+
+FR_INLINE uint32_t block_below_each(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,
+                                    int32_t bound, int32_t *keys, uint32_t *places)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) { /* stored always, kept by the counter: no branch to guess */
+        int32_t key = (int32_t)((uint32_t)constants[i] - factor * (uint32_t)dots[i]);
+        keys[found] = key;
+        places[found] = i;
+        found += key < bound;
+    }
+    return found;
+}
+
+#define BLOCK_OF_ROWS                                                                                                  \
+    static void block_pack(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)                    \
+    {                                                                                                                  \
+        block_pack_rows(rows, count, n, packed);                                                                       \
+    }                                                                                                                  \
+    static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count,         \
+                           uint32_t n, int32_t *out, size_t stride)                                                    \
+    {                                                                                                                  \
+        block_dots_rows(queries, query_count, packed, count, n, out, stride);                                          \
+    }                                                                                                                  \
+    static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,        \
+                                int32_t bound, int32_t *keys, uint32_t *places)                                        \
+    {                                                                                                                  \
+        return block_below_each(dots, constants, factor, count, bound, keys, places);                                  \
+    }
+
 #endif

@@ -77,6 +77,32 @@ static void dot_many(const int8_t *query, const uint8_t *rows, size_t stride, ui
     for (uint32_t i = 0; i < count; i++) out[i] = dot_one(query, rows + i * stride, n);
 }
 
+static void block_pack(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)
+{
+    for (uint32_t i = 0; i < count; i++) memcpy(packed + (size_t)i * n, rows[i], n);
+    memset(packed + (size_t)count * n, 0, (size_t)(fr_tile_rows(count) - count) * n);
+}
+
+static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count, uint32_t n,
+                       int32_t *out, size_t stride)
+{
+    for (uint32_t q = 0; q < query_count; q++)
+        dot_many(queries + (size_t)q * n, packed, n, fr_tile_rows(count), n, out + q * stride);
+}
+
+static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,
+                            int32_t bound, int32_t *keys, uint32_t *places)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t key = (int32_t)((uint32_t)constants[i] - factor * (uint32_t)dots[i]);
+        if (key >= bound) continue;
+        keys[found] = key;
+        places[found++] = i;
+    }
+    return found;
+}
+
 /* many and gather of a kernel that has `name`_one */
 #define FORMS(name)                                                                                                    \
     static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n,            \
@@ -151,6 +177,7 @@ const fr_simd_tier fr_simd_scalar = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
+    .block = {block_pack, block_dots, block_below, "scalar"},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,
     .narrowest = fr_simd_scalar_narrowest,

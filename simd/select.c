@@ -175,3 +175,10 @@ const fr_dot_kernel *fr_simd_dot_u8i8(void)
     while (tier->dot_u8i8.gather == NULL) tier = tier->below;
     return &tier->dot_u8i8;
 }
+
+const fr_block_kernel *fr_simd_block(void)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->block.dots == NULL) tier = tier->below;
+    return &tier->block;
+}

@@ -73,6 +73,24 @@ typedef struct fr_simd_bound {
     float low, scale, offset, limit;
 } fr_simd_bound;
 uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
+/* Blocks: many rows against many rows, for building graphs. Rows are packed once and then met by tiles of queries.
+ *   pack    count rows of `dimension` codes (a multiple of 64) into `packed`, which has room for
+ *           fr_tile_rows(count) * dimension bytes and is 64-byte aligned. The layout is the tier's own.
+ *   dots    out[q * stride + i] = packed row i . query q, exact, for i < fr_tile_rows(count); rows past count give anything.
+ *           Queries lie one after the other, `dimension` bytes each.
+ *   below   the places with key = constants[i] - factor * dots[i] < bound, in order; returns how many. Room for
+ *           fr_tile_rows(count) + 16 in both outputs. Keys wrap like unsigned numbers; callers know that theirs fit. */
+#define FR_TILE_ROWS 32u
+static inline uint32_t fr_tile_rows(uint32_t count) { return (count + FR_TILE_ROWS - 1) / FR_TILE_ROWS * FR_TILE_ROWS; }
+typedef struct fr_block_kernel {
+    void (*pack)(const uint8_t *const *rows, uint32_t count, uint32_t dimension, uint8_t *packed);
+    void (*dots)(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count, uint32_t dimension,
+                 int32_t *out, size_t stride);
+    uint32_t (*below)(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, int32_t bound,
+                      int32_t *keys, uint32_t *places);
+    const char *isa;
+} fr_block_kernel;
+const fr_block_kernel *fr_simd_block(void);
 
 /* Conversions, count elements. f32 -> f16/bf16 round to nearest even; to_f32 is exact. */
 void fr_simd_to_f32(fr_scalar from, const void *source, uint32_t count, float *target);

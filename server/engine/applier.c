@@ -158,9 +158,9 @@ static void care(fr_db *db, fr_commit *commit)
          * repaired per row written. */
         bool fresh = atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX;
         bool dead =
-            atomic_load_explicit(&shard->dead, memory_order_relaxed) > FR_UNLINKED_MAX + waiting_for_sweep(shard);
+            atomic_load_explicit(&shard->dead, memory_order_relaxed) > FR_DEAD_MAX + waiting_for_sweep(shard);
         for (uint32_t n = shard->rows_since_stats * ((fresh ? 1u : 0u) + (dead ? 1u : 0u)); n > 0; n--)
-            if (!fr_table_link_step(table)) break;
+            if (!fr_table_help_step(table)) break;
         shard->rows_since_stats = 0;
     }
     if (link) fr_engine_wake(db, FR_ROLE_LINKER);

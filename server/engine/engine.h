@@ -29,7 +29,8 @@
 #define FR_QUEUE_BYTES_MAX   (256ull << 20)
 #define FR_ROUND_BYTES_MAX   (64ull << 20) /* the writer prepares at most so much while the last round is synced */
 #define FR_ROUND_WRITES_MAX  4096u
-#define FR_UNLINKED_MAX      4096u  /* above: the applier helps linking */
+#define FR_UNLINKED_MAX      16384u /* above: the applier helps linking; linkers link from 8,192 on in bulk */
+#define FR_DEAD_MAX          4096u  /* the same for dead rows that wait for repair */
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
 #define FR_SEGMENT_BYTES_LEAST (16u << 10)

@@ -1,0 +1,304 @@
+/* build_bench: what building and inserting cost, in CPU seconds, and what the graph is worth, in distances per query.
+ *
+ * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check]
+ *        build_bench PREFIX --insert one|BATCH [--base N] [--rows N]
+ * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances per query at recall@10 0.90,
+ * 0.95 and 0.99 are interpolated; those to the routers (512 a query) are not counted, so that graphs compare. --one-by-one: never in
+ * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
+ * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. */
+#include "index/table_private.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define QUERIES 500u
+
+typedef struct matrix {
+    uint32_t rows, dimension;
+    float *data;
+} matrix;
+
+typedef struct run {
+    fr_table *table;
+    matrix base, query;
+    fr_metric metric;
+    uint32_t threads, ef;
+    double *limits;
+    _Atomic bool stop;
+    _Atomic uint64_t visible;
+    uint64_t commit;
+    double *latency;
+    uint32_t latency_count;
+} run;
+
+static double clock_s(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
+{
+    char path[4096];
+    matrix m = {0};
+    uint32_t head[2] = {0, 0};
+    bool bytes = true;
+    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) {
+        bytes = false;
+        snprintf(path, sizeof path, "%s.%s.fbin", prefix, part);
+        f = fopen(path, "rb");
+    }
+    if (f == NULL || fread(head, 4, 2, f) != 2) {
+        fprintf(stderr, "build_bench: cannot read %s\n", path);
+        exit(2);
+    }
+    m.rows = limit != 0 && limit < head[0] ? limit : head[0];
+    m.dimension = head[1];
+    m.data = fr_alloc_pages(FR_MEM_TEST, (size_t)m.rows * m.dimension * sizeof(float));
+    size_t size = bytes ? m.dimension : m.dimension * 4u;
+    uint8_t *row = fr_alloc(FR_MEM_TEST, size);
+    for (uint32_t i = 0; i < m.rows; i++) {
+        if (fread(row, 1, size, f) != size) exit(2);
+        float *out = m.data + (size_t)i * m.dimension;
+        if (!bytes) memcpy(out, row, size);
+        for (uint32_t j = 0; bytes && j < m.dimension; j++) out[j] = row[j];
+    }
+    fr_free(FR_MEM_TEST, row);
+    fclose(f);
+    return m;
+}
+
+static void put(run *r, uint32_t i)
+{
+    char room[24];
+    fr_err err = {0};
+    fr_put_result result;
+    int size = snprintf(room, sizeof room, "%u", i);
+    fr_row_data row = {.key = fr_span_of(room, (size_t)size), .vector = r->base.data + (size_t)i * r->base.dimension, .source_time_ms = FR_TIME_NONE, .offset = i};
+    if (fr_table_put(r->table, &row, ++r->commit, &result, &err) != FR_OK) {
+        fprintf(stderr, "build_bench: %s\n", err.text);
+        exit(1);
+    }
+    atomic_store(&r->visible, r->commit);
+    if (i % 256 == 0) fr_table_maintain(r->table, r->commit);
+}
+
+static uint64_t waiting(const run *r)
+{
+    return atomic_load(&r->table->ring_tail) - atomic_load(&r->table->ring_low);
+}
+
+static void *link_rows(void *argument)
+{
+    run *r = argument;
+    while (!atomic_load(&r->stop) && waiting(r) != 0)
+        if (!fr_table_link_step(r->table)) usleep(20);
+    return NULL;
+}
+
+static void link_all(run *r)
+{
+    pthread_t threads[16];
+    for (uint32_t i = 1; i < r->threads; i++) pthread_create(&threads[i], NULL, link_rows, r);
+    link_rows(r);
+    for (uint32_t i = 1; i < r->threads; i++) pthread_join(threads[i], NULL);
+    while (fr_table_link_step(r->table)) {}
+}
+
+/* The exact distance of the 10th nearest, per query, and a little more: the usual tolerance of 1e-3. */
+static void find_limits(run *r)
+{
+    fr_scratch *s;
+    if (fr_scratch_create(&s) != FR_OK) exit(1);
+    r->limits = fr_alloc(FR_MEM_TEST, r->query.rows * sizeof(double));
+    for (uint32_t q = 0; q < r->query.rows; q++) {
+        fr_row_hit hits[10];
+        uint32_t count = 0;
+        fr_table_query query = {.vector = r->query.data + (size_t)q * r->query.dimension, .k = 10, .visible = FR_VISIBLE_ALL, .exact = true};
+        fr_table_enter(r->table, s);
+        if (fr_table_search(r->table, s, &query, hits, &count, NULL, NULL) != FR_OK || count == 0) exit(1);
+        fr_table_leave(r->table, s);
+        double d = (double)hits[count - 1].distance;
+        r->limits[q] = d + 1e-3 * fabs(d) + 1e-6;
+    }
+    fr_scratch_free(s);
+}
+
+static double recall_at(run *r, uint32_t ef, double *distances_out)
+{
+    fr_scratch *s;
+    uint64_t good = 0, distances = 0;
+    if (fr_scratch_create(&s) != FR_OK) exit(1);
+    for (uint32_t q = 0; q < r->query.rows; q++) {
+        fr_row_hit hits[10];
+        uint32_t count = 0;
+        fr_search_info info;
+        fr_table_query query = {.vector = r->query.data + (size_t)q * r->query.dimension, .k = 10, .ef = ef, .visible = FR_VISIBLE_ALL};
+        fr_table_enter(r->table, s);
+        if (fr_table_search(r->table, s, &query, hits, &count, &info, NULL) != FR_OK) exit(1);
+        fr_table_leave(r->table, s);
+        for (uint32_t i = 0; i < count; i++) good += (double)hits[i].distance <= r->limits[q];
+        distances += info.distances;
+    }
+    fr_scratch_free(s);
+    *distances_out = (double)distances / r->query.rows - FR_ROUTERS;
+    return (double)good / (10.0 * r->query.rows);
+}
+
+static void print_worth(run *r)
+{
+    static const double wanted[] = {0.90, 0.95, 0.99};
+    double last_recall = 0, last_distances = 0;
+    uint32_t at = 0;
+    printf("distances a query at recall .90/.95/.99:");
+    for (uint32_t ef = 10; ef <= 1000 && at < 3; ef += ef / 4) {
+        double distances, recall = recall_at(r, ef, &distances);
+        for (; at < 3 && recall >= wanted[at]; at++) {
+            double part = last_recall > 0 ? (wanted[at] - last_recall) / (recall - last_recall) : 1;
+            printf(" %s%.0f", last_recall > 0 ? "" : "<", last_distances + part * (distances - last_distances));
+            if (at == 1) r->ef = ef;
+        }
+        last_recall = recall, last_distances = distances;
+    }
+    double d40, d100, r40 = recall_at(r, 40, &d40), r100 = recall_at(r, 100, &d100);
+    printf("; ef 40: %.4f %.0f, ef 100: %.4f %.0f\n", r40, d40, r100, d100);
+}
+
+static void print_graph(const run *r, bool check)
+{
+    uint64_t lanes = 0, linked = 0;
+    for (uint32_t row = 0; row < r->table->row_count; row++) {
+        uint32_t ids[FR_LANES_MAX];
+        if (!fr_row_alive(fr_row_at(r->table, row))) continue;
+        lanes += fr_level0_lanes(r->table, row, ids);
+        linked++;
+    }
+    fr_err err = {0};
+    fr_code code = check ? fr_table_check(r->table, &err) : FR_OK;
+    printf("links a row %.1f, unreachable %lu, check %s %s\n", (double)lanes / (double)linked, (unsigned long)fr_table_unreachable(r->table),
+           check ? fr_strcode(code) : "not asked", err.text);
+}
+
+/* ==== inserting beside searches ==== */
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void *search_on(void *argument)
+{
+    run *r = argument;
+    fr_scratch *s;
+    if (fr_scratch_create(&s) != FR_OK) exit(1);
+    for (uint32_t q = 0; !atomic_load(&r->stop); q = (q + 1) % r->query.rows) {
+        fr_row_hit hits[10];
+        uint32_t count = 0;
+        double start = clock_s(CLOCK_MONOTONIC);
+        fr_table_enter(r->table, s);
+        fr_table_query query = {.vector = r->query.data + (size_t)q * r->query.dimension, .k = 10, .ef = r->ef, .visible = atomic_load(&r->visible)};
+        if (fr_table_search(r->table, s, &query, hits, &count, NULL, NULL) != FR_OK) exit(1);
+        fr_table_leave(r->table, s);
+        if (r->latency_count < 1u << 20) r->latency[r->latency_count++] = clock_s(CLOCK_MONOTONIC) - start;
+    }
+    fr_scratch_free(s);
+    return NULL;
+}
+
+static void print_latency(run *r, const char *when)
+{
+    qsort(r->latency, r->latency_count, sizeof(double), by_value);
+    uint32_t n = r->latency_count;
+    printf("search %s: %u, p50 %.0f us, p99 %.0f us\n", when, n, r->latency[n / 2] * 1e6, r->latency[(uint64_t)n * 99 / 100] * 1e6);
+}
+
+/* rate 0: as fast as it goes. Returns rows per second of CPU time of this thread. */
+static double insert_beside(run *r, uint32_t from, uint32_t to, uint32_t batch, double rate, const char *when)
+{
+    pthread_t searcher;
+    r->latency_count = 0;
+    atomic_store(&r->stop, false);
+    pthread_create(&searcher, NULL, search_on, r);
+    double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_THREAD_CPUTIME_ID);
+    for (uint32_t i = from; i < to;) {
+        for (uint32_t n = 0; n < batch && i < to; n++) put(r, i++);
+        while (waiting(r) != 0 && fr_table_link_step(r->table)) {}
+        while (rate > 0 && clock_s(CLOCK_MONOTONIC) - start < (i - from) / rate) usleep(100);
+    }
+    if (to == from) sleep(3);
+    double wall = clock_s(CLOCK_MONOTONIC) - start;
+    cpu = clock_s(CLOCK_THREAD_CPUTIME_ID) - cpu;
+    atomic_store(&r->stop, true);
+    pthread_join(searcher, NULL);
+    if (to != from) printf("inserted %u %s: %.0f rows/s of wall, %.0f rows/s of CPU time\n", to - from, when, (to - from) / wall, (to - from) / cpu);
+    print_latency(r, when);
+    return to != from ? (to - from) / cpu : 0;
+}
+
+int main(int argc, char **argv)
+{
+    run r = {.threads = 1, .metric = FR_METRIC_L2};
+    uint32_t rows = 0, ef_construction = 0, bulk_min = UINT32_MAX, batch = 0, base_rows = 0;
+    bool check = false;
+    static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"one-by-one", 0, 0, 'o'}, {"ef-construction", 1, 0, 'e'},
+                                            {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {0, 0, 0, 0}};
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == '?') return 2;
+        uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
+        if (o == 'r') rows = number;
+        else if (o == 't') r.threads = FR_MIN(16u, FR_MAX(1u, number));
+        else if (o == 'o') bulk_min = 0;
+        else if (o == 'e') ef_construction = number;
+        else if (o == 'b') bulk_min = number;
+        else if (o == 'c') check = true;
+        else if (o == 'm') r.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
+        else if (o == 'i') batch = FR_MAX(1u, number);
+        else if (o == 'a') base_rows = number;
+    }
+    if (optind >= argc) {
+        fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--base N]] [--check]\n");
+        return 2;
+    }
+    r.base = read_matrix(argv[optind], "base", rows);
+    r.query = read_matrix(argv[optind], "query", QUERIES);
+    r.latency = fr_alloc(FR_MEM_TEST, sizeof(double) << 20);
+    fr_table_options own = {.dimension = r.base.dimension, .metric = r.metric, .ef_construction = ef_construction, .seed = 42};
+    fr_err err = {0};
+    if (fr_table_create(&own, &r.table, &err) != FR_OK) return 1;
+    if (bulk_min != UINT32_MAX) r.table->bulk_min = bulk_min;
+    uint32_t first = batch == 0 ? r.base.rows : base_rows != 0 ? FR_MIN(base_rows, r.base.rows) : r.base.rows / 2;
+    double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+    for (uint32_t i = 0; i < first; i++) put(&r, i);
+    double put_cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    link_all(&r);
+    printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", argv[optind], first, r.threads,
+           bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu,
+           (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / first * 1e6, put_cpu / first * 1e6);
+    fflush(stdout);
+    find_limits(&r);
+    print_worth(&r);
+    print_graph(&r, check);
+    if (batch != 0) {
+        uint32_t rest = r.base.rows - first, full = rest * 7 / 10;
+        char name[64];
+        snprintf(name, sizeof name, "in batches of %u", batch);
+        insert_beside(&r, first, first, 1, 0, "alone");
+        double rate = insert_beside(&r, first, first + full, batch, 0, name);
+        insert_beside(&r, first + full, r.base.rows, batch, rate * 0.7, "at 70 % of that");
+        fr_free(FR_MEM_TEST, r.limits);
+        find_limits(&r);
+        print_worth(&r);
+        print_graph(&r, check);
+    }
+    fr_table_free(r.table);
+    return 0;
+}

@@ -1,0 +1,193 @@
+/* bulk.c: the course of a bulk. Fresh rows and the linked rows (a sample of them where they are many more) are grouped twice
+ * around random pivots, each row in three groups; in a group the distances of all fresh rows to all members are computed by
+ * blocks; the nearest of all groups are a row's candidates, out of which links are chosen by the same rule as one by one; links
+ * back are gathered per row and pruned once; one more pass walks from each row's own links, through the whole graph, and
+ * chooses again.
+ *
+ * Rows stay in the fresh ring until all that is done: searches find them by the scan meanwhile. Writers go on: a row is looked
+ * at only after its life was checked inside the epoch of the piece, so a slot that was freed or reused since is passed by, or
+ * taken for what it is now. A fresh row's own slot cannot be freed before it is linked or skipped (link.c, claim_dead).
+ * Source: overlapping pivot partitions as in PiPNN and SPANN; figures: index/README.md. */
+#include "index/bulk.h"
+
+#define ROUNDS 2u
+
+enum { MEM_MEMBERS, MEM_ASSIGNED, MEM_GROUP, MEM_ORDER, MEM_NEAR, MEM_NEAR_COUNT, MEM_HEAD, MEM_NEXT, MEM_TARGETS };
+
+static void *hold(fr_bulk *b, int what, size_t size)
+{
+    b->bytes[what] = size;
+    return fr_alloc_pages(FR_MEM_LINKS, size);
+}
+
+static void drop(fr_bulk *b, int what, void *memory)
+{
+    if (memory != NULL) fr_free_pages(FR_MEM_LINKS, memory, b->bytes[what]);
+}
+
+void fr_bulk_free(fr_bulk *b)
+{
+    if (b == NULL) return;
+    drop(b, MEM_MEMBERS, b->members);
+    drop(b, MEM_ASSIGNED, b->assigned);
+    drop(b, MEM_GROUP, b->group);
+    drop(b, MEM_ORDER, b->order);
+    drop(b, MEM_NEAR, b->near);
+    drop(b, MEM_NEAR_COUNT, b->near_count);
+    drop(b, MEM_HEAD, b->back_head);
+    drop(b, MEM_NEXT, b->back_next);
+    drop(b, MEM_TARGETS, b->targets);
+    fr_free(FR_MEM_LINKS, b->group_start);
+    fr_free(FR_MEM_LINKS, b->pivots);
+    fr_free(FR_MEM_LINKS, b->pivot_constants);
+    fr_free(FR_MEM_LINKS, b);
+}
+
+static uint32_t pieces_of(uint32_t count) { return (count + FR_PIECE_ROWS - 1) / FR_PIECE_ROWS; }
+
+/* Worth it? And how many. */
+static uint32_t due(const fr_table *t)
+{
+    if (t->bulk_min == 0 || fr_codes_of(t)->kind == FR_CODE_NONE) return 0;
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
+    uint64_t fresh = tail - atomic_load_explicit(&t->ring_head, memory_order_acquire);
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > fresh ? live - fresh : 0;
+    uint64_t seed = FR_MIN((uint64_t)t->bulk_min * 2, fresh / 4);
+    if (fresh < t->bulk_min || linked < seed) return 0;
+    return (uint32_t)FR_MIN(fresh, FR_BULK_MAX);
+}
+
+static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
+{
+    size_t members = rows; /* sampling gives about SAMPLE per fresh row */
+    if (members > (size_t)want * (FR_BULK_SAMPLE + 2)) members = (size_t)want * (FR_BULK_SAMPLE + 2);
+    b->members = hold(b, MEM_MEMBERS, members * sizeof(uint32_t));
+    b->assigned = hold(b, MEM_ASSIGNED, members * FR_FANOUT * sizeof(uint32_t));
+    b->group = hold(b, MEM_GROUP, members * FR_FANOUT * sizeof(uint32_t));
+    b->order = hold(b, MEM_ORDER, members * sizeof(uint32_t));
+    b->near = hold(b, MEM_NEAR, (size_t)want * FR_NEAR_MAX * sizeof(fr_near));
+    b->near_count = hold(b, MEM_NEAR_COUNT, want);
+    b->back_head = hold(b, MEM_HEAD, (size_t)rows * sizeof(uint32_t));
+    b->back_next = hold(b, MEM_NEXT, (size_t)want * (FR_LANES_MAX / 2) * sizeof(uint32_t));
+    b->targets = hold(b, MEM_TARGETS, (size_t)rows * sizeof(uint32_t));
+    return b->targets && b->members && b->assigned && b->group && b->order && b->near && b->near_count && b->back_head && b->back_next;
+}
+
+/* Takes the oldest fresh rows off the ring's head; they stay in it until they are done. */
+static void claim(fr_table *t, fr_bulk *b, uint32_t want)
+{
+    fr_spin_lock(&t->list_lock);
+    uint64_t head = atomic_load_explicit(&t->ring_head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_acquire);
+    b->place = head;
+    for (; head < tail && b->count < want; head++) {
+        uint32_t row = atomic_load_explicit(&ring->rows[head & ring->mask], memory_order_acquire);
+        if (row >= b->row_limit) break;
+        b->members[b->count++] = row;
+    }
+    atomic_store_explicit(&t->ring_head, head, memory_order_relaxed);
+    fr_spin_unlock(&t->list_lock);
+    b->member_count = b->count;
+    uint32_t room = (uint32_t)FR_MIN((uint64_t)b->row_limit, (uint64_t)want * (FR_BULK_SAMPLE + 2));
+    uint64_t linked = atomic_load_explicit(&t->live, memory_order_relaxed), wanted = (uint64_t)b->count * FR_BULK_SAMPLE;
+    b->sampled = linked > wanted + b->count;
+    for (uint32_t row = 0; row < b->row_limit; row++) {
+        if (b->sampled && fr_mix64(row ^ b->place << 32) % linked >= wanted) continue;
+        const fr_row *r = fr_row_at(t, row);
+        if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED && b->member_count < room)
+            b->members[b->member_count++] = row;
+    }
+}
+
+bool fr_bulk_begin(fr_table *t, fr_scratch *s)
+{
+    uint32_t want = due(t);
+    if (want == 0) return false;
+    fr_spin_lock(&t->bulk_lock);
+    bool mine = t->bulk == NULL && !t->bulk_beginning;
+    if (mine) t->bulk_beginning = true;
+    fr_spin_unlock(&t->bulk_lock);
+    if (!mine) return true;
+    fr_bulk *b = fr_zalloc(FR_MEM_LINKS, sizeof *b);
+    if (b != NULL && reserve(b, want, s->row_limit)) {
+        b->row_limit = s->row_limit;
+        claim(t, b, want);
+        if (!fr_bulk_partition(t, b)) { /* without candidates each row is linked by a walk */
+            for (uint32_t i = 0; i < b->member_count; i++) b->order[i] = i;
+            b->phase = FR_BULK_LINK;
+            b->pieces = pieces_of(b->member_count);
+        }
+    } else {
+        fr_bulk_free(b);
+        b = NULL;
+    }
+    fr_spin_lock(&t->bulk_lock);
+    t->bulk = b;
+    t->bulk_beginning = false;
+    fr_spin_unlock(&t->bulk_lock);
+    return b != NULL;
+}
+
+/* The next phase, prepared by one thread while nobody else works on the bulk. */
+static void advance(fr_table *t, fr_bulk *b)
+{
+    uint32_t pieces = 0;
+    fr_bulk_phase next = b->phase + 1;
+    if (next == FR_BULK_BACK && b->sampled) next = FR_BULK_UPPER; /* the walk finds better ones than the sample has */
+    if (b->phase == FR_BULK_ASSIGN) {
+        fr_bulk_group(b);
+        pieces = b->pivot_count;
+    } else if (b->phase == FR_BULK_LEAVES && ++b->round < ROUNDS && fr_bulk_partition(t, b)) {
+        next = FR_BULK_ASSIGN;
+        pieces = pieces_of(b->member_count);
+    } else if (next == FR_BULK_BACK || next == FR_BULK_BACK_AGAIN) {
+        pieces = pieces_of(atomic_load(&b->target_count));
+    } else if (next == FR_BULK_LINK || next == FR_BULK_REFINE) {
+        if (next == FR_BULK_REFINE) atomic_store(&b->target_count, 0);
+        pieces = pieces_of(b->member_count);
+    } else if (next == FR_BULK_UPPER) {
+        pieces = pieces_of(b->count);
+    } else {
+        fr_ring_finish(t, b->place, b->count);
+    }
+    fr_spin_lock(&t->bulk_lock);
+    b->phase = next;
+    b->next = 0;
+    b->pieces = pieces;
+    b->running = 0;
+    if (next == FR_BULK_DONE) t->bulk = NULL;
+    fr_spin_unlock(&t->bulk_lock);
+    if (next == FR_BULK_DONE) fr_bulk_free(b);
+}
+
+bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief)
+{
+    fr_spin_lock(&t->bulk_lock);
+    fr_bulk *b = t->bulk;
+    bool piece = b != NULL && b->next < b->pieces, turn = b != NULL && !piece && b->running == 0;
+    if (brief && (turn || (piece && b->phase == FR_BULK_LEAVES))) piece = turn = false;
+    uint32_t at = piece ? b->next++ : 0;
+    if (piece || turn) b->running++;
+    fr_bulk_phase phase = b != NULL ? b->phase : FR_BULK_DONE;
+    fr_spin_unlock(&t->bulk_lock);
+    if (turn) {
+        advance(t, b);
+        return true;
+    }
+    if (!piece) return false;
+    switch (phase) {
+    case FR_BULK_ASSIGN: fr_bulk_assign(t, s, b, at); break;
+    case FR_BULK_LEAVES: fr_bulk_leaf(t, s, b, at); break;
+    case FR_BULK_LINK: fr_bulk_link(t, s, b, at); break;
+    case FR_BULK_BACK:
+    case FR_BULK_BACK_AGAIN: fr_bulk_back(t, s, b, at); break;
+    case FR_BULK_UPPER: fr_bulk_upper(t, s, b, at); break;
+    case FR_BULK_REFINE: fr_bulk_refine(t, s, b, at); break;
+    case FR_BULK_DONE: break;
+    }
+    fr_spin_lock(&t->bulk_lock);
+    b->running--;
+    fr_spin_unlock(&t->bulk_lock);
+    return true;
+}

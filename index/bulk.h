@@ -1,0 +1,69 @@
+/* bulk.h: a large backlog of fresh rows is linked together (bulk.c says how). The state belongs to the table and the work comes
+ * in pieces, so that any number of linkers join in, and stop, by calling fr_table_link_step as always. */
+#ifndef FR_BULK_H
+#define FR_BULK_H
+
+#include "index/table_private.h"
+
+#define FR_BULK_MIN   8192u /* fresh rows: from here on bulk beats row by row */
+#define FR_BULK_MAX   393216u /* of one bulk: 384 bytes of candidates each are held meanwhile */
+#define FR_BULK_SAMPLE 3u    /* of the linked rows, up to so many per fresh row are looked at, too */
+#define FR_NEAR_MAX   48u    /* candidates kept of a row */
+#define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
+#define FR_PIECE_ROWS 64u
+
+typedef struct fr_near {
+    int32_t key; /* grows with the distance; keys of one row compare */
+    uint32_t row;
+} fr_near;
+
+typedef enum fr_bulk_phase {
+    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_UPPER, FR_BULK_REFINE, FR_BULK_BACK_AGAIN, FR_BULK_DONE
+} fr_bulk_phase;
+
+typedef struct fr_bulk {
+    /* under the table's bulk_lock */
+    fr_bulk_phase phase;
+    uint32_t next, pieces, running;
+    /* fixed at the beginning */
+    uint64_t place;         /* in the ring, of the first fresh row */
+    uint32_t count;         /* fresh rows */
+    uint32_t member_count;  /* and linked ones behind them */
+    bool sampled;           /* not all of the linked ones: the graph leads to the others */
+    uint32_t row_limit;
+    uint32_t *members;
+    /* one partitioning after the other */
+    uint32_t round, pivot_count;
+    uint8_t *pivots;        /* packed */
+    int32_t *pivot_constants;
+    uint32_t *assigned;     /* members x FR_FANOUT: groups */
+    uint32_t *group_start, *group; /* places in members, by group */
+    uint32_t *order;        /* all members, neighbours together */
+    /* fresh rows */
+    fr_near *near;          /* count x FR_NEAR_MAX, sorted, distinct */
+    uint8_t *near_count;
+    _Atomic uint32_t near_locks[256];
+    /* links back, chained by the row they are to be added to */
+    _Atomic uint32_t *back_head; /* per row: edge + 1 */
+    uint32_t *back_next;         /* per edge: fresh row x FR_LANES_MAX / 2 */
+    uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
+    _Atomic uint32_t target_count;
+    size_t bytes[10];
+} fr_bulk;
+
+/* bulk.c */
+bool fr_bulk_begin(fr_table *t, fr_scratch *s); /* true: there is a bulk now */
+bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief); /* one piece; brief: nothing that takes over about 10 ms */
+void fr_bulk_free(fr_bulk *b);
+/* bulk_leaf.c: who is near whom, by blocks of codes */
+bool fr_bulk_partition(fr_table *t, fr_bulk *b); /* chooses pivots */
+void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+void fr_bulk_group(fr_bulk *b);
+void fr_bulk_leaf(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t group);
+/* bulk_link.c: links of what is near */
+void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+
+#endif

@@ -1,0 +1,228 @@
+/* bulk_link.c: links out of the candidates of a bulk, links back, and the pass that refines both.
+ * The rules of one-by-one linking hold: a row is linked once it has a parent that is in the tree (tree.c), prunes keep tree
+ * links, stores are release stores under the row's lock. Rows are taken in an order that puts neighbours together, so that
+ * codes and lanes are met in the nearer caches. */
+#include "index/bulk.h"
+
+#include <math.h>
+
+#define EDGES       (FR_LANES_MAX / 2) /* new links of a row, at most */
+#define REFINE_EF   48u
+
+#define BACK_MAX    96u /* links that are added to one row at a time */
+
+static uint32_t links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, EDGES); }
+
+static uint8_t state_of(const fr_table *t, uint32_t row)
+{
+    return atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
+}
+
+static bool is_linked(const fr_table *t, uint32_t row) { return fr_row_alive(fr_row_at(t, row)) && state_of(t, row) == FR_LINKED; }
+
+/* The members of a piece, neighbours together. */
+static uint32_t piece_of(const fr_bulk *b, uint32_t piece, const uint32_t **from_out)
+{
+    uint32_t from = piece * FR_PIECE_ROWS;
+    *from_out = b->order + from;
+    return FR_MIN(FR_PIECE_ROWS, b->member_count - from);
+}
+
+/* Remember that `to` shall lead back to the fresh row at this place. */
+static void back_later(fr_bulk *b, uint32_t place, uint32_t edge, uint32_t to)
+{
+    if (to >= b->row_limit) return; /* a younger row is no member; its own links will do */
+    uint32_t at = place * EDGES + edge;
+    uint32_t before = atomic_exchange_explicit(&b->back_head[to], at + 1, memory_order_acq_rel);
+    b->back_next[at] = before;
+    if (before == 0) b->targets[atomic_fetch_add_explicit(&b->target_count, 1, memory_order_relaxed)] = to;
+}
+
+/* ==== links out ==== */
+
+/* The candidates that live, by distance on today's codes. */
+static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place)
+{
+    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0;
+    float distances[FR_NEAR_MAX];
+    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
+    for (uint32_t i = 0; i < b->near_count[place]; i++)
+        if (near[i].row != row && fr_row_alive(fr_row_at(t, near[i].row))) ids[count++] = near[i].row;
+    for (uint32_t i = 0; i < count; i++) fr_space_touch(codes, ids[i]);
+    fr_space space;
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    fr_space_distances(&space, ids, count, distances);
+    for (uint32_t i = 0; i < count; i++) s->pool[i] = (fr_candidate){distances[i], ids[i]};
+    fr_sort_candidates(s->pool, count);
+    uint32_t distinct = 0; /* a slot that was reused may stand twice */
+    for (uint32_t i = 0; i < count; i++)
+        if (distinct == 0 || s->pool[distinct - 1].row != s->pool[i].row) s->pool[distinct++] = s->pool[i];
+    return distinct;
+}
+
+static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place)
+{
+    uint32_t row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
+    fr_row *r = fr_row_at(t, row);
+    uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
+    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, links_max(t), chosen);
+    fr_candidate candidates[FR_NEAR_MAX];
+    memcpy(candidates, s->pool, size * sizeof *candidates);
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
+    fr_spin_lock(fr_row_lock(t, row));
+    if (count != 0) fr_store_lanes(t, row, 0, lanes, t->lanes, chosen, count);
+    fr_spin_unlock(fr_row_lock(t, row));
+    for (uint32_t i = 0; i < count && adopted == FR_ROW_NONE; i++)
+        if (fr_tree_adopt(t, s, codes, chosen[i], row)) adopted = chosen[i];
+    for (uint32_t i = 0; i < size && adopted == FR_ROW_NONE; i++)
+        if (fr_tree_adopt(t, s, codes, candidates[i].row, row)) adopted = candidates[i].row;
+    if (adopted == FR_ROW_NONE) { /* nobody near is linked yet: a walk finds who is */
+        fr_link_row(t, s, row);
+    } else {
+        for (uint32_t i = 0; i < count && !b->sampled; i++)
+            if (chosen[i] != adopted) back_later(b, place, i, chosen[i]);
+    }
+    fr_router_offer(t, row);
+    atomic_store_explicit(&r->linked, FR_LINKED, memory_order_release);
+    fr_mark(t, FR_CHUNK_ROWS_OF, row);
+}
+
+void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
+{
+    const fr_codeset *codes = fr_codes_of(t);
+    const uint32_t *places;
+    uint32_t count = piece_of(b, piece, &places);
+    for (uint32_t i = 0; i < count; i++) {
+        if (places[i] >= b->count) continue;
+        uint32_t row = b->members[places[i]];
+        if (fr_row_alive(fr_row_at(t, row))) {
+            link_one(t, s, codes, b, places[i]);
+        } else {
+            atomic_store_explicit(&fr_row_at(t, row)->linked, FR_SKIPPED, memory_order_release);
+            fr_mark(t, FR_CHUNK_ROWS_OF, row);
+        }
+    }
+}
+
+/* ==== links back ==== */
+
+/* Adds links to a row: appended while there is room, else all are weighed once. Under the row's lock. */
+static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, const uint32_t *more, uint32_t more_count)
+{
+    uint32_t ids[FR_LANES_MAX + BACK_MAX], chosen[FR_LANES_MAX], held = fr_level0_lanes(t, row, ids), count = held;
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < more_count; i++) {
+        bool there = more[i] == row;
+        for (uint32_t j = 0; j < count && !there; j++) there = ids[j] == more[i];
+        if (!there) ids[count++] = more[i];
+    }
+    if (count == held) return;
+    if (count <= t->lanes) {
+        for (uint32_t i = held; i < count; i++) atomic_store_explicit(&lanes[i], ids[i] + 1, memory_order_release);
+        fr_mark_links(t, row, 0);
+        return;
+    }
+    fr_candidate candidates[FR_LANES_MAX + BACK_MAX];
+    float distances[FR_LANES_MAX + BACK_MAX];
+    uint32_t known = 0, n = 0;
+    for (uint32_t i = 0; i < count; i++) { /* as in fr_add_lane: of rows that are too young only tree links stay */
+        if (ids[i] < s->row_limit) ids[known++] = ids[i];
+        else if (fr_tree_link(t, row, ids[i])) candidates[n++] = (fr_candidate){-INFINITY, ids[i]};
+    }
+    fr_space space;
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    fr_space_distances(&space, ids, known, distances);
+    for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
+    fr_sort_candidates(candidates, n);
+    uint32_t kept = fr_select(t, s, codes, row, candidates, n, t->lanes, chosen);
+    fr_store_lanes(t, row, 0, lanes, t->lanes, chosen, kept);
+}
+
+static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t row)
+{
+    uint32_t edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel), more[BACK_MAX];
+    while (edge != 0) {
+        uint32_t n = 0;
+        for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
+            uint32_t from = b->members[(edge - 1) / EDGES];
+            if (from != row && is_linked(t, from)) more[n++] = from;
+        }
+        for (uint32_t i = 0; i < n; i++) fr_space_touch(codes, more[i]);
+        fr_spin_lock(fr_row_lock(t, row));
+        if (is_linked(t, row) && n != 0) add_lanes(t, s, codes, row, more, n);
+        fr_spin_unlock(fr_row_lock(t, row));
+    }
+}
+
+void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
+{
+    const fr_codeset *codes = fr_codes_of(t);
+    uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, atomic_load(&b->target_count));
+    for (uint32_t i = from; i < to; i++) back_to(t, s, codes, b, b->targets[i]);
+}
+
+void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
+{
+    const fr_codeset *codes = fr_codes_of(t);
+    uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, b->count);
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t row = b->members[i], level = fr_row_at(t, row)->level;
+        if (level == 0 || !is_linked(t, row) || fr_upper_unit(t, row, 1) != NULL) continue;
+        if (!fr_upper_create(t, row, level)) continue; /* level 0 alone keeps it reachable */
+        fr_link_upper(t, s, codes, row, level);
+        fr_raise_entry(t, row, level);
+    }
+}
+
+/* ==== refining ==== */
+
+/* Stores what was chosen; tree links that came meanwhile, or were not chosen, take the place of the farthest. */
+static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t count)
+{
+    uint32_t ids[FR_LANES_MAX], held, tree = 0, kept[FR_LANES_MAX], n = 0;
+    fr_spin_lock(fr_row_lock(t, row));
+    held = fr_level0_lanes(t, row, ids);
+    for (uint32_t i = 0; i < held; i++)
+        if (fr_tree_link(t, row, ids[i])) kept[tree++] = ids[i];
+    n = tree;
+    for (uint32_t i = 0; i < count && n < t->lanes; i++) {
+        bool there = false;
+        for (uint32_t j = 0; j < tree && !there; j++) there = kept[j] == chosen[i];
+        if (!there) kept[n++] = chosen[i];
+    }
+    fr_store_lanes(t, row, 0, fr_links_at(t, row), t->lanes, kept, n);
+    fr_spin_unlock(fr_row_lock(t, row));
+}
+
+static void refine_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place)
+{
+    uint32_t row = b->members[place], ids[FR_LANES_MAX], chosen[FR_LANES_MAX], all = fr_level0_lanes(t, row, ids), known = 0, size = 0;
+    float distances[FR_LANES_MAX];
+    uint64_t hops = 0, seen = 0;
+    fr_space space;
+    for (uint32_t i = 0; i < all; i++)
+        if (ids[i] < s->row_limit) ids[known++] = ids[i];
+    for (uint32_t i = 0; i < known; i++) fr_space_touch(codes, ids[i]);
+    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
+    fr_space_distances(&space, ids, known, distances);
+    fr_visited_clear(s);
+    fr_visit(s, row);
+    for (uint32_t i = 0; i < known; i++)
+        if (fr_visit(s, ids[i])) fr_pool_insert(s->pool, &size, REFINE_EF, distances[i], ids[i]);
+    size = fr_walk_level(t, s, &space, 0, size, REFINE_EF, false, &hops, &seen);
+    fr_visited_clear(s);
+    size = fr_keep_alive(t, s->pool, size);
+    uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
+    store_chosen(t, row, chosen, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (!fr_leads_to(t, chosen[i], row)) back_later(b, place, i, chosen[i]);
+}
+
+void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
+{
+    const fr_codeset *codes = fr_codes_of(t);
+    const uint32_t *places;
+    uint32_t count = piece_of(b, piece, &places);
+    for (uint32_t i = 0; i < count; i++)
+        if (places[i] < b->count && is_linked(t, b->members[places[i]])) refine_one(t, s, codes, b, places[i]);
+}

@@ -1,0 +1,253 @@
+/* test_bulk.c: backlogs linked in bulk, against the model: with writes between the pieces, equal vectors, codes that change on
+ * the way, memory that runs out, and from several threads beside searches. */
+#include "index/bulk.h"
+#include "tests/unit/index/table_model.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#define ROWS (6000u / LESS)
+
+typedef struct life {
+    model *m;
+    fr_table *t;
+    fr_scratch *s;
+    rng r;
+    fr_offset offset;
+    uint64_t commit, bulks;
+    enum vector_kind kind;
+} life;
+
+static life begin(fr_metric metric, enum vector_kind kind, uint32_t dimension)
+{
+    life l = {.m = model_create(dimension), .r = {dimension * 7 + metric}, .kind = kind};
+    fr_table_options options = {.dimension = dimension, .metric = metric, .seed = 5};
+    assert_int_equal(fr_table_create(&options, &l.t, NULL), FR_OK);
+    assert_int_equal(fr_scratch_create(&l.s), FR_OK);
+    l.t->bulk_min = ROWS / 8;
+    return l;
+}
+
+static void end(life *l)
+{
+    fr_scratch_free(l->s);
+    fr_table_free(l->t);
+    model_free(l->m);
+}
+
+static void put(life *l, uint32_t key)
+{
+    rng_vector(&l->r, l->kind, l->m->dimension, model_vector(l->m, key));
+    assert_int_equal(table_put(l->t, l->m, key, l->offset++, ++l->commit), FR_OK);
+    if (l->offset % 64 == 0) fr_table_maintain(l->t, l->commit);
+}
+
+static bool step(life *l)
+{
+    bool before = l->t->bulk != NULL, worked = fr_table_link_step(l->t);
+    l->bulks += !before && l->t->bulk != NULL;
+    return worked;
+}
+
+static void settle(life *l)
+{
+    fr_err err = {0};
+    while (step(l)) {}
+    fr_code code = fr_table_check(l->t, &err);
+    if (code != FR_OK) print_error("%s\n", err.text);
+    assert_int_equal(code, FR_OK);
+    assert_int_equal(fr_table_unreachable(l->t), 0);
+    assert_null(l->t->bulk);
+}
+
+/* Every live vector is the first hit of itself, and the walk finds nearly all that the model names. */
+static void judge(life *l, double wanted)
+{
+    uint32_t asked = 0, good = 0;
+    float query[512];
+    for (uint32_t i = 0; i < 40; i++) {
+        rng_vector(&l->r, l->kind, l->m->dimension, query);
+        good += check_search(l->t, l->s, l->m, query, 10, false, l->commit);
+        asked += 10;
+    }
+    if ((double)good < wanted * asked) print_error("recall %.3f\n", (double)good / asked);
+    assert_true((double)good >= wanted * asked);
+    for (uint32_t key = 0; key < ROWS; key += 7)
+        if (l->m->live[key]) assert_true(check_search(l->t, l->s, l->m, model_vector(l->m, key), 1, false, l->commit) == 1);
+}
+
+static void load(fr_metric metric, enum vector_kind kind, uint32_t dimension, bool writes)
+{
+    life l = begin(metric, kind, dimension);
+    for (uint32_t key = 0; key < ROWS; key++) put(&l, key);
+    for (uint32_t i = 0; step(&l); i++) {
+        if (!writes || i % 3 != 0 || i > ROWS) continue;
+        uint32_t key = rng_below(&l.r, ROWS);
+        if (rng_below(&l.r, 3) == 0) table_remove(l.t, l.m, key, l.offset++, ++l.commit);
+        else put(&l, key);
+        fr_table_maintain(l.t, l.commit);
+    }
+    assert_true(l.bulks >= 1);
+    settle(&l);
+    judge(&l, 0.95);
+    for (uint32_t key = 0; key < ROWS; key += 2) table_remove(l.t, l.m, key, l.offset++, ++l.commit); /* and repaired */
+    while (step(&l)) fr_table_maintain(l.t, l.commit);
+    for (uint32_t key = 0; key < ROWS; key += 2) put(&l, key); /* slots are reused */
+    settle(&l);
+    judge(&l, 0.95);
+    end(&l);
+}
+
+static void bytes(void **state) { (void)state; load(FR_METRIC_L2, KIND_U8, 64, false); }
+static void bytes_written_to(void **state) { (void)state; load(FR_METRIC_L2, KIND_U8, 16, true); }
+static void floats_written_to(void **state) { (void)state; load(FR_METRIC_L2, KIND_F32, 20, true); }
+static void clusters_written_to(void **state) { (void)state; load(FR_METRIC_COSINE, KIND_CLUSTERED, 24, true); }
+static void signed_bytes_inner(void **state) { (void)state; load(FR_METRIC_IP, KIND_I8, 12, true); }
+
+/* Small bulks on top of many linked rows: a sample of those is looked at, the walk finds the rest. */
+static void bulks_on_top(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_L2, KIND_F32, 16);
+    for (uint32_t key = 0; key < ROWS / 2; key++) put(&l, key);
+    while (step(&l)) {}
+    l.t->bulk_min = ROWS / 16;
+    uint64_t first = l.bulks;
+    for (uint32_t part = 0; part < 8; part++) {
+        for (uint32_t i = 0; i < ROWS / 16; i++) put(&l, ROWS / 2 + part * (ROWS / 16) + i);
+        while (step(&l)) {
+            if (l.t->bulk != NULL) assert_true(l.t->bulk->sampled);
+            if (rng_below(&l.r, 16) == 0) table_remove(l.t, l.m, rng_below(&l.r, ROWS), l.offset++, ++l.commit);
+            fr_table_maintain(l.t, l.commit);
+        }
+    }
+    assert_true(l.bulks == first + 8);
+    settle(&l);
+    judge(&l, 0.95);
+    end(&l);
+}
+
+/* Equal vectors and few distinct ones: no row may be lost, no group may be endless. */
+static void equals(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_L2, KIND_F32, 32);
+    for (uint32_t key = 0; key < ROWS; key++) {
+        for (uint32_t j = 0; j < 32; j++) model_vector(l.m, key)[j] = key % 3 == 0 ? 1.5f : (float)(key % 17) + 0.25f * (float)j;
+        assert_int_equal(table_put(l.t, l.m, key, l.offset++, ++l.commit), FR_OK);
+        fr_table_maintain(l.t, l.commit);
+    }
+    while (step(&l)) {}
+    assert_true(l.bulks >= 1);
+    settle(&l);
+    end(&l);
+}
+
+/* Bytes until the middle of a bulk, then floats: the codes are swapped under it. */
+static void codes_change(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_L2, KIND_U8, 24);
+    for (uint32_t key = 0; key < ROWS; key++) put(&l, key);
+    while (l.t->bulk == NULL) assert_true(step(&l));
+    for (uint32_t i = 0; i < 40; i++) step(&l);
+    l.kind = KIND_F32;
+    put(&l, 3);
+    fr_table_maintain(l.t, l.commit);
+    settle(&l);
+    assert_true(l.bulks >= 1);
+    l.kind = KIND_U8;
+    judge(&l, 0.95);
+    end(&l);
+}
+
+/* Dropped in the middle: nothing leaks (the sanitizer looks). */
+static void freed_in_the_middle(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_L2, KIND_U8, 8);
+    for (uint32_t key = 0; key < ROWS; key++) put(&l, key);
+    while (l.t->bulk == NULL) assert_true(step(&l));
+    for (uint32_t i = 0; i < 60; i++) step(&l);
+    assert_non_null(l.t->bulk);
+    end(&l);
+}
+
+/* ==== from several threads ==== */
+
+typedef struct crowd {
+    life l;
+    _Atomic bool stop;
+    _Atomic uint64_t visible, misses, searches, bulks;
+} crowd;
+
+static void *linker(void *argument)
+{
+    crowd *c = argument;
+    while (!atomic_load(&c->stop))
+        if (!fr_table_link_step(c->l.t)) usleep(20);
+    return NULL;
+}
+
+/* Keys of the upper half are put once and stay: each is found by its own vector at any time. */
+static void *searcher(void *argument)
+{
+    crowd *c = argument;
+    fr_scratch *s;
+    rng r = {3};
+    assert_int_equal(fr_scratch_create(&s), FR_OK);
+    while (!atomic_load(&c->stop)) {
+        uint32_t key = ROWS / 2 + rng_below(&r, ROWS / 2), count = 0;
+        fr_row_hit hit = {0, 1};
+        fr_table_enter(c->l.t, s);
+        fr_table_query q = {.vector = model_vector(c->l.m, key), .k = 1, .ef = 128, .visible = atomic_load(&c->visible)};
+        if (fr_table_search(c->l.t, s, &q, &hit, &count, NULL, NULL) != FR_OK || count != 1 || hit.distance > 1e-4f) atomic_fetch_add(&c->misses, 1);
+        fr_table_leave(c->l.t, s);
+        atomic_fetch_add(&c->searches, 1);
+    }
+    fr_scratch_free(s);
+    return NULL;
+}
+
+static void together(void **state)
+{
+    (void)state;
+    crowd *c = fr_zalloc(FR_MEM_TEST, sizeof *c);
+    pthread_t threads[4];
+    c->l = begin(FR_METRIC_L2, KIND_F32, 12);
+    life *l = &c->l;
+    for (uint32_t key = 0; key < ROWS; key++) put(l, ROWS - 1 - key);
+    atomic_store(&c->visible, l->commit);
+    for (uint32_t i = 0; i < 4; i++) pthread_create(&threads[i], NULL, i < 3 ? linker : searcher, c);
+    for (uint32_t i = 0; i < ROWS * 2; i++) {
+        uint32_t key = rng_below(&l->r, ROWS / 2);
+        if (rng_below(&l->r, 4) == 0) table_remove(l->t, l->m, key, l->offset++, ++l->commit);
+        else put(l, key);
+        atomic_store(&c->visible, l->commit);
+        fr_table_maintain(l->t, l->commit);
+        fr_table_help_step(l->t);
+        fr_spin_lock(&l->t->bulk_lock);
+        if (l->t->bulk != NULL) c->bulks++;
+        fr_spin_unlock(&l->t->bulk_lock);
+    }
+    while (atomic_load(&l->t->ring_low) < atomic_load(&l->t->ring_tail)) usleep(200);
+    atomic_store(&c->stop, true);
+    for (uint32_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    assert_true(c->bulks >= 1);
+    assert_true(c->searches >= 5);
+    assert_int_equal(c->misses, 0);
+    settle(l);
+    judge(l, 0.95);
+    end(l);
+    fr_free(FR_MEM_TEST, c);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes), cmocka_unit_test(bytes_written_to), cmocka_unit_test(floats_written_to), cmocka_unit_test(clusters_written_to),
+        cmocka_unit_test(signed_bytes_inner), cmocka_unit_test(bulks_on_top), cmocka_unit_test(equals), cmocka_unit_test(codes_change), cmocka_unit_test(freed_in_the_middle),
+        cmocka_unit_test(together)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
