@@ -259,7 +259,7 @@ typedef enum fr_write_kind {
     FR_WRITE_TOPIC_CONFIGS,     /* id, topic: configs, replace_configs */
     FR_WRITE_BATCHES,           /* id, produce: RecordBatches as a producer made them */
     FR_WRITE_RECORDS,           /* id, partition, records: keys and values to a topic that is not a collection's; txn or NULL */
-    FR_WRITE_DELETE_RECORDS,    /* id, partition, before (-1 = all); out: written[0].first = the new start */
+    FR_WRITE_DELETE_RECORDS,    /* id, partition, before (-1 = all); out: before = the new start */
     FR_WRITE_PRODUCER_INIT,     /* txn: transactional_id or NULL, timeout_ms, producer_id and _epoch or -1; out: both */
     FR_WRITE_TXN_PARTITIONS,    /* txn: parts */
     FR_WRITE_TXN_END            /* txn: commit; answered when every marker is durable and applied */

@@ -131,7 +131,7 @@ static fr_kafka_next deleted(fr_kafka *door, fr_kafka_call *call)
             fr_kafka_DeleteRecordsPartitionResult *part = &row->partitions.items[j];
             part->partitionIndex = topic->partitions.items[j].partitionIndex;
             part->errorCode = deleted_error(write, before[at]);
-            part->lowWatermark = part->errorCode == KAFKA_NONE ? write->written[0].first : -1;
+            part->lowWatermark = part->errorCode == KAFKA_NONE ? write->before : -1;
         }
     }
     return fr_kafka_reply(call, response);
