@@ -98,10 +98,11 @@ fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t co
 {
     FR_ASSERT(s->kind == FR_CODE_SQ8);
     uint32_t kept_max = FR_MIN(count * s->padded, 1u << 20), kept = 0;
-    float *values = fr_alloc(FR_MEM_CODES, (s->padded + (size_t)kept_max) * sizeof(float));
+    size_t size = (s->padded + (size_t)kept_max) * sizeof(float);
+    float *values = fr_alloc_pages(FR_MEM_CODES, size);
     double *sum = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(double));
     if (values == NULL || sum == NULL) {
-        fr_free(FR_MEM_CODES, values);
+        if (values != NULL) fr_free_pages(FR_MEM_CODES, values, size);
         fr_free(FR_MEM_CODES, sum);
         return FR_ERR_NO_MEMORY;
     }
@@ -123,7 +124,7 @@ fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t co
     float top = kept != 0 ? values[(uint64_t)(kept - 1) * 99999 / 100000] : 1.0f;
     s->scale = top > 1e-30f ? top / 127.0f : 1e-30f;
     s->trained_rows = count;
-    fr_free(FR_MEM_CODES, values);
+    fr_free_pages(FR_MEM_CODES, values, size);
     fr_free(FR_MEM_CODES, sum);
     return FR_OK;
 }

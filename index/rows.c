@@ -209,6 +209,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     bool is_native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
     fr_codeset *fresh = fr_codeset_create(kind, t->options.metric, dimension, t->options.seed);
     float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
+    size_t samples_size = 0;
     const float **sample_at = NULL;
     fr_code code = FR_ERR_NO_MEMORY;
     if (fresh != NULL) fresh->has_fine = kind == FR_CODE_SQ8 && fr_table_wants_fine(&t->options);
@@ -222,7 +223,8 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     }
     if (kind == FR_CODE_SQ8) {
         uint32_t want = FR_MIN(rows, FR_MAX(1024u, FR_MIN(16384u, (32u << 20) / (4 * dimension)))), count = 0;
-        samples = fr_alloc(FR_MEM_CODES, (size_t)want * dimension * sizeof(float));
+        samples_size = (size_t)want * dimension * sizeof(float);
+        samples = fr_alloc_pages(FR_MEM_CODES, samples_size); /* the heap would keep it for good */
         sample_at = fr_alloc(FR_MEM_CODES, want * sizeof *sample_at);
         if (samples == NULL || sample_at == NULL) goto out;
         for (uint64_t i = 0; i < want; i++) {
@@ -259,7 +261,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
 out:
     fr_codeset_free(fresh);
     fr_free(FR_MEM_CODES, vector);
-    fr_free(FR_MEM_CODES, samples);
+    if (samples != NULL) fr_free_pages(FR_MEM_CODES, samples, samples_size);
     fr_free(FR_MEM_CODES, sample_at);
     if (code == FR_ERR_IO) return fr_fail(err, code, NULL, "original vectors cannot be read to encode %u rows", rows);
     return code == FR_OK ? FR_OK : fr_fail(err, code, NULL, "no memory to encode %u rows", rows);

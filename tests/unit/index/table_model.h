@@ -49,13 +49,14 @@ static inline double true_distance(fr_metric metric, const float *a, const float
     return metric == FR_METRIC_L2 ? l2 : metric == FR_METRIC_IP ? -dot : aa > 0 && bb > 0 ? 1 - dot / sqrt(aa * bb) : 1;
 }
 
-/* A file of originals in memory; `broken` makes every write or read fail. */
+/* A file of originals in memory, which can be told to fail. */
 typedef struct disk_model {
     fr_vector_store store;
     uint8_t *data;
     size_t size;
     _Atomic uint32_t writes, reads;
     _Atomic bool writes_fail, reads_fail;
+    _Atomic uint32_t lock; /* a saver reads chunks whose rows the applier overwrites: a real file allows that */
 } disk_model;
 static inline fr_code disk_write(fr_vector_store *store, uint64_t at, const void *data, size_t size)
 {
@@ -63,7 +64,9 @@ static inline fr_code disk_write(fr_vector_store *store, uint64_t at, const void
     disk->writes++;
     if (disk->writes_fail) return FR_ERR_DISK_FULL;
     assert_true(at + size <= disk->size);
+    fr_spin_lock(&disk->lock);
     memcpy(disk->data + at, data, size);
+    fr_spin_unlock(&disk->lock);
     return FR_OK;
 }
 static inline fr_code disk_read(fr_vector_store *store, const fr_vector_read *reads, uint32_t count)
@@ -74,7 +77,9 @@ static inline fr_code disk_read(fr_vector_store *store, const fr_vector_read *re
     if (disk->reads_fail) return FR_ERR_IO;
     for (uint32_t i = 0; i < count; i++) {
         assert_true(reads[i].at + reads[i].size <= disk->size && reads[i].file == 0);
+        fr_spin_lock(&disk->lock);
         memcpy(reads[i].to, disk->data + reads[i].at, reads[i].size);
+        fr_spin_unlock(&disk->lock);
     }
     return FR_OK;
 }

@@ -139,14 +139,16 @@ static void applier(world *w)
     if (atomic_load(&w->save_state) == 2) fr_table_save_end(w->table, true);
 }
 
-static void together(enum vector_kind kind, fr_metric metric, fr_codes codes, uint32_t ops)
+static void together_on(disk_model *disk, enum vector_kind kind, fr_metric metric, fr_codes codes, uint32_t ops)
 {
-    fr_table_options options = {.dimension = DIMENSION, .metric = metric, .codes = codes, .seed = 3};
+    fr_table_options options = {.dimension = DIMENSION, .metric = metric, .codes = codes, .seed = 3, .store = disk != NULL ? &disk->store : NULL,
+                                .spill_from = 1};
     world *w = fr_zalloc(FR_MEM_TEST, sizeof *w);
     pthread_t threads[5];
     w->ops = ops / LESS;
     w->kind = kind;
     assert_int_equal(fr_table_create(&options, &w->table, NULL), FR_OK);
+    if (disk != NULL) w->table->vectors.chunk_log2 = 5; /* many small chunks: many move */
     for (uint32_t i = 0; i < 5; i++) pthread_create(&threads[i], NULL, i < 2 ? linker : i < 4 ? searcher : saver, w);
     applier(w);
     atomic_store(&w->stop, true);
@@ -164,6 +166,17 @@ static void together(enum vector_kind kind, fr_metric metric, fr_codes codes, ui
     assert_int_equal(fr_table_unreachable(w->table), 0);
     fr_table_free(w->table);
     fr_free(FR_MEM_TEST, w);
+}
+
+static void together(enum vector_kind kind, fr_metric metric, fr_codes codes, uint32_t ops) { together_on(NULL, kind, metric, codes, ops); }
+
+static void disk_together(void **state)
+{
+    (void)state;
+    disk_model *disk = disk_create((size_t)64 << 20);
+    together_on(disk, KIND_F32, FR_METRIC_L2, FR_CODES_SQ8, 12000);
+    assert_true(disk->writes > 0 && disk->reads > 0);
+    disk_free(disk);
 }
 
 static void floats_together(void **state) { (void)state; together(KIND_F32, FR_METRIC_L2, FR_CODES_SQ8, 12000); }
@@ -224,6 +237,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {cmocka_unit_test(floats_together), cmocka_unit_test(bytes_together), cmocka_unit_test(clusters_together),
-                                       cmocka_unit_test(no_codes_together), cmocka_unit_test(index_alone)};
+                                       cmocka_unit_test(no_codes_together), cmocka_unit_test(disk_together), cmocka_unit_test(index_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
