@@ -247,7 +247,8 @@ fr_offset fr_producers_stable(fr_producers *p, fr_offset durable)
             p->open[i] = p->open[--p->open_count];
             continue;
         }
-        stable = FR_MIN(stable, p->open[i++].first);
+        stable = FR_MIN(stable, p->open[i].first);
+        i++;
     }
     pthread_mutex_unlock(&p->lock);
     return stable;

@@ -104,6 +104,7 @@ static void answer(fr_db *db, fr_commit *commit)
         commit->write->existed = commit->existed;
         fr_engine_finish(db, commit->write, FR_OK, NULL);
     }
+    if (commit->join != NULL) fr_engine_join_done(db, commit->join, FR_OK);
     fr_engine_waiters_fire(c, FR_OK);
 }
 
@@ -175,6 +176,12 @@ static bool saving(fr_db *db)
     if (state == FR_SAVE_WANTED) {
         db->save.at = atomic_load(&shard->applied);
         db->save.log_records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
+        if (shard->waiting_count != 0) { /* replay would begin behind their records: at another time */
+            db->save.code = fr_fail(&db->save.err, FR_ERR_BUSY, NULL, "a transaction is open");
+            atomic_store(&db->save.state, FR_SAVE_ENDED);
+            fr_engine_wake(db, FR_ROLE_KEEPER);
+            return true;
+        }
         db->save.code =
             table != NULL ? fr_table_save_begin(table, db->save.at, db->save.full, &db->save.err) : FR_ERR_NOT_FOUND;
         atomic_store(&db->save.state, db->save.code == FR_OK ? FR_SAVE_BEGUN : FR_SAVE_ENDED);

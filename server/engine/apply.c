@@ -120,32 +120,96 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
     return record->value.data != NULL ? put(shard, record, commit, mode, tally) : end(shard, record, commit, tally);
 }
 
+/* The records of one batch; the reader is the applier's. */
+static fr_code apply_batch(fr_shard *shard, const uint8_t *batch, size_t size, fr_offset from, fr_offset to,
+                           uint64_t commit, fr_apply_mode mode, fr_apply_tally *tally, fr_err *err)
+{
+    fr_db *db = shard->collection->db;
+    fr_log_record record;
+    FR_TRY(fr_batch_reader_open(batch, size, &db->apply_reader, err));
+    while (fr_batch_reader_next(db->apply_reader, &record)) {
+        if (record.offset < from || record.offset > to) continue;
+        fr_apply_record one = {
+            .offset = record.offset, .timestamp_ms = record.timestamp_ms, .key = record.key, .value = record.value};
+        for (uint32_t i = 0; i < record.header_count; i++)
+            if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)) &&
+                record.headers[i].value.size <= FR_EVENT_ID_BYTES_MAX)
+                one.event_id = record.headers[i].value;
+        fr_code code = fr_engine_apply_record(shard, &one, commit, mode, tally);
+        if (code != FR_OK)
+            return fr_fail(err, code, NULL, "partition %d, offset %lld: %s", shard->partition, (long long)record.offset,
+                           fr_strcode(code));
+    }
+    return fr_batch_reader_code(db->apply_reader);
+}
+
+/* ==== transactions: their records wait in the log for the marker ==== */
+
+static struct fr_waiting_txn *find_waiting(fr_shard *shard, int64_t producer_id)
+{
+    for (uint32_t i = 0; i < shard->waiting_count; i++)
+        if (shard->waiting[i].producer_id == producer_id) return &shard->waiting[i];
+    return NULL;
+}
+
+static fr_code set_aside(fr_shard *shard, const fr_batch_header *h)
+{
+    if (find_waiting(shard, h->producerId) != NULL) return FR_OK;
+    if (shard->waiting_count == shard->waiting_capacity) {
+        uint32_t capacity = FR_MAX(4u, shard->waiting_capacity * 2);
+        struct fr_waiting_txn *grown = fr_realloc(FR_MEM_ENGINE, shard->waiting, capacity * sizeof *grown);
+        if (grown == NULL) return FR_ERR_NO_MEMORY;
+        shard->waiting = grown;
+        shard->waiting_capacity = capacity;
+    }
+    shard->waiting[shard->waiting_count++] = (struct fr_waiting_txn){h->producerId, h->baseOffset};
+    return FR_OK;
+}
+
+/* All batches of this producer from first to the marker. Offsets that are applied already do nothing. */
+static fr_code apply_transaction(fr_shard *shard, int64_t producer_id, fr_offset first, fr_offset marker, uint64_t commit,
+                                 fr_apply_mode mode, fr_apply_tally *tally, fr_err *err)
+{
+    while (first < marker) {
+        fr_view view;
+        FR_TRY(fr_log_read(fr_shard_log(shard), first, marker, 4u << 20, &view, err));
+        fr_code code = view.size != 0 ? FR_OK : fr_fail(err, FR_ERR_CORRUPT, NULL, "a transaction's records are missing");
+        for (size_t at = 0, size; at < view.size && code == FR_OK; at += size) {
+            fr_batch_header h;
+            code = fr_batch_check(view.data + at, view.size - at, &h, &size, err);
+            if (code != FR_OK || h.producerId != producer_id || (h.attributes & 0x30) != 0x10) continue;
+            code = apply_batch(shard, view.data + at, size, first, marker, commit, mode, tally, err);
+        }
+        first = FR_MAX(view.next, first + 1);
+        fr_view_release(&view);
+        FR_TRY(code);
+    }
+    return FR_OK;
+}
+
+static fr_code apply_marker(fr_shard *shard, const uint8_t *batch, size_t size, const fr_batch_header *h, uint64_t commit,
+                            fr_apply_mode mode, fr_apply_tally *tally, fr_err *err)
+{
+    bool marker, commits = false;
+    FR_TRY(fr_engine_marker(batch, size, &shard->collection->db->apply_reader, &marker, &commits, err));
+    struct fr_waiting_txn *waiting = marker ? find_waiting(shard, h->producerId) : NULL;
+    if (waiting == NULL) return FR_OK;
+    if (commits) FR_TRY(apply_transaction(shard, h->producerId, waiting->first, h->baseOffset, commit, mode, tally, err));
+    *waiting = shard->waiting[--shard->waiting_count];
+    return FR_OK;
+}
+
 fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit,
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err)
 {
-    fr_db *db = shard->collection->db;
-    size_t at = 0;
-    while (at < view->size) {
-        fr_batch_header header;
-        size_t size;
-        fr_log_record record;
-        FR_TRY(fr_batch_check(view->data + at, view->size - at, &header, &size, err));
-        FR_TRY(fr_batch_reader_open(view->data + at, size, &db->apply_reader, err));
-        while (fr_batch_reader_next(db->apply_reader, &record)) {
-            if (record.offset < from || record.offset > to) continue;
-            fr_apply_record one = {
-                .offset = record.offset, .timestamp_ms = record.timestamp_ms, .key = record.key, .value = record.value};
-            for (uint32_t i = 0; i < record.header_count; i++)
-                if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)) &&
-                    record.headers[i].value.size <= FR_EVENT_ID_BYTES_MAX)
-                    one.event_id = record.headers[i].value;
-            fr_code code = fr_engine_apply_record(shard, &one, commit, mode, tally);
-            if (code != FR_OK)
-                return fr_fail(err, code, NULL, "partition %d, offset %lld: %s", shard->partition,
-                               (long long)record.offset, fr_strcode(code));
-        }
-        FR_TRY(fr_batch_reader_code(db->apply_reader));
-        at += size;
+    for (size_t at = 0, size; at < view->size; at += size) {
+        fr_batch_header h;
+        const uint8_t *batch = view->data + at;
+        FR_TRY(fr_batch_check(batch, view->size - at, &h, &size, err));
+        if (h.baseOffset + h.lastOffsetDelta < from || h.baseOffset > to) continue;
+        if (h.attributes & 0x20) FR_TRY(apply_marker(shard, batch, size, &h, commit, mode, tally, err));
+        else if (h.attributes & 0x10) FR_TRY(set_aside(shard, &h));
+        else FR_TRY(apply_batch(shard, batch, size, from, to, commit, mode, tally, err));
     }
     return FR_OK;
 }

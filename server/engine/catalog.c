@@ -167,6 +167,7 @@ void fr_engine_collection_free(fr_collection *c, bool remove_files)
         fr_shard *shard = &c->shards[i];
         fr_log_close(fr_shard_log(shard));
         fr_producers_free(fr_shard_producers(shard));
+        fr_free(FR_MEM_ENGINE, shard->waiting);
         fr_table_free(fr_shard_table(shard));
         fr_originals_free(shard->originals);
         fr_snapshot_source_free(shard->source);

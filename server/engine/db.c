@@ -267,7 +267,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
     fr_collection_def *none = fr_zalloc(FR_MEM_ENGINE, sizeof *none);
     if (none != NULL) db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, none, NULL, 0);
     fr_free(FR_MEM_ENGINE, none);
-    if (db->routes == NULL || db->catalog == NULL || fr_scratch_create(&db->writer_scratch) != FR_OK)
+    if (fr_txns_init(db) != FR_OK || db->routes == NULL || db->catalog == NULL || fr_scratch_create(&db->writer_scratch) != FR_OK)
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     return FR_OK;
 }
@@ -329,6 +329,7 @@ static void free_db(fr_db *db)
             next = map->garbage_next;
             fr_free(FR_MEM_ENGINE, map);
         }
+    fr_txns_free(db);
     fr_engine_collection_free(db->catalog, false);
     fr_free(FR_MEM_ENGINE, db->names.collections);
     fr_free(FR_MEM_ENGINE, db->names.aliases);

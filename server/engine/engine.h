@@ -12,6 +12,7 @@
 #include "index/table.h"
 #include "log/log.h"
 #include "server/engine/topic.h"
+#include "server/engine/txn.h"
 
 #include <pthread.h>
 
@@ -156,7 +157,12 @@ struct fr_shard {
     uint64_t cleaned_bytes;
     /* writer */
     bool touched;
-    /* applier */
+    /* applier: transactions whose records wait aside for their marker */
+    struct fr_waiting_txn {
+        int64_t producer_id;
+        fr_offset first;
+    } * waiting;
+    uint32_t waiting_count, waiting_capacity;
     uint32_t rows_since_stats;
     bool hot; /* written to, linked or swept lately: its figures change */
     float *vector_scratch;
@@ -259,12 +265,14 @@ struct fr_commit {
     fr_written parts[];
 };
 
-typedef struct fr_join { /* a write that became several commits: the last one answers */
-    fr_write *write;
-    uint64_t bytes;
+typedef struct fr_join { /* several commits with one end: the last of them answers */
     _Atomic uint32_t left;
-    _Atomic int code; /* the first failure */
-    struct fr_txn_entry *entry; /* a transaction that these commits end; NULL = none */
+    _Atomic int code;           /* the first failure */
+    fr_write *write;            /* NULL: nobody */
+    struct fr_txn_entry *entry; /* this was its Prepare record; NULL = no */
+    bool told, commits;         /* told: a transaction ends here */
+    int16_t epoch;
+    int64_t producer_id;
 } fr_join;
 
 typedef struct fr_commit_list {
@@ -345,6 +353,8 @@ typedef struct fr_db {
         fr_collection *dropped; /* to retire with the next map */
     } names;
     _Atomic(fr_map *) map;
+    fr_collection *txn_topic; /* internal topic 2, not in the map */
+    fr_txns txns;
     struct {
         _Alignas(64) _Atomic uint64_t readers[2];
     } pins[FR_PIN_STRIPES];
@@ -573,6 +583,14 @@ bool fr_engine_wants_producers(const fr_shard *shard, bool forced);
 fr_code fr_engine_save_producers(fr_shard *shard, fr_err *err); /* keeper; BUSY: the log is not durable that far yet */
 
 /* ---- txn.c: the coordinator of producer ids and transactions; writer thread ---- */
+fr_code fr_txns_init(fr_db *db);
+void fr_txns_free(fr_db *db);
+fr_code fr_txns_recover(fr_db *db, fr_err *err);
+void fr_engine_txn(fr_db *db, fr_write *write);
+bool fr_engine_txn_step(fr_db *db);
+void fr_engine_join_done(fr_db *db, fr_join *join, fr_code code); /* any thread */
+fr_code fr_engine_scan_shard(fr_shard *shard, fr_offset from, bool (*each)(void *user, const fr_scanned *record), void *user,
+                             fr_err *err);
 fr_reason fr_txn_check(fr_db *db, const fr_shard *shard, const fr_batch_header *header); /* may this batch be appended? */
 
 /* ---- recover.c, snapshot.c ---- */

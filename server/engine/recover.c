@@ -308,6 +308,7 @@ fr_code fr_engine_recover(fr_db *db, fr_err *err)
         progress(db, "collections", i, map->count);
         code = recover_collection(map->by_id[i], &logs, &snaps, err);
     }
+    if (code == FR_OK && has_dir(&logs, FR_TXN_TOPIC_ID, 0)) code = fr_txns_recover(db, err);
     if (code == FR_OK) {
         progress(db, "collections", map->count, map->count);
         remove_strays(db, &logs, &snaps);

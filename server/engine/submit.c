@@ -175,6 +175,17 @@ static fr_code check_collection(const fr_collection *c, fr_err *err)
                : fr_fail(err, FR_ERR_READ_ONLY, NULL, "collection '%s' refuses writes: %s", c->def.name, c->state_text);
 }
 
+static fr_code check_txn(const fr_write *write, fr_err *err)
+{
+    const char *name = write->txn != NULL ? write->txn->transactional_id : NULL;
+    if (write->txn == NULL || (name == NULL && write->kind != FR_WRITE_PRODUCER_INIT))
+        return fr_fail(err, FR_ERR_INVALID, "transactional_id", "a transaction needs an id");
+    if (name != NULL && (name[0] == 0 || strnlen(name, FR_TRANSACTIONAL_ID_BYTES_MAX + 1) > FR_TRANSACTIONAL_ID_BYTES_MAX))
+        return fr_fail(err, FR_ERR_INVALID, "transactional_id", "a transactional id has 1 to %u bytes",
+                       FR_TRANSACTIONAL_ID_BYTES_MAX);
+    return FR_OK;
+}
+
 static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *err)
 {
     if (write->kind == FR_WRITE_EVENTS || write->kind == FR_WRITE_DELETE_MATCHING) {
@@ -220,7 +231,7 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_DELETE_RECORDS: return FR_OK; /* judged by the writer: the catalog is in order there */
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
-    case FR_WRITE_TXN_END: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "transactions are not built yet");
+    case FR_WRITE_TXN_END: return check_txn(write, err);
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }

@@ -293,17 +293,21 @@ static bool scan_record(void *user, const fr_batch_header *header, const fr_log_
     return call->each(call->user, &scanned);
 }
 
+fr_code fr_engine_scan_shard(fr_shard *shard, fr_offset from, bool (*each)(void *user, const fr_scanned *record),
+                             void *user, fr_err *err)
+{
+    fr_log *log = fr_shard_log(shard);
+    scan_call call = {fr_shard_producers(shard), each, user};
+    if (log == NULL) return FR_OK;
+    return walk_records(log, FR_MAX(from, fr_engine_start(shard)), fr_log_durable(log), 1u << 20, scan_record, &call, err);
+}
+
 fr_code fr_topic_scan(fr_db *db, fr_id id, int32_t partition, fr_offset from,
                       bool (*each)(void *user, const fr_scanned *record), void *user, fr_err *err)
 {
     fr_shard *shard = NULL;
     FR_TRY(shard_of(db, id, partition, &shard, err));
-    fr_log *log = fr_shard_log(shard);
-    scan_call call = {fr_shard_producers(shard), each, user};
-    fr_code code = FR_OK;
-    if (log != NULL)
-        code = walk_records(log, FR_MAX(from, fr_engine_start(shard)), fr_log_durable(log), 1u << 20, scan_record, &call,
-                            err);
+    fr_code code = fr_engine_scan_shard(shard, from, each, user, err);
     fr_engine_unref(shard->collection);
     return code;
 }

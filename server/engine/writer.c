@@ -49,6 +49,7 @@ void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *
     } else if (commit->write != NULL) {
         fr_engine_finish(db, commit->write, code, err);
     }
+    if (commit->join != NULL) fr_engine_join_done(db, commit->join, code);
     fr_engine_commit_free(db, commit);
 }
 
@@ -377,6 +378,10 @@ static void process(fr_db *db, fr_write *write)
         refuse_write(db, write, code, &err);
         return;
     }
+    if (write->txn != NULL && c == NULL) {
+        fr_engine_txn(db, write);
+        return;
+    }
     if (c == NULL) {
         if (atomic_load(&db->ddl_busy)) push_write(&db->ddl_head, &db->ddl_tail, write);
         else fr_engine_ddl(db, write);
@@ -428,6 +433,7 @@ bool fr_engine_writer_step(fr_db *db)
 {
     bool worked = roll(db);
     if (db->erasures != NULL && fr_engine_erase_step(db)) worked = true;
+    if (fr_engine_txn_step(db)) worked = true;
     for (uint32_t i = 0; i < 256; i++) {
         if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX)
             break;

@@ -88,6 +88,9 @@ static inline consumed consume(fr_db *db, fr_id id, int32_t partition, fr_offset
             for (uint32_t i = 0; i < f.aborted_count; i++)
                 dropped = dropped || ((h.attributes & 0x10) && f.aborted[i].producer_id == h.producerId &&
                                       f.aborted[i].first_offset <= h.baseOffset);
+            for (uint32_t i = 0; i < f.aborted_count && (h.attributes & 0x20); i++) /* a marker ends it */
+                if (f.aborted[i].producer_id == h.producerId && f.aborted[i].first_offset <= h.baseOffset)
+                    f.aborted[i].producer_id = -1;
             if (h.attributes & 0x20) out.markers++;
             must(fr_batch_reader_open(f.view.data + at, size, &reader, err));
             while (fr_batch_reader_next(reader, &record)) out.records += !dropped && !(h.attributes & 0x20);
