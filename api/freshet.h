@@ -149,6 +149,8 @@ typedef struct fr_collection_def {
     fr_id_type id_type;
     uint32_t partitions; /* 0 = 1 */
     bool drop_stale;     /* the stale rule: an older source time does nothing */
+    uint32_t indexed_count; /* metadata fields that filters will name: paths as in filters, "price" or "a.b[0]" */
+    char indexed[FR_INDEXED_MAX][FR_INDEXED_BYTES_MAX + 1];
     char embedder[16];   /* "" or "hash": how text becomes the vector */
     uint32_t field_count; /* 0 = the simple form below is expanded to {id, vector, dynamic} */
     fr_field_def fields[FR_FIELDS_MAX];
@@ -441,8 +443,12 @@ typedef struct fr_hit {
 } fr_hit;
 
 typedef struct fr_explain {
-    const char *plan; /* "graph", "scan", "filtered scan", "graph, then scan": static string */
-    uint64_t rows, fresh, visited, distances, reranked, filter_checked, filter_passed;
+    const char *plan; /* "graph", "filtered graph", "scan", "filtered scan", "graph, then scan", ...: static string */
+    uint64_t rows, fresh, visited, distances, reranked, filter_checked, filter_passed; /* filter_checked: documents looked at */
+    uint64_t filter_matches;   /* rows that pass the filter, of all partitions */
+    bool filter_matches_exact; /* a count; else an estimate */
+    uint32_t filter_columns;   /* conditions of the filter answered by columns */
+    double cost_scan_us, cost_walk_us; /* what was weighed; 0 = there was no choice */
 } fr_explain;
 
 /* Find the k nearest entities of one collection, for each query vector.

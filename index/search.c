@@ -201,13 +201,14 @@ static void scan_near(fr_run *run, const uint32_t *rows, uint32_t count, uint32_
     fr_candidate *pool = run->s->pool;
     for (uint32_t at = 0; at < count;) {
         for (n = 0; n < SCAN_BATCH && at < count; at++)
-            if (rows[at] < run->s->row_limit) ids[n++] = rows[at], fr_space_touch(run->space.codes, rows[at]);
+            /* not visible: its slot may be another row's by now, and be written */
+            if (rows[at] < run->s->row_limit && fr_row_visible(fr_row_at(run->t, rows[at]), run->query->visible))
+                ids[n++] = rows[at], fr_space_touch(run->space.codes, rows[at]);
         fr_space_distances(&run->space, ids, n, distances);
         run->info->distances += n;
         for (uint32_t i = 0; i < n; i++) {
             if (distances[i] > bound || (*size == capacity && distances[i] >= pool[capacity - 1].distance)) continue;
-            if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !fr_run_passes(run, ids[i])) continue;
-            fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
+            if (fr_run_passes(run, ids[i])) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
         }
     }
 }

@@ -113,6 +113,10 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_cstring(out, (size_t)info->def.id_type < FR_COUNT_OF(id_types) ? id_types[info->def.id_type] : "any");
     fr_out_key(out, "drop_stale");
     fr_out_bool(out, info->def.drop_stale);
+    fr_out_key(out, "indexed");
+    fr_out_begin(out, '[');
+    for (uint32_t i = 0; i < info->def.indexed_count; i++) fr_out_cstring(out, info->def.indexed[i]);
+    fr_out_end(out, ']');
     embedder_out(out, info);
     numbers_out(out, info);
     partitions_out(out, info);
@@ -146,6 +150,22 @@ static fr_code embedder_in(fr_http_call *call, fr_collection_def *def)
     return FR_OK;
 }
 
+static fr_code indexed_in(fr_http_call *call, fr_collection_def *def)
+{
+    fr_doc list = fr_http_field(call->rest, "indexed"), item;
+    if (!list.data) return FR_OK;
+    if (fr_doc_count(list) > FR_INDEXED_MAX)
+        return fr_fail(&call->err, FR_ERR_TOO_LARGE, "indexed", "names %u fields, at most %u are possible", fr_doc_count(list), FR_INDEXED_MAX);
+    fr_doc_iter iter = fr_doc_begin(list);
+    while (fr_doc_next(&iter, NULL, &item)) {
+        fr_span path = fr_doc_type(item) == FR_DOC_STRING ? fr_doc_string(item) : (fr_span){NULL, 0};
+        if (path.size == 0 || path.size > FR_INDEXED_BYTES_MAX || memchr(path.data, 0, path.size))
+            return fr_fail(&call->err, FR_ERR_INVALID, "indexed", "is a list of metadata paths, each of 1 to %u bytes", FR_INDEXED_BYTES_MAX);
+        memcpy(def->indexed[def->indexed_count++], path.data, path.size); /* the definition was zeroed */
+    }
+    return FR_OK;
+}
+
 static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
 {
     fr_doc body = call->rest;
@@ -166,6 +186,7 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
     def->id_type = fr_http_field_is(body, "id_type", "int64")    ? FR_ID_INT64
                    : fr_http_field_is(body, "id_type", "string") ? FR_ID_STRING : FR_ID_ANY;
     def->drop_stale = fr_http_field_bool(body, "drop_stale", false);
+    FR_TRY(indexed_in(call, def));
     FR_TRY(embedder_in(call, def));
     if (!def->dimension)
         return fr_fail(&call->err, FR_ERR_INVALID, "dimension", "is missing: 1 to %u", FR_DIMENSION_MAX);

@@ -184,7 +184,8 @@ static void explain_out(fr_out *out, const fr_explain *explain)
     const struct { const char *name; uint64_t value; } numbers[] = {
         {"rows", explain->rows},           {"fresh", explain->fresh},       {"visited", explain->visited},
         {"distances", explain->distances}, {"reranked", explain->reranked}, {"filter_checked", explain->filter_checked},
-        {"filter_passed", explain->filter_passed}};
+        {"filter_passed", explain->filter_passed}, {"filter_matches", explain->filter_matches},
+        {"filter_columns", explain->filter_columns}};
     fr_out_key(out, "explain");
     fr_out_begin(out, '{');
     fr_out_key(out, "plan");
@@ -193,6 +194,12 @@ static void explain_out(fr_out *out, const fr_explain *explain)
         fr_out_key(out, numbers[i].name);
         fr_out_uint(out, numbers[i].value);
     }
+    fr_out_key(out, "filter_matches_exact");
+    fr_out_bool(out, explain->filter_matches_exact);
+    fr_out_key(out, "cost_scan_us");
+    fr_out_double(out, explain->cost_scan_us);
+    fr_out_key(out, "cost_walk_us");
+    fr_out_double(out, explain->cost_walk_us);
     fr_out_end(out, '}');
 }
 

@@ -20,6 +20,7 @@ const fr_in_field fr_in_create[] = {
     {"embedder", FR_IN_OBJECT, false, 0, 0, NULL, "{\"type\":\"hash\",\"dimension\":256}: text becomes the vector"},
     {"id_type", FR_IN_STRING, false, 0, 0, "any|int64|string", "default any: 1 and \"1\" are one entity"},
     {"drop_stale", FR_IN_BOOL, false, 0, 0, NULL, "a record whose timestamp is older than the stored one does nothing; default false"},
+    {"indexed", FR_IN_ARRAY, false, 0, 0, NULL, "up to 16 metadata paths that filters will name often: [\"color\", \"a.b\"]; others are noticed"},
 };
 const fr_in_field fr_in_record[] = {
     {"id", FR_IN_INT | FR_IN_STRING, true, 0, 0, NULL, "a string of 1 to 512 bytes or a 64-bit integer"},
@@ -85,7 +86,7 @@ const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 #define COLLECTION_EXAMPLE                                                                                             \
     "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\","                     \
     "\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"                                                  \
-    "\"id_type\":\"any\",\"drop_stale\":false,\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
+    "\"id_type\":\"any\",\"drop_stale\":false,\"indexed\":[\"color\"],\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
     "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
     "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"
 

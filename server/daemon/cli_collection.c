@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 typedef struct collection_arguments {
-    const char *url, *metric, *codes, *profile, *vectors, *embedder, *id_type;
+    const char *url, *metric, *codes, *profile, *vectors, *embedder, *id_type, *indexed;
     int64_t dimension, partitions, m, ef_construction;
     bool drop_stale, remove, json;
     char *const *rest;
@@ -20,6 +20,7 @@ static void print_help(void)
            "                                 [--profile balanced|speed|compact] [--vectors memory|disk]\n"
            "                                 [--m N] [--ef-construction N] [--embedder hash] [--id-type int64|string] "
            "[--drop-stale]\n"
+           "                                 [--indexed FIELD,FIELD...]\n"
            "       freshet collection show NAME\n"
            "       freshet collection drop NAME\n"
            "       freshet collection alias              list the aliases\n"
@@ -76,6 +77,15 @@ static json_t *create_body(const collection_arguments *args)
     if (args->partitions) json_object_set_new(body, "partitions", json_integer(args->partitions));
     if (args->m) json_object_set_new(body, "m", json_integer(args->m));
     if (args->ef_construction) json_object_set_new(body, "ef_construction", json_integer(args->ef_construction));
+    if (args->indexed) {
+        json_t *list = json_array();
+        for (const char *at = args->indexed; *at;) {
+            size_t size = strcspn(at, ",");
+            if (size) json_array_append_new(list, json_stringn(at, size));
+            at += size + (at[size] == ',');
+        }
+        json_object_set_new(body, "indexed", list);
+    }
     if (args->drop_stale) json_object_set_new(body, "drop_stale", json_true());
     if (args->embedder) {
         json_object_set_new(body, "embedder",
@@ -86,7 +96,7 @@ static json_t *create_body(const collection_arguments *args)
 
 static int parse(int argc, char **argv, collection_arguments *args)
 {
-    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, REMOVE, PROFILE, VECTORS };
+    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, INDEXED, REMOVE, PROFILE, VECTORS };
     static const struct option options[] = {{"dimension", required_argument, NULL, DIMENSION},
                                             {"metric", required_argument, NULL, METRIC},
                                             {"codes", required_argument, NULL, CODES},
@@ -98,6 +108,7 @@ static int parse(int argc, char **argv, collection_arguments *args)
                                             {"m", required_argument, NULL, M},
                                             {"ef-construction", required_argument, NULL, EF},
                                             {"drop-stale", no_argument, NULL, STALE},
+                                            {"indexed", required_argument, NULL, INDEXED},
                                             {"remove", no_argument, NULL, REMOVE},
                                             {"json", no_argument, NULL, 'j'},
                                             FR_CLI_OPTION_URL,
@@ -119,6 +130,7 @@ static int parse(int argc, char **argv, collection_arguments *args)
         case EMBEDDER: args->embedder = optarg; break;
         case ID_TYPE: args->id_type = optarg; break;
         case STALE: args->drop_stale = true; break;
+        case INDEXED: args->indexed = optarg; break;
         case REMOVE: args->remove = true; break;
         case 'j': args->json = true; break;
         case 'u': args->url = optarg; break;

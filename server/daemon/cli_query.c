@@ -21,7 +21,7 @@ static void print_line(const json_t *value, FILE *out)
 typedef struct search_arguments {
     const char *collection, *text, *vector, *filter, *url;
     int64_t k, ef;
-    bool json;
+    bool json, explain;
 } search_arguments;
 
 static fr_code search_body(const search_arguments *args, fr_text *body, fr_err *err)
@@ -29,6 +29,7 @@ static fr_code search_body(const search_arguments *args, fr_text *body, fr_err *
     json_t *root = json_pack("{s:I,s:[s]}", "k", (json_int_t)args->k, "output", "*");
     if (args->ef) json_object_set_new(root, "ef", json_integer(args->ef));
     if (args->filter) json_object_set_new(root, "filter", json_string(args->filter));
+    if (args->explain) json_object_set_new(root, "explain", json_true());
     fr_code code = FR_OK;
     if (args->vector) {
         json_error_t where;
@@ -97,6 +98,7 @@ static int parse_search(int argc, char **argv, search_arguments *args)
                                             {"ef", required_argument, NULL, 'e'},
                                             {"filter", required_argument, NULL, 'f'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"explain", no_argument, NULL, 'x'},
                                             {"collection", required_argument, NULL, 'c'},
                                             FR_CLI_OPTION_URL,
                                             FR_CLI_OPTION_HELP,
@@ -110,12 +112,14 @@ static int parse_search(int argc, char **argv, search_arguments *args)
         case 'e': args->ef = fr_cli_number("search", "ef", optarg, 1, FR_EF_MAX); break;
         case 'f': args->filter = optarg; break;
         case 'j': args->json = true; break;
+        case 'x': args->explain = true; break;
         case 'u': args->url = optarg; break;
         case 'h':
             printf("usage: freshet search COLLECTION TEXT [OPTION...]\n"
                    "       freshet search COLLECTION --vector '[0.1, 0.2, ...]' | --vector FILE\n\n"
                    "  -k, --k N       hits (default 10)\n  --ef N          search width\n  --filter EXPR   e.g. 'pos "
                    "== \"noun\"'\n"
+                   "  --explain       which plan was taken, how many pass the filter, what it cost\n"
                    "  --json          JSON also on a terminal\n  --url URL\n");
             exit(0);
         default: return 2;
@@ -169,6 +173,7 @@ int fr_cli_search_main(int argc, char **argv)
         print_line(root, stdout);
     } else {
         print_table(json_object_get(root, "hits"));
+        if (args.explain) print_line(json_object_get(root, "explain"), stdout);
     }
     json_decref(root);
     fr_text_free(&body);

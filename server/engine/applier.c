@@ -132,7 +132,8 @@ static void idle(fr_db *db)
     for (uint32_t i = 0; i < db->names.count; i++)
         for (uint32_t s = 0; s < db->names.collections[i]->shard_count; s++) {
             fr_shard *shard = &db->names.collections[i]->shards[s];
-            if (shard->hot && fr_shard_table(shard) != NULL) fr_engine_refresh(shard);
+            const fr_table *table = fr_shard_table(shard);
+            if (table != NULL && (shard->hot || fr_table_columns_wait(table))) fr_engine_refresh(shard);
         }
 }
 

@@ -20,7 +20,9 @@ fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
         .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
         .id_type = c->def.id_type,
         .drop_stale = c->def.drop_stale,
+        .indexed_count = c->def.indexed_count,
     };
+    memcpy(out->indexed, c->def.indexed, sizeof out->indexed);
     return FR_OK;
 }
 

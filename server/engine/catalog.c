@@ -331,6 +331,10 @@ static void encode_collection(fr_doc_builder *b, fr_id id, const fr_collection_d
     put_int(b, "drop_stale", def->drop_stale);
     put_text(b, "embedder", def->embedder);
     put_int(b, "created_ms", created_ms);
+    fr_doc_put_key(b, "indexed", 7);
+    fr_doc_begin_array(b);
+    for (uint32_t i = 0; i < def->indexed_count; i++) fr_doc_put_string(b, def->indexed[i], strlen(def->indexed[i]));
+    fr_doc_end_array(b);
     fr_doc_put_key(b, "fields", 6);
     fr_doc_begin_array(b);
     for (uint32_t i = 0; i < def->field_count; i++) {
@@ -476,6 +480,21 @@ fr_code fr_engine_spec_decode(fr_span value, fr_topic_spec *spec, fr_err *err)
     return FR_OK;
 }
 
+/* Absent in records of earlier versions. */
+static bool decode_indexed(fr_doc root, fr_collection_def *def)
+{
+    fr_doc list = fr_doc_get(root, fr_span_text("indexed")), item;
+    if (list.data == NULL) return true;
+    if (fr_doc_type(list) != FR_DOC_ARRAY || fr_doc_count(list) > FR_INDEXED_MAX) return false;
+    fr_doc_iter iter = fr_doc_begin(list);
+    while (fr_doc_next(&iter, NULL, &item)) {
+        fr_span path = fr_doc_type(item) == FR_DOC_STRING ? fr_doc_string(item) : (fr_span){NULL, 0};
+        if (path.size == 0 || path.size > FR_INDEXED_BYTES_MAX) return false;
+        memcpy(def->indexed[def->indexed_count++], path.data, path.size); /* the definition was zeroed */
+    }
+    return true;
+}
+
 fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t *created_ms_out, fr_err *err)
 {
     fr_doc root, item;
@@ -488,7 +507,7 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
                 get_int(root, "partitions", 1, FR_PARTITIONS_MAX, &partitions) &&
                 get_int(root, "drop_stale", 0, 1, &drop_stale) &&
                 get_text(root, "embedder", def->embedder, sizeof def->embedder) &&
-                get_int(root, "created_ms", INT64_MIN, INT64_MAX, created_ms_out);
+                get_int(root, "created_ms", INT64_MIN, INT64_MAX, created_ms_out) && decode_indexed(root, def);
     if (!fine)
         return fr_fail(err, FR_ERR_CORRUPT, "catalog",
                        "a collection's catalog record lacks a field or has a wrong one");

@@ -257,6 +257,11 @@ static void add_explain(search *x, const fr_search_info *info)
     e->fresh += info->fresh, e->visited += info->visited, e->distances += info->distances,
         e->reranked += info->reranked;
     e->filter_checked += info->filter_checked, e->filter_passed += info->filter_passed;
+    e->filter_matches += info->matches;
+    e->filter_columns = FR_MAX(e->filter_columns, info->columns);
+    e->filter_matches_exact = info->matches_exact && (s->shards_explained == 0 || e->filter_matches_exact);
+    e->cost_scan_us += info->cost_scan, e->cost_walk_us += info->cost_walk;
+    s->shards_explained++;
 }
 
 /* The `want` nearest over all shards into s->merged. */
@@ -375,6 +380,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
 {
     search x = {.s = s, .query = q, .explain = explain};
     if (explain != NULL) *explain = (fr_explain){.plan = NULL};
+    s->shards_explained = 0;
     FR_TRY(fr_query_begin(s, q->id, &x.collection, err));
     fr_code code = check_query(x.collection, q, err);
     if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, &x.filter, err);

@@ -19,6 +19,7 @@ struct fr_searcher { /* one thread at a time */
     fr_db *db;
     fr_scratch *scratch;
     const fr_table *entered;
+    uint32_t shards_explained; /* of this search */
     uint32_t pin;
     fr_arena arena; /* what the last answer's spans point to */
     size_t arena_room;

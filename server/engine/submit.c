@@ -99,6 +99,25 @@ static fr_code check_fields(fr_collection_def *out, fr_err *err)
     return FR_OK;
 }
 
+static fr_code check_indexed(const fr_collection_def *def, fr_err *err)
+{
+    if (def->indexed_count > FR_INDEXED_MAX)
+        return fr_fail(err, FR_ERR_TOO_LARGE, "indexed", "at most %u fields are indexed, got %u", FR_INDEXED_MAX, def->indexed_count);
+    for (uint32_t i = 0; i < def->indexed_count; i++) {
+        fr_path *path;
+        char name[32];
+        fr_err why = {0};
+        size_t size = strnlen(def->indexed[i], sizeof def->indexed[i]);
+        snprintf(name, sizeof name, "indexed[%u]", i);
+        if (size == 0 || size > FR_INDEXED_BYTES_MAX)
+            return fr_fail(err, FR_ERR_INVALID, name, "a path has 1 to %u bytes", FR_INDEXED_BYTES_MAX);
+        fr_code code = fr_path_compile(fr_span_text(def->indexed[i]), &path, &why);
+        if (code != FR_OK) return fr_fail(err, code, name, "%s", why.text);
+        fr_path_free(path);
+    }
+    return FR_OK;
+}
+
 fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, fr_err *err)
 {
     if (def == NULL) return fr_fail(err, FR_ERR_INVALID, "collection", "a definition is needed");
@@ -116,6 +135,7 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
     if (memchr(out->embedder, 0, sizeof out->embedder) == NULL ||
         (out->embedder[0] != 0 && strcmp(out->embedder, "hash") != 0))
         return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder must be 'hash'");
+    FR_TRY(check_indexed(out, err));
     if (out->field_count == 0) return expand_simple(out, err);
     FR_TRY(check_fields(out, err));
     for (uint32_t i = 0; i < out->field_count; i++) {
