@@ -5,7 +5,7 @@ usage: picture.py RESULT.json... > picture.svg
 """
 import html, json, math, sys
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP, LABELS = 380, 330, 62, 56, 48, 30, 108
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM, GAP, LABELS = 340, 270, 58, 56, 48, 8, 108
 COLORS = {"freshet": "#c2410c", "hnswlib": "#1d4ed8", "svs": "#047857", "vsag": "#7c3aed", "faiss": "#64748b", "usearch": "#a16207"}
 DASHES = {"svs-lvq8": "6 3", "svs-lvq4x8": "2 3", "faiss-sq8": "6 3", "usearch-i8": "6 3", "usearch-bf16": "2 3", "vsag-fp32": "6 3",
           "freshet-speed": "7 3", "freshet-compact": "2 3"}
@@ -33,6 +33,8 @@ def panel(data, x0, low, high):
     labels = []
     for name, library in sorted(data["libraries"].items(), key=lambda item: family(item[0]) == "freshet"):
         points = [p for p in library["curve"] if RECALLS[0] <= p["recall"] and low <= p["qps"] <= high]
+        past = next((i for i, p in enumerate(points) if p["recall"] >= RECALLS[-1]), len(points))
+        points = points[: past + 1]  # what lies right of the panel would fall straight down at its edge
         if not points:
             continue
         color, ours = COLORS.get(family(name), "#444"), family(name) == "freshet"
@@ -59,8 +61,8 @@ def main():
     sets = [json.load(open(path, encoding="utf-8")) for path in sys.argv[1:]]
     speeds = [p["qps"] for s in sets for library in s["libraries"].values() for p in library["curve"] if p["recall"] >= RECALLS[0]]
     low, high = 10 ** (math.floor(math.log10(min(speeds)) * 5) / 5), 10 ** (math.ceil(math.log10(max(speeds)) * 5) / 5)
-    each = LEFT + WIDTH + LABELS + GAP
-    width, height = each * len(sets), TOP + HEIGHT + BOTTOM
+    across, each, tall = min(2, len(sets)), LEFT + WIDTH + LABELS + GAP, TOP + HEIGHT + BOTTOM
+    width, height = each * across, tall * -(-len(sets) // across)
     style = ("text{font:12px sans-serif;fill:#333} .tick{font-size:10.5px;fill:#666} .title{font-size:14px;font-weight:600} .grid{stroke:#e3e3e3;stroke-width:1}"
              " .name{font-size:11.5px} .ours{font-size:12.5px;font-weight:700} .axis{fill:#555}")
     colored = " ".join(f'.{kind}[fill="{color}"]{{fill:{color}}}' for kind in ("name", "ours") for color in set(COLORS.values()))
@@ -68,7 +70,7 @@ def main():
           f'<rect width="100%" height="100%" fill="#fff"/>'
           f'<text x="{LEFT}" y="20" class="axis">queries a second, one thread (log scale): higher and further right is better</text>')
     for i, data in enumerate(sets):
-        print("\n".join(panel(data, LEFT + i * each, low, high)))
+        print(f'<g transform="translate({i % across * each} {i // across * tall})">', *panel(data, LEFT, low, high), "</g>", sep="\n")
     print("</svg>")
 
 
