@@ -10,7 +10,8 @@ import argparse, importlib.machinery, importlib.util, os, sys, tempfile, types
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "index"), os.path.join(HERE, "..", "python")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "index")]
+sys.path.append(os.path.join(HERE, "..", "python"))  # an installed module goes first
 import peers
 import run_runbook
 import runbooks

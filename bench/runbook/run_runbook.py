@@ -13,7 +13,8 @@ import argparse, json, os, sys, time
 import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "..", "index"), os.path.join(HERE, ".."), os.path.join(HERE, "..", "python")]
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "index"), os.path.join(HERE, "..")]
+sys.path.append(os.path.join(HERE, "..", "python"))  # an installed module goes first
 import runbooks
 
 K = 10
