@@ -1,7 +1,10 @@
 /* kafka_json.c: a stored record as JSON text: what was produced as JSON comes back in the same form whatever door wrote it. */
 #include "server/daemon/kafka_json.h"
 
+#include "api/http/json_in.h"
 #include "api/http/json_out.h"
+
+#include <float.h>
 
 static void vector_out(fr_out *out, const fr_value *value)
 {
@@ -43,5 +46,87 @@ fr_code fr_kafka_json_out(const fr_json_map *names, const fr_record *record, fr_
     if (out.code == FR_OK) fr_kafka_out_put(to, out.data, out.size);
     fr_code code = out.code != FR_OK ? out.code : to->code;
     fr_out_free(&out);
+    return code;
+}
+
+/* ---- in ---- */
+
+static fr_code wrong(fr_err *err, const char *field, const char *text) { return fr_fail(err, FR_ERR_INVALID, field, "%s", text); }
+
+static fr_code vector_in(fr_doc value, const char *name, fr_arena *arena, fr_value *out, fr_err *err)
+{
+    if (fr_doc_type(value) != FR_DOC_ARRAY) return wrong(err, name, "must be an array of numbers");
+    uint32_t count = fr_doc_count(value), at = 0;
+    if (count == 0 || count > FR_DIMENSION_MAX) return wrong(err, name, "must have 1 to 32768 numbers");
+    float *numbers = fr_arena_alloc(arena, count * sizeof *numbers);
+    if (!numbers) return fr_fail(err, FR_ERR_NO_MEMORY, name, "no memory for a vector");
+    fr_doc_iter iter = fr_doc_begin(value);
+    fr_doc number;
+    while (fr_doc_next(&iter, NULL, &number)) {
+        fr_doc_tag tag = fr_doc_type(number);
+        if (tag != FR_DOC_INT && tag != FR_DOC_FLOAT) return wrong(err, name, "must be an array of numbers");
+        double wide = fr_doc_number(number);
+        if (!(wide >= -(double)FLT_MAX && wide <= (double)FLT_MAX)) return wrong(err, name, "a number is beyond 32-bit floats");
+        numbers[at++] = (float)wide;
+    }
+    *out = (fr_value){.field = FR_FIELD_VECTOR, .type = FR_TYPE_VECTOR_F32, .bytes = {numbers, count * sizeof *numbers}};
+    return FR_OK;
+}
+
+static fr_code record_in(const fr_json_map *names, fr_doc record, fr_arena *arena, fr_event *event, fr_value *values, fr_err *err)
+{
+    fr_doc vector = fr_doc_get(record, fr_span_text(names->vector)), metadata = fr_doc_get(record, fr_span_text(names->metadata));
+    fr_doc time = fr_doc_get(record, fr_span_text(names->timestamp)), model = fr_doc_get(record, fr_span_text(names->model_version));
+    if (!vector.data) return wrong(err, names->vector, "is missing");
+    FR_TRY(vector_in(vector, names->vector, arena, &values[event->value_count++], err));
+    if (metadata.data && fr_doc_type(metadata) != FR_DOC_NULL) {
+        if (fr_doc_type(metadata) != FR_DOC_OBJECT) return wrong(err, names->metadata, "must be an object");
+        values[event->value_count++] = (fr_value){.field = FR_FIELD_DYNAMIC, .type = FR_TYPE_JSON,
+                                                  .bytes = {metadata.data, fr_doc_size(metadata)}};
+    }
+    if (time.data && fr_doc_type(time) == FR_DOC_INT) event->source_time_ms = fr_doc_int(time);
+    else if (time.data && fr_doc_type(time) == FR_DOC_STRING) {
+        if (!fr_time_parse(fr_doc_string(time), &event->source_time_ms)) return wrong(err, names->timestamp, "is not an RFC 3339 time");
+    } else if (time.data && fr_doc_type(time) != FR_DOC_NULL) return wrong(err, names->timestamp, "must be milliseconds or RFC 3339");
+    if (!model.data || fr_doc_type(model) == FR_DOC_NULL) return FR_OK;
+    if (fr_doc_type(model) != FR_DOC_STRING || fr_doc_string(model).size > FR_MODEL_VERSION_BYTES_MAX)
+        return wrong(err, names->model_version, "must be a string of at most 256 bytes");
+    event->model_version = fr_doc_string(model);
+    return FR_OK;
+}
+
+/* Debezium: {"payload": {"op", "before", "after"}} or without "payload"; a delete has no "after". */
+static bool unwrapped(fr_doc *record)
+{
+    fr_doc payload = fr_doc_get(*record, fr_span_text("payload"));
+    if (payload.data && fr_doc_type(payload) == FR_DOC_OBJECT) *record = payload;
+    fr_doc op = fr_doc_get(*record, fr_span_text("op")), after = fr_doc_get(*record, fr_span_text("after"));
+    bool gone = op.data && fr_doc_type(op) == FR_DOC_STRING && fr_span_equal(fr_doc_string(op), fr_span_text("d"));
+    *record = after;
+    return gone || !after.data || fr_doc_type(after) == FR_DOC_NULL;
+}
+
+fr_code fr_kafka_json_in(const fr_json_map *names, fr_span key, fr_span value, fr_batch *event_out, fr_err *err)
+{
+    fr_arena arena;
+    fr_doc_builder builder = {0};
+    fr_value values[2];
+    fr_span bytes = {0};
+    fr_event event = {.key = key, .source_time_ms = FR_TIME_NONE, .values = values};
+    fr_json_dom *dom = fr_json_dom_create();
+    if (!dom) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a parser");
+    fr_arena_init(&arena, FR_MEM_DAEMON, 0);
+    fr_json_body body = {value, value.size};
+    fr_code code = fr_json_in_body(dom, body, &arena, &builder, NULL, err);
+    if (code == FR_OK) code = fr_doc_finish(&builder, &bytes);
+    if (code == FR_OK) {
+        fr_doc record = fr_doc_root(bytes);
+        event.remove = names->debezium && unwrapped(&record);
+        if (!event.remove) code = record_in(names, record, &arena, &event, values, err);
+    }
+    if (code == FR_OK) code = fr_batch_put(event_out, &event, err);
+    fr_doc_free(&builder);
+    fr_arena_free(&arena);
+    fr_json_dom_free(dom);
     return code;
 }

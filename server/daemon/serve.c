@@ -224,6 +224,7 @@ static fr_code database_open(fr_daemon *daemon, fr_db **db_out, fr_err *err)
 {
     fr_options engine = {.linkers = (uint32_t)option("linkers")->number, .snapshot_ms = option("snapshot-interval")->number * 1000,
                          .memory_limit = (uint64_t)option("memory-limit")->number, .progress = progress,
+                         .parse_json = fr_kafka_json_in,
                          .progress_user = &daemon->door};
     fr_code code = fr_open(option("data")->text, &engine, db_out, err);
     if (code == FR_ERR_LOCKED)
