@@ -27,7 +27,8 @@ static fr_code apply_events(fr_commit *commit)
         if (partition == FR_ROUTE_SKIP) continue;
         fr_offset offset = commit->parts[part_of[partition]].first + seen[partition]++;
         if (index < commit->event_next) continue; /* done before memory ran out */
-        fr_apply_record record = {.offset = offset, .key = event.key, .value = event.value, .event_id = event.event_id};
+        fr_apply_record record = {
+            .offset = offset, .key = event.key, .value = event.value, .event_id = event.event_id, .judged = true};
         fr_apply_tally tally = {0};
         FR_TRY(fr_engine_apply_record(&c->shards[partition], &record, commit->number, FR_APPLY_LIVE, &tally));
         tally_up(commit, &c->shards[partition], &tally);

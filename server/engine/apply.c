@@ -57,16 +57,14 @@ static fr_code skip(fr_shard *shard, const fr_apply_record *record, const fr_err
     return FR_OK;
 }
 
-static fr_code put(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_mode mode,
-                   fr_apply_tally *tally)
+static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value, uint64_t commit, fr_apply_tally *tally)
 {
     fr_err err = {0};
     fr_decoded decoded;
     fr_table *table;
     fr_put_result result;
-    fr_code code = fr_engine_decode(record->value, &decoded, NULL, &err);
-    /* Live records were judged by fr_submit with the same function. */
-    if (code == FR_OK && mode == FR_APPLY_REPLAY) {
+    fr_code code = fr_engine_decode(value, &decoded, NULL, &err);
+    if (code == FR_OK && !record->judged) { /* else by fr_submit, with the same functions */
         code = fr_engine_judge_key(&shard->collection->def, record->key, decoded.key_is_int, 0, &err);
         if (code == FR_OK) code = fr_engine_judge(shard->collection, &decoded, 0, &err);
     }
@@ -86,6 +84,30 @@ static fr_code put(fr_shard *shard, const fr_apply_record *record, uint64_t comm
     if (code != FR_OK) return skip(shard, record, &err);
     if (result == FR_PUT_NEW) tally->count_delta++;
     tally->rows++;
+    return FR_OK;
+}
+
+/* A JSON value becomes an event by the door's pure function (fr_options.parse_json); it may also say that the entity ends. */
+static fr_code unwrap(fr_shard *shard, const fr_apply_record *record, fr_span *value_out)
+{
+    fr_db *db = shard->collection->db;
+    fr_topic_limits limits;
+    fr_stored_event event;
+    size_t at = 0;
+    fr_err err = {0};
+    fr_engine_limits(shard->collection, &limits);
+    fr_batch_reset(&db->json_event);
+    fr_code code = db->options.parse_json != NULL
+                       ? db->options.parse_json(&limits.json, record->key, record->value, &db->json_event, &err)
+                       : fr_fail(&err, FR_ERR_UNSUPPORTED, "value", "JSON record values are not read here");
+    if (code == FR_ERR_NO_MEMORY) return code;
+    if (code == FR_OK && !fr_engine_event_next(&db->json_event, &at, &event))
+        code = fr_fail(&err, FR_ERR_INVALID, "value", "a JSON record without an event");
+    if (code != FR_OK) {
+        (void)!skip(shard, record, &err);
+        return FR_ERR_INVALID;
+    }
+    *value_out = event.value; /* data NULL: a delete */
     return FR_OK;
 }
 
@@ -119,7 +141,12 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
         fr_fail(&err, FR_ERR_INVALID, "id", "a record without a usable key");
         return skip(shard, record, &err);
     }
-    return record->value.data != NULL ? put(shard, record, commit, mode, tally) : end(shard, record, commit, tally);
+    fr_span value = record->value;
+    if (value.size != 0 && *(const char *)value.data == '{') {
+        fr_code code = unwrap(shard, record, &value);
+        if (code != FR_OK) return code == FR_ERR_INVALID ? FR_OK : code;
+    }
+    return value.data != NULL ? put(shard, record, value, commit, tally) : end(shard, record, commit, tally);
 }
 
 /* The records of one batch; the reader is the applier's. */

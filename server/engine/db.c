@@ -337,6 +337,7 @@ static void free_db(fr_db *db)
     fr_free(FR_MEM_ENGINE, db->routes);
     fr_free(FR_MEM_ENGINE, db->threads);
     fr_batch_free(&db->ddl_batch);
+    fr_batch_free(&db->json_event);
     fr_batch_writer_free(&db->encoder);
     fr_batch_reader_close(db->apply_reader);
     if (db->writer_scratch != NULL) fr_scratch_free(db->writer_scratch);

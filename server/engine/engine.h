@@ -387,6 +387,7 @@ typedef struct fr_db {
     fr_commit_list to_apply;
     fr_commit *stalled; /* applier: out of memory in the middle of this one */
     fr_batch_reader *apply_reader;
+    fr_batch json_event; /* applier, recovery: of one JSON record */
     int64_t refreshed_us; /* applier: last look at the hot shards */
 
     /* applier <-> keeper */
@@ -515,6 +516,7 @@ typedef struct fr_apply_record {
     fr_offset offset;
     int64_t timestamp_ms;
     fr_span key, value, event_id; /* value.data == NULL: tombstone */
+    bool judged;                  /* by fr_submit; what producers wrote is judged here, live and in replay alike */
 } fr_apply_record;
 /* One record into one shard: live and replay. NO_MEMORY leaves the shard as it was; what cannot be read is skipped and
  * counted. */

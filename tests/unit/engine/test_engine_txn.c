@@ -191,6 +191,63 @@ static void searches_see_it_whole_or_not_at_all(void **state)
     fr_close(db);
 }
 
+/* "{1,2,3,4": the vector; "{-": a delete. Enough to see that the engine asks, and what it does with the answer. */
+static fr_code parse_test_json(const fr_json_map *map, fr_span key, fr_span value, fr_batch *out, fr_err *err)
+{
+    float vector[DIM];
+    char text[64] = "";
+    memcpy(text, value.data, FR_MIN(value.size, sizeof text - 1));
+    fr_value field = {FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}};
+    fr_event event = {.key = key, .source_time_ms = FR_TIME_NONE, .values = &field, .value_count = 1};
+    event.remove = strcmp(text, "{-") == 0;
+    assert_string_equal(map->vector, "embedding");
+    if (!event.remove && sscanf(text, "{%f,%f,%f,%f", &vector[0], &vector[1], &vector[2], &vector[3]) != DIM)
+        return fr_fail(err, FR_ERR_INVALID, "value", "no vector");
+    return fr_batch_put(out, &event, err);
+}
+
+static fr_reason produce_text(fr_db *db, fr_id id, const char *key, const void *value, size_t bytes)
+{
+    fr_batch_writer w = {0};
+    uint8_t *data;
+    size_t size;
+    fr_batch_writer_begin(&w, FR_CODEC_NONE);
+    fr_batch_writer_add(&w, 1700000000000, fr_span_text(key), fr_span_of(value, bytes), NULL, 0);
+    assert_int_equal(fr_batch_writer_end(&w, &data, &size), FR_OK);
+    fr_produce part = produce_bytes(db, id, 0, data, size);
+    fr_batch_writer_free(&w);
+    return part.reason;
+}
+
+static void what_producers_write_is_judged_by_apply(void **state)
+{
+    (void)state;
+    fr_options options = {.parse_json = parse_test_json};
+    fr_db *db = open_with(&options);
+    fr_id id;
+    must(create_collection(db, "c", 1, FR_METRIC_L2, &id, err));
+    fr_topic_config field[] = {{"freshet.field.vector", "embedding"}};
+    fr_topic_change change = {.configs = field, .config_count = 1};
+    fr_write w = {.kind = FR_WRITE_TOPIC_CONFIGS, .id = id, .topic = &change};
+    must(fr_submit_wait(db, &w, err));
+    uint8_t short_vector[5 + 7 + 4] = {1, 1, 0, 0, 0, 2, 0, FR_TYPE_VECTOR_F32, 4}; /* one dimension of four */
+    assert_int_equal(produce_text(db, id, "short", short_vector, sizeof short_vector), FR_REASON_NONE);
+    assert_int_equal(produce_text(db, id, "noise", "noise", 5), FR_REASON_NONE);
+    assert_int_equal(produce_text(db, id, "bad", "{x", 2), FR_REASON_NONE);
+    assert_int_equal(produce_text(db, id, "a", "{1,2,3,4", 8), FR_REASON_NONE);
+    assert_int_equal(produce_text(db, id, "b", "{1,2,3,4", 8), FR_REASON_NONE);
+    assert_int_equal(produce_text(db, id, "b", "{-", 2), FR_REASON_NONE);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(count_of(db, id, NULL), 1); /* the batches are stored, what cannot be used is skipped */
+        assert_true(version_of(db, id, "a") > 1.5f);
+        assert_int_equal(consume(db, id, 0, 0, true).records, 6);
+        fr_close(db);
+        options.no_snapshot_on_close = true;
+        db = open_with(&options);
+    }
+    fr_close(db);
+}
+
 typedef struct scanned {
     uint32_t committed, pending;
     char last[16];
@@ -244,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         one(producer_ids_are_never_given_twice), one(consumers_see_it_whole_or_not_at_all), one(an_open_one_survives_a_restart),
         one(a_slow_one_is_aborted),              one(searches_see_it_whole_or_not_at_all),  one(a_coordinators_topic),
+        one(what_producers_write_is_judged_by_apply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
