@@ -11,13 +11,14 @@
 #define EF_DEFAULT 96u
 #define SAMPLE_ROWS 256u
 #define SIEVE_SAMPLE_ROWS 512u
+#define SHARE_SPARSE 0.06
 #define SHARE_POST 0.45 /* from this share on the walk goes over all rows */
 
 /* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
-#define COST_ROW 0.012         /* a scattered row of a scan: its cache misses */
+#define COST_ROW 0.04          /* a scattered row of a scan: its cache misses */
 #define COST_CODE_BYTE 0.00002 /* of it */
 #define COST_DOCUMENT 0.15
-#define COST_HOP 1.1           /* an expansion of the walk among passing rows */
+#define COST_HOP 2.2           /* an expansion of the walk among passing rows */
 
 static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
 
@@ -124,7 +125,8 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     fr_search_info *info = run->info;
     double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1;
     info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    info->cost_walk = ef * COST_HOP * (1 + 0.02 / fmax(share, 1e-3));
+    double widen = share < SHARE_SPARSE ? fmin(1 + 0.02 / fmax(share, 1e-3), 4) : 1; /* fewer ways from row to row */
+    info->cost_walk = ef * COST_HOP * widen;
     bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk);
     if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {
         info->plan = "filtered scan";
@@ -132,6 +134,7 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
         return FR_OK;
     }
     info->plan = "filtered graph";
+    if (widen > 1) FR_TRY(fit(run, FR_MIN((uint32_t)(ef * widen), FR_EF_MAX), err));
     fr_run_walk(run, true);
     if (run->cut) run->found = 0;
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
