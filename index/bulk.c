@@ -116,8 +116,8 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
         if (!fr_bulk_partition(t, b)) { /* without candidates each row is linked by a walk */
             for (uint32_t i = 0; i < b->member_count; i++) b->order[i] = i;
             b->phase = FR_BULK_LINK;
-            b->pieces = pieces_of(b->member_count);
         }
+        b->pieces = pieces_of(b->member_count);
     } else {
         fr_bulk_free(b);
         b = NULL;

@@ -142,7 +142,6 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
     }
     fr_free(FR_MEM_LINKS, rows);
     b->pivot_count = chosen;
-    b->pieces = (b->member_count + FR_PIECE_ROWS - 1) / FR_PIECE_ROWS;
     return chosen > FR_FANOUT;
 }
 

@@ -460,15 +460,23 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
-    if (t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp)) {
+    bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */
+    if (mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp)) {
         batch = t->swept;
         t->swept = (fr_list){0};
+        t->sweep_busy = true;
     }
     fr_spin_unlock(&t->list_lock);
+    bool freed = batch.count != 0;
     while (batch.count != 0) {
         uint32_t row = fr_list_pop(t, &batch);
         free_row(t, row);
         fr_list_push(t, &t->free, row);
+    }
+    if (freed) {
+        fr_spin_lock(&t->list_lock);
+        t->sweep_busy = false;
+        fr_spin_unlock(&t->list_lock);
     }
     if (fr_heap_sparse(&t->heap)) pack_heap(t);
     if (atomic_load_explicit(&t->fresh.first, memory_order_relaxed) != NULL) fr_fresh_seal(t);

@@ -29,6 +29,7 @@ int main(void)
     RUN(case_integer_extremes());
     RUN(case_float_range());
     RUN(case_dot_u8i8());
+    RUN(case_blocks());
     RUN(case_hamming());
     RUN(case_halves());
     RUN(case_rounding());

@@ -371,6 +371,48 @@ static void case_dot_u8i8(void)
     }
 }
 
+/* ==== blocks ==== */
+
+static void case_blocks(void)
+{
+    cases_begin();
+    const char *tiers[TIERS_MAX];
+    uint32_t tier_count = fr_simd_tiers(tiers, TIERS_MAX);
+    enum { ROWS = 75, QUERIES = 19, N = 192, BROAD = 96 };
+    static uint8_t codes[ROWS * N];
+    static _Alignas(64) uint8_t packed[BROAD * N];
+    static int8_t queries[QUERIES * N];
+    static int32_t dots[QUERIES * BROAD], constants[BROAD], keys[BROAD + 16];
+    static uint32_t places[BROAD + 16];
+    const uint8_t *rows[ROWS];
+    for (uint32_t round = 0; round < 60; round++) {
+        uint32_t n = 64 * (1 + round % 3), count = 1 + (uint32_t)(random64() % ROWS), asked = 1 + (uint32_t)(random64() % QUERIES);
+        fill(FR_SCALAR_U8, round % 4 == 0 ? EXTREME : ORDINARY, codes, sizeof codes);
+        fill(FR_SCALAR_I8, round % 5 == 0 ? EXTREME : ORDINARY, queries, sizeof queries);
+        for (uint32_t i = 0; i < count; i++) rows[i] = codes + (count - 1 - i) * (size_t)n;
+        for (uint32_t i = 0; i < BROAD; i++) constants[i] = (int32_t)(random64() % 4000000) - 2000000;
+        for (uint32_t t = 0; t < tier_count; t++) {
+            fr_simd_force(tiers[t]);
+            const fr_block_kernel *kernel = fr_simd_block();
+            kernel->pack(rows, count, n, packed);
+            kernel->dots(queries, asked, packed, count, n, dots, BROAD);
+            for (uint32_t q = 0; q < asked; q++) {
+                check_dots(tiers[t], queries + q * (size_t)n, rows, dots + q * BROAD, count, n, "block");
+                uint32_t factor = 1 + q % 2, want = 0;
+                int32_t bound = q % 7 == 0 ? INT32_MAX : (int32_t)(random64() % 2000000) - 1000000;
+                uint32_t found = kernel->below(dots + q * BROAD, constants, factor, count, bound, keys, places);
+                for (uint32_t i = 0; i < count; i++) {
+                    int32_t key = (int32_t)((uint32_t)constants[i] - factor * (uint32_t)dots[q * BROAD + i]);
+                    if (key >= bound) continue;
+                    CHECK(want < found && keys[want] == key && places[want] == i, "%s below: place %u", tiers[t], i);
+                    want++;
+                }
+                CHECK(want == found, "%s below: %u found, %u are", tiers[t], found, want);
+            }
+        }
+    }
+}
+
 /* ==== bits ==== */
 
 static void case_hamming(void)
