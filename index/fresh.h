@@ -1,9 +1,10 @@
 /* fresh.h: rows that are not linked yet: the ring that linkers take them from, and sealed blocks that searches scan.
  *
- * Every 256 rows that wait in the ring become a block: one sign bit a dimension of the rotated vector relative to a centre (the mean
- * of the block, or that of the block before where it is near), and what is needed to bound the distance from those bits (RaBitQ: Gao and Long, SIGMOD 2024). A search looks at the rows of the
- * ring behind the last block before its walk, on codes, and at the blocks after it, when the k-th distance is known: only rows
- * whose bound is below that are compared. A block is immutable; it goes, an epoch later, when all its rows are linked. */
+ * Every 256 rows that wait in the ring become a block: one sign bit a dimension of the rotated vector relative to a centre
+ * (the mean of the block, or that of the block before where it is near), and what is needed to bound the distance from
+ * those bits (RaBitQ: Gao and Long, SIGMOD 2024). A search looks at blocks, and at the rows of the ring behind the last of
+ * them, after its walk, when the k-th distance is known: only rows whose bound is below that are compared. A block is
+ * immutable; it goes, an epoch later, when all its rows are linked. */
 #ifndef FR_FRESH_H
 #define FR_FRESH_H
 
