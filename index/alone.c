@@ -19,7 +19,8 @@ struct fr_index {
     _Atomic bool stop_linking;
 };
 
-#define HELP_ABOVE 4096u /* unlinked rows: from here on the adding thread links too */
+#define HELP_UNLINKED 16384u /* from here on the adding thread links too */
+#define HELP_DEAD     4096u  /* and repairs; small tables earlier, so that dead rows stay a small share */
 
 fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err)
 {
@@ -52,6 +53,12 @@ static fr_span key_of(int64_t id, char room[24])
 static uint64_t unlinked(const fr_table *t)
 {
     return atomic_load_explicit(&t->ring_tail, memory_order_acquire) - atomic_load_explicit(&t->ring_low, memory_order_acquire);
+}
+
+static bool many_dead(const fr_table *t)
+{
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    return fr_table_dead(t) > FR_MIN((uint64_t)HELP_DEAD, FR_MAX((uint64_t)256, live / 64));
 }
 
 static void *link_until_stopped(void *argument)
@@ -96,8 +103,8 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, 
         code = add_one(index, ids[i], vectors + i * dimension, err);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
         /* many rows are linked faster in bulk, once all of them are there */
-        bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_ABOVE;
-        if (help || fr_table_dead(index->table) > HELP_ABOVE) fr_table_help_step(index->table);
+        bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_UNLINKED;
+        if (help || many_dead(index->table)) fr_table_help_step(index->table);
     }
     while (unlinked(index->table) != 0)
         if (!fr_table_link_step(index->table)) usleep(20);
@@ -118,7 +125,7 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
         removed += existed;
         atomic_store_explicit(&index->visible, index->commit, memory_order_release);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        if (fr_table_dead(index->table) > HELP_ABOVE) fr_table_link_step(index->table);
+        if (many_dead(index->table)) fr_table_link_step(index->table);
     }
     while (fr_table_link_step(index->table)) fr_table_maintain(index->table, index->commit);
     fr_table_maintain(index->table, index->commit);

@@ -51,12 +51,21 @@ uint32_t fr_keymap_find(const fr_keymap *map, fr_span key, fr_keymap_same same, 
     }
 }
 
-bool fr_keymap_reserve(fr_keymap *map, fr_retired *retired)
+bool fr_keymap_reserve(fr_keymap *map, fr_retired *retired) { return fr_keymap_fill(map, map->live + 1, retired); }
+
+void fr_keymap_prefetch(const fr_keymap *map, fr_span key)
 {
     struct fr_keymap_table *t = load(map);
-    if (t != NULL && (map->filled + 1) * 10 <= (t->mask + 1) * 7) return true;
+    if (t != NULL) __builtin_prefetch(&t->slots[hash_of(map, key) & t->mask]);
+}
+
+bool fr_keymap_fill(fr_keymap *map, uint64_t keys, fr_retired *retired)
+{
+    struct fr_keymap_table *t = load(map);
+    uint64_t more = keys - map->live; /* removed entries take room until the next table */
+    if (t != NULL && (map->filled + more) * 10 <= (t->mask + 1) * 7) return true;
     uint64_t slots = FIRST_SLOTS;
-    while ((map->live + 1) * 10 > slots * 5) slots *= 2;
+    while (keys * 10 > slots * 5) slots *= 2;
     size_t size = sizeof *t + slots * 8;
     if (!fr_retired_reserve(retired, 1)) return false;
     bool paged = size >= (64u << 10);

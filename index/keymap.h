@@ -20,6 +20,8 @@ void fr_keymap_init(fr_keymap *map, uint64_t seed);
 void fr_keymap_free(fr_keymap *map);
 uint32_t fr_keymap_find(const fr_keymap *map, fr_span key, fr_keymap_same same, const void *context);
 bool fr_keymap_reserve(fr_keymap *map, fr_retired *retired); /* room for one more key */
+bool fr_keymap_fill(fr_keymap *map, uint64_t keys, fr_retired *retired); /* room for so many keys in all, at once */
+void fr_keymap_prefetch(const fr_keymap *map, fr_span key);
 /* After reserve: insert a key, or point it at another row. */
 void fr_keymap_set(fr_keymap *map, fr_span key, uint32_t row, fr_keymap_same same, const void *context);
 /* Remove the key if it still points at row. */

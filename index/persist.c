@@ -13,6 +13,7 @@ typedef struct fr_chunk_header {
 } fr_chunk_header;
 _Static_assert(sizeof(fr_chunk_header) == 72, "72 bytes");
 #define CHUNK_VERSION 1u
+#define KEYS_AT_ONCE 32u
 
 typedef struct fr_chunk_row {
     int64_t made, ended;
@@ -347,6 +348,9 @@ static bool has_vector(const fr_table *t, uint32_t row)
     return row >> t->vectors.chunk_log2 < t->vectors.chunk_count && fr_vectors_chunk(&t->vectors, row) != NULL;
 }
 
+/* Nobody else is there while a table loads: plain stores. */
+static void set64(_Atomic uint64_t *to, uint64_t value) { atomic_store_explicit(to, value, memory_order_relaxed); }
+
 static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr_offset at, fr_err *err)
 {
     fr_row *r = fr_row_at(t, row);
@@ -354,27 +358,47 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
     fr_blob blob;
     if (!alive || saved->ended != -1) fr_mark(t, FR_CHUNK_ROWS_OF, row); /* the image differs from what we hold now */
     if (!alive) {
-        atomic_store(&r->birth, FR_NEVER);
-        atomic_store(&r->made, -1);
-        atomic_store(&r->death, 0);
+        set64(&r->birth, FR_NEVER);
+        atomic_store_explicit(&r->made, -1, memory_order_relaxed);
+        set64(&r->death, 0);
         return FR_OK;
     }
     if (!blob_of(t, saved->blob, &blob) || saved->level > FR_LEVEL_MAX || !has_vector(t, row)) return corrupt(err, "row", row);
-    atomic_store(&r->birth, 0);
-    atomic_store(&r->death, FR_NEVER);
-    atomic_store(&r->made, saved->made);
-    atomic_store(&r->blob, saved->blob);
+    set64(&r->birth, 0);
+    set64(&r->death, FR_NEVER);
+    atomic_store_explicit(&r->made, saved->made, memory_order_relaxed);
+    set64(&r->blob, saved->blob);
     atomic_store_explicit(&r->parent, saved->parent, memory_order_relaxed); /* judged in load_tree */
     r->level = saved->level;
-    atomic_store(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED);
+    atomic_store_explicit(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED, memory_order_relaxed);
     uint32_t size = fr_blob_size(&blob);
     fr_heap_segment_at(&t->heap, (uint32_t)(saved->blob >> 32))->live += size;
     t->heap.live += size;
-    if (!fr_keymap_reserve(&t->keys, &t->retired)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
-    uint32_t other = fr_keymap_find(&t->keys, blob.key, fr_row_has_key, t);
-    if (other != FR_KEYMAP_NONE) return corrupt(err, "two live rows of one key: row", row);
-    fr_keymap_set(&t->keys, blob.key, row, fr_row_has_key, t);
-    atomic_fetch_add(&t->live, 1);
+    atomic_store_explicit(&t->live, atomic_load_explicit(&t->live, memory_order_relaxed) + 1, memory_order_relaxed);
+    return FR_OK;
+}
+
+/* The key map of all live rows, made once in its final size. */
+static fr_code load_keys(fr_table *t, uint32_t rows, fr_err *err)
+{
+    if (t->live == 0) return FR_OK;
+    if (!fr_keymap_fill(&t->keys, t->live, &t->retired)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+    for (uint32_t first = 0; first < rows; first += KEYS_AT_ONCE) { /* the places are on their way before the first is looked at */
+        uint32_t count = FR_MIN(KEYS_AT_ONCE, rows - first), n = 0, of[KEYS_AT_ONCE];
+        fr_span keys[KEYS_AT_ONCE];
+        for (uint32_t i = 0; i < count; i++) {
+            fr_blob blob;
+            if (!fr_row_alive(fr_row_at(t, first + i))) continue;
+            fr_row_blob(t, first + i, &blob);
+            keys[n] = blob.key;
+            of[n++] = first + i;
+            fr_keymap_prefetch(&t->keys, blob.key);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            if (fr_keymap_find(&t->keys, keys[i], fr_row_has_key, t) != FR_KEYMAP_NONE) return corrupt(err, "two live rows of one key: row", of[i]);
+            fr_keymap_set(&t->keys, keys[i], of[i], fr_row_has_key, t);
+        }
+    }
     return FR_OK;
 }
 
@@ -553,6 +577,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     FR_TRY(load_vectors(t, source, h, err));
     atomic_store(&t->row_count, h->rows);
     FR_TRY(load_rows(t, source, h->rows, at, err));
+    FR_TRY(load_keys(t, h->rows, err));
     t->all_i8 = h->kind == FR_CODE_I8;
     size_t words = h->rows / 64 + 1;
     uint64_t *bits = fr_zalloc(FR_MEM_LINKS, 2 * words * sizeof *bits);

@@ -284,6 +284,37 @@ static int fresh(setup *s)
     return s->check && (missed != 0 || with > alone * 1.5);
 }
 
+/* ==== open ==== */
+
+static int open_again(setup *s)
+{
+    fr_index *index, *again;
+    fr_err err;
+    fr_index_options options = {.dimension = s->base.dimension, .metric = FR_METRIC_L2};
+    int64_t *ids = fr_alloc(FR_MEM_TEST, s->base.rows * sizeof *ids), before[K], after[K];
+    float distances[K];
+    uint32_t differ = 0;
+    for (uint32_t i = 0; i < s->base.rows; i++) ids[i] = i;
+    must(fr_index_create(&options, &index, &err), &err);
+    must(fr_index_add(index, ids, s->base.data, s->base.rows, s->threads, &err), &err);
+    must(fr_index_save_file(index, s->file, &err), &err);
+    must(fr_index_search_many(index, s->query.data, 1, K, s->ef, 1, before, distances, &err), &err);
+    for (uint32_t turn = 0; turn < 5; turn++) {
+        double start = now_s();
+        must(fr_index_open_file(s->file, &again, &err), &err);
+        double opened = now_s();
+        must(fr_index_search_many(again, s->query.data, 1, K, s->ef, 1, after, distances, &err), &err);
+        printf("%u rows: opened in %.1f ms, first answer after %.1f ms\n", s->base.rows, (opened - start) * 1e3, (now_s() - start) * 1e3);
+        differ += memcmp(before, after, sizeof before) != 0;
+        fr_index_free(again);
+    }
+    printf("%u of 5 first answers differ\n", differ);
+    fr_index_free(index);
+    fr_free(FR_MEM_TEST, ids);
+    unlink(s->file);
+    return s->check && differ != 0;
+}
+
 int main(int argc, char **argv)
 {
     setup s = {.rounds = 10, .threads = 2, .ef = 96, .fresh = 20000, .queries = 1000, .file = "stream_bench.index"};
@@ -308,7 +339,8 @@ int main(int argc, char **argv)
     s.base = read_matrix(s.prefix, "base", s.rows);
     s.query = read_matrix(s.prefix, "query", s.queries);
     const char *mode = argv[optind];
-    int status = strcmp(mode, "churn") == 0 ? churn(&s) : strcmp(mode, "fresh") == 0 ? fresh(&s) : 2;
+    int status = strcmp(mode, "churn") == 0 ? churn(&s) : strcmp(mode, "fresh") == 0 ? fresh(&s)
+               : strcmp(mode, "open") == 0 ? open_again(&s) : 2;
     fr_free(FR_MEM_TEST, s.limit);
     fr_free_pages(FR_MEM_TEST, s.base.data, (size_t)s.base.rows * s.base.dimension * sizeof(float));
     fr_free_pages(FR_MEM_TEST, s.query.data, (size_t)s.query.rows * s.query.dimension * sizeof(float));
