@@ -204,6 +204,7 @@ typedef struct fr_collection_info {
     uint64_t index_bytes, log_bytes, snapshot_bytes;
     int64_t created_ms;
     double freshness_p50_ms, freshness_p99_ms; /* submit to searchable, recent window */
+    float recall_measured; /* recall@10 at the default ef, the lowest of its partitions; 0: no search ever asked for a recall */
     fr_code state; /* OK, or why writes are refused */
     uint32_t partition_count;
     struct fr_partition_info {
@@ -415,6 +416,7 @@ typedef struct fr_query {
     uint32_t query_count, dimension;
     uint32_t k, offset; /* the first `offset` hits are skipped; offset + k <= FR_K_MAX */
     uint32_t ef;        /* 0 = the collection's default */
+    float recall;       /* > 0 instead of ef: the smallest ef that reaches this recall@10 by the collection's own measure */
     const char *filter; /* NULL or "" = none; the Milvus expression language: index/README.md */
     bool has_radius, has_range_filter;
     float radius, range_filter; /* L2: range_filter <= d < radius; IP, COSINE on score: radius < s <= range_filter */
@@ -449,6 +451,8 @@ typedef struct fr_explain {
     bool filter_matches_exact; /* a count; else an estimate */
     uint32_t filter_columns;   /* conditions of the filter answered by columns */
     double cost_scan_us, cost_walk_us; /* what was weighed; 0 = there was no choice */
+    uint32_t ef;           /* as given or picked; 0 = the default */
+    float recall_measured; /* where a recall was asked for: as measured at that ef; 0 = not measured yet */
 } fr_explain;
 
 /* Find the k nearest entities of one collection, for each query vector.
@@ -632,6 +636,9 @@ FR_API fr_code fr_index_search_many(fr_index *index, const float *queries, uint6
  * zeros. Any thread, also during add and remove. */
 FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out) FR_MUST_CHECK;
 FR_API void fr_index_settings(const fr_index *index, fr_index_options *options_out); /* also of an index that was opened */
+/* The smallest ef that reaches this recall@10 (0 < recall < 1) with a margin, by the index's own measure: taken at the first call
+ * and when a tenth of the rows has changed. measured_out: the recall measured there; 0 = a guess, another thread measures. */
+FR_API fr_code fr_index_ef_for(fr_index *index, float recall, uint32_t k, uint32_t *ef_out, float *measured_out, fr_err *err) FR_MUST_CHECK;
 FR_API uint64_t fr_index_size(const fr_index *index);
 FR_API uint64_t fr_index_memory(const fr_index *index); /* bytes held */
 FR_API fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err) FR_MUST_CHECK;

@@ -155,30 +155,55 @@ static int64_t id_of(fr_span key)
     return (int64_t)(minus ? 0 - value : value);
 }
 
+/* The ids of the hits: first all rows are on their way, then all keys, then they are read. */
+static void take_ids(const fr_search_job *job, uint64_t from, uint32_t count, const fr_row_hit *hits, const uint32_t *found)
+{
+    const fr_table *t = job->index->table;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < found[i]; j++) __builtin_prefetch(&fr_row_at(t, hits[i * job->k + j].row)->blob);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < found[i]; j++) {
+            uint64_t blob = atomic_load_explicit(&fr_row_at(t, hits[i * job->k + j].row)->blob, memory_order_acquire);
+            __builtin_prefetch(fr_heap_at(&t->heap, blob));
+        }
+    for (uint32_t i = 0; i < count; i++) {
+        const fr_row_hit *mine = hits + (size_t)i * job->k;
+        int64_t *ids = job->ids + (from + i) * job->k;
+        float *distances = job->distances + (from + i) * job->k;
+        for (uint32_t j = 0; j < job->k; j++) {
+            fr_blob blob;
+            if (j < found[i]) fr_row_blob(t, mine[j].row, &blob);
+            ids[j] = j < found[i] ? id_of(blob.key) : -1;
+            distances[j] = j < found[i] ? mine[j].distance : INFINITY;
+        }
+    }
+}
+
+#define BATCH_QUERIES 32u /* under one epoch: a few milliseconds at most */
+
 static void *search_range(void *argument)
 {
     fr_search_job *job = argument;
     fr_index *index = job->index;
-    uint32_t dimension = fr_table_settings(index->table)->dimension;
-    fr_scratch *s = fr_scratch_borrow();
-    fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, job->k * sizeof *hits);
-    job->code = s != NULL && hits != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
-    for (uint64_t i = 0; i < job->count && job->code == FR_OK; i++) {
-        uint32_t found = 0;
-        fr_table_enter(index->table, s);
-        fr_table_query query = {.vector = job->queries + i * dimension, .k = job->k, .ef = job->ef,
-                                .visible = atomic_load_explicit(&index->visible, memory_order_acquire)};
-        job->code = fr_table_search(index->table, s, &query, hits, &found, NULL, &job->err);
-        for (uint32_t j = 0; j < job->k; j++) {
-            fr_blob blob;
-            if (j < found) fr_row_blob(index->table, hits[j].row, &blob);
-            job->ids[i * job->k + j] = j < found ? id_of(blob.key) : -1;
-            job->distances[i * job->k + j] = j < found ? hits[j].distance : INFINITY;
-        }
-        fr_table_leave(index->table, s);
+    uint32_t dimension = fr_table_settings(index->table)->dimension, lanes = 0, found[BATCH_QUERIES];
+    uint32_t want = job->count > 1 ? FR_FLIGHT : 1, batch = job->ef > 1024 ? 4 : BATCH_QUERIES;
+    fr_table_query queries[BATCH_QUERIES];
+    fr_scratch *scratches[FR_FLIGHT_MAX];
+    while (lanes < want && (scratches[lanes] = fr_scratch_borrow()) != NULL) lanes++;
+    fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, (size_t)batch * job->k * sizeof *hits);
+    job->code = lanes != 0 && hits != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    for (uint64_t at = 0; at < job->count && job->code == FR_OK; at += batch) {
+        uint32_t count = (uint32_t)FR_MIN(job->count - at, (uint64_t)batch);
+        fr_table_enter(index->table, scratches[0]);
+        uint64_t visible = atomic_load_explicit(&index->visible, memory_order_acquire);
+        for (uint32_t i = 0; i < count; i++)
+            queries[i] = (fr_table_query){.vector = job->queries + (at + i) * dimension, .k = job->k, .ef = job->ef, .visible = visible};
+        job->code = fr_table_search_many(index->table, scratches, lanes, queries, count, hits, found, &job->err);
+        if (job->code == FR_OK) take_ids(job, at, count, hits, found);
+        fr_table_leave(index->table, scratches[0]);
     }
     fr_free(FR_MEM_SEARCH, hits);
-    if (s != NULL) fr_scratch_return(s);
+    while (lanes > 0) fr_scratch_return(scratches[--lanes]);
     return NULL;
 }
 
@@ -232,6 +257,18 @@ void fr_index_settings(const fr_index *index, fr_index_options *options_out)
     const fr_table_options *o = fr_table_settings(index->table);
     *options_out = (fr_index_options){.dimension = o->dimension, .metric = o->metric, .codes = o->codes, .m = o->m,
                                       .ef_construction = o->ef_construction, .profile = o->profile, .vectors = o->vectors};
+}
+
+fr_code fr_index_ef_for(fr_index *index, float recall, uint32_t k, uint32_t *ef_out, float *measured_out, fr_err *err)
+{
+    if (!(recall > 0 && recall < 1)) return fr_fail(err, FR_ERR_INVALID, "recall", "recall must lie between 0 and 1");
+    if (k == 0 || k > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, k);
+    fr_scratch *s = fr_scratch_borrow();
+    if (s == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to measure recall");
+    uint64_t visible = atomic_load_explicit(&index->visible, memory_order_acquire);
+    fr_code code = fr_table_ef_for(index->table, s, visible, recall, k, ef_out, measured_out, err);
+    fr_scratch_return(s);
+    return code;
 }
 
 uint64_t fr_index_size(const fr_index *index) { return atomic_load_explicit(&index->table->live, memory_order_relaxed); }

@@ -269,21 +269,38 @@ void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *quer
     }
 }
 
+static void finish_distances(const fr_code_query *query, const int32_t *dots, const int32_t *constants, uint32_t n, float *out)
+{
+    double k = query->k, cm = query->cm, a = query->a, low = query->positive ? 0 : -INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        double d = k + cm * constants[i] + a * dots[i];
+        out[i] = (float)(d < low ? low : d);
+    }
+}
+
 void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
                           uint32_t count, float *out)
+{
+    int32_t dots[BATCH], constants[BATCH];
+    for (uint32_t at = 0; at < count; at += BATCH) {
+        uint32_t n = FR_MIN(BATCH, count - at);
+        if (fr_codeset_computes(s)) {
+            s->kernel->gather_constant(query->q, rows + at, n, s->padded, dots, constants);
+        } else {
+            s->kernel->gather_padded(query->q, rows + at, n, s->padded, dots);
+            for (uint32_t i = 0; i < n; i++) constants[i] = query->cm == 0 ? 0 : *(const int32_t *)fr_extent_at(&s->cst, ids[at + i]);
+        }
+        finish_distances(query, dots, constants, n, out + at);
+    }
+}
+
+void fr_codeset_distances_of(const fr_codeset *s, const fr_code_query *query, const uint8_t *code, const int32_t *constants,
+                             uint32_t count, float *out)
 {
     int32_t dots[BATCH];
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = FR_MIN(BATCH, count - at);
-        s->kernel->gather_padded(query->q, rows + at, n, s->padded, dots);
-        if (query->cm == 0) {
-            for (uint32_t i = 0; i < n; i++) out[at + i] = (float)(query->k + query->a * dots[i]);
-        } else {
-            for (uint32_t i = 0; i < n; i++) {
-                int32_t cst = *(const int32_t *)fr_extent_at(&s->cst, ids[at + i]);
-                double d = query->k + query->cm * cst + query->a * dots[i];
-                out[at + i] = (float)(query->positive && d < 0 ? 0 : d);
-            }
-        }
+        s->kernel->many_padded(query->q, code + (size_t)at * s->padded, s->padded, n, s->padded, dots);
+        finish_distances(query, dots, constants + at, n, out + at);
     }
 }

@@ -29,6 +29,19 @@ typedef struct fr_codeset {
     const fr_fine_kernel *fine_kernel;
 } fr_codeset;
 
+#define FR_CONSTANT_PADDED_MAX 256u
+/* Constants of short rows are computed from the code: its lines are there, that of the constant is another miss. */
+static inline bool fr_codeset_computes(const fr_codeset *s)
+{
+    return s->metric != FR_METRIC_IP && s->padded <= FR_CONSTANT_PADDED_MAX && s->kernel->gather_constant != NULL;
+}
+
+/* Whether distances read the array of constants: of inner products only those of plain u8 codes do. */
+static inline bool fr_codeset_constant_read(const fr_codeset *s)
+{
+    return s->metric == FR_METRIC_IP ? s->kind == FR_CODE_U8 : !fr_codeset_computes(s);
+}
+
 /* A prepared query. */
 typedef struct fr_code_query {
     int8_t *q; /* padded, 64-byte aligned, owned by the scratch */
@@ -52,6 +65,9 @@ void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *qu
 /* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
 void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
                           uint32_t count, float *out);
+/* The same of count codes that lie side by side, with their constants. */
+void fr_codeset_distances_of(const fr_codeset *set, const fr_code_query *query, const uint8_t *code, const int32_t *constants,
+                             uint32_t count, float *out);
 
 void fr_fine_encode(fr_codeset *set, const float *scaled, uint32_t row); /* after the row's code; (x' - centre) / scale */
 

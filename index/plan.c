@@ -8,7 +8,6 @@
 
 #include <math.h>
 
-#define EF_DEFAULT 96u
 #define SAMPLE_ROWS 256u
 #define SIEVE_SAMPLE_ROWS 512u
 #define SHARE_SPARSE 0.06
@@ -22,7 +21,7 @@
 
 static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
 
-static fr_code fit(fr_run *run, uint32_t ef, fr_err *err)
+fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err)
 {
     uint32_t limit = run->s->row_limit;
     bool again = run->ef != 0;
@@ -98,7 +97,7 @@ static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
 {
     const fr_table_query *q = run->query;
     for (uint32_t wider = run->ef * 4; wider <= 4096 && run->found < q->k && !run->beyond && !run->matched; wider *= 4) {
-        FR_TRY(fit(run, wider, err));
+        FR_TRY(fr_run_fit(run, wider, err));
         fr_run_walk(run, false);
     }
     if (run->found == q->k) return FR_OK;
@@ -106,14 +105,14 @@ static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
     if (run->found >= atomic_load_explicit(&run->t->live, memory_order_relaxed)) return FR_OK;
     run->info->plan = run->matched ? "filtered graph, then scan" : "graph, then scan";
     run->found = 0;
-    FR_TRY(fit(run, ef, err));
+    FR_TRY(fr_run_fit(run, ef, err));
     scan_all(run);
     return FR_OK;
 }
 
 static fr_code run_graph(fr_run *run, uint32_t ef, uint32_t wide, fr_err *err)
 {
-    if (wide != ef) FR_TRY(fit(run, FR_MIN(wide, FR_EF_MAX), err));
+    if (wide != ef) FR_TRY(fr_run_fit(run, FR_MIN(wide, FR_EF_MAX), err));
     run->info->plan = "graph";
     fr_run_walk(run, false);
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
@@ -134,7 +133,7 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
         return FR_OK;
     }
     info->plan = "filtered graph";
-    if (widen > 1) FR_TRY(fit(run, FR_MIN((uint32_t)(ef * widen), FR_EF_MAX), err));
+    if (widen > 1) FR_TRY(fr_run_fit(run, FR_MIN((uint32_t)(ef * widen), FR_EF_MAX), err));
     fr_run_walk(run, true);
     if (run->cut) run->found = 0;
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
@@ -161,11 +160,17 @@ static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
     return run_graph(run, ef, wide, err);
 }
 
+bool fr_run_scan_is_cheaper(const fr_run *run)
+{
+    uint32_t rows = run->s->row_limit;
+    return (uint64_t)rows * run->space.codes->padded <= FR_SCAN_CODE_BYTES || (uint64_t)run->ef * 8 >= rows;
+}
+
 static fr_code run_query(fr_run *run, fr_err *err)
 {
     const fr_table_query *q = run->query;
-    uint32_t ef = FR_MAX(q->ef != 0 ? q->ef : EF_DEFAULT, q->k);
-    FR_TRY(fit(run, ef, err));
+    uint32_t ef = FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k);
+    FR_TRY(fr_run_fit(run, ef, err));
     uint32_t rows = run->s->row_limit;
     const fr_span *keys;
     uint32_t key_count = fr_filter_keys(q->filter, &keys);
@@ -183,9 +188,7 @@ static fr_code run_query(fr_run *run, fr_err *err)
         fr_run_scan_originals(run);
         return FR_OK;
     }
-    uint32_t padded = run->space.codes->padded;
-    bool small = (uint64_t)rows * padded <= FR_SCAN_CODE_BYTES || (uint64_t)ef * 8 >= rows;
-    if (small) {
+    if (fr_run_scan_is_cheaper(run) || (q->filter == NULL && q->plan == FR_PLAN_SCAN)) {
         run->info->plan = q->filter != NULL ? "filtered scan" : "scan";
         scan_all(run);
         return FR_OK;

@@ -3,6 +3,7 @@
  * A row's life: handed out -> written -> published (key map, fresh ring) -> linked -> dead (replaced or removed) -> repaired
  * around -> swept (no link leads to it) -> free, once no reader, no later `visible` and no save can need it. */
 #include "index/bulk.h"
+#include "index/recall.h"
 
 #include <math.h>
 #include <sched.h>
@@ -49,6 +50,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
         return fr_fail(err, FR_ERR_INVALID, "ef_construction", "ef_construction must be 1 to 4096, got %u", options->ef_construction);
     fr_table *t = fr_zalloc(FR_MEM_ROWS, sizeof *t);
     if (t == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
+    static _Atomic uint64_t serials;
+    t->serial = atomic_fetch_add(&serials, 1) + 1;
     t->options = *options;
     t->m = fr_table_m(options);
     t->lanes = 2 * t->m;
@@ -71,7 +74,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_codeset *none = fr_codeset_create(FR_CODE_NONE, options->metric, options->dimension, options->seed);
     atomic_init(&t->codes, none);
     atomic_init(&t->ring, NULL);
-    if (t->encode_scratch == NULL || none == NULL) {
+    t->recall = fr_recall_create();
+    if (t->recall == NULL || t->encode_scratch == NULL || none == NULL) {
         fr_table_free(t);
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
     }
@@ -86,6 +90,7 @@ void fr_table_free(fr_table *t)
     if (t == NULL) return;
     fr_columns_free(t);
     fr_bulk_free(t->bulk);
+    fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
     fr_extents_free(&t->links);

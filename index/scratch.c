@@ -33,6 +33,7 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->judged_at);
     fr_free(FR_MEM_SEARCH, s->opened_at);
     fr_sieve_free(s->sieve);
+    fr_free(FR_MEM_SEARCH, s->routers.code);
     fr_free(FR_MEM_SEARCH, s);
 }
 
@@ -45,6 +46,15 @@ static bool grow(void **memory, size_t size)
     return true;
 }
 
+bool fr_router_copy_fit(fr_scratch *s, size_t bytes)
+{
+    if (bytes <= s->routers.code_capacity) return true;
+    s->routers.serial = 0;
+    if (!grow((void **)&s->routers.code, bytes)) return false;
+    s->routers.code_capacity = bytes;
+    return true;
+}
+
 /* Room for a table of this size and a pool of ef. Grows in powers of two: a stream of inserts does not reallocate each time. */
 bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
 {
@@ -53,7 +63,7 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
     if (rows > s->visited_rows) {
         uint32_t words = 64;
         while ((uint64_t)words * 64 < rows) words *= 2;
-        if (!grow((void **)&s->visited, (size_t)words * 8) || !grow((void **)&s->touched, (size_t)words * 4)) return false;
+        if (!grow((void **)&s->visited, (size_t)words * 8) || !grow((void **)&s->touched, ((size_t)words + 1) * 4)) return false;
         memset(s->visited, 0, (size_t)words * 8);
         s->touched_count = 0;
         s->visited_rows = words * 64;

@@ -264,25 +264,50 @@ static void take_pool(fr_run *run, uint32_t size)
     if (!run->space.code_query.exact) offer_exact(run, pool, taken, range);
 }
 
-void fr_run_walk(fr_run *run, bool filtered)
+/* Fresh rows wait in `expanded` while the walk is under way: ring rows in its first half, candidates in the second. */
+static uint32_t *ring_rows_of(const fr_scratch *s) { return (uint32_t *)(void *)s->expanded; }
+static fr_candidate *aside_of(const fr_scratch *s) { return s->expanded + s->expanded_capacity / 2; }
+
+static void set_fresh_aside(fr_run *run)
 {
-    const fr_table *t = run->t;
     fr_scratch *s = run->s;
+    uint32_t room = s->expanded_capacity, fresh;
     fr_visited_clear(s);
-    fr_fresh_view view = fr_fresh_look(t);
-    uint32_t *ring_rows = (uint32_t *)(void *)s->expanded, room = s->expanded_capacity; /* half of it, in bytes */
-    fr_candidate *aside = s->expanded + room / 2; /* what is in the pool waits there while the walk uses that */
-    uint32_t fresh, kept = 0, taken = take_ring(run, &view, ring_rows, room, &fresh);
-    for (; kept < fresh && kept < room / 2; kept++) aside[kept] = s->pool[kept];
-    uint32_t size;
-    if (filtered) {
-        run->cut = !fr_run_walk_filtered(run, &size);
-    } else {
-        size = fr_walk_start(t, s, &run->space, run->ef, &run->info->distances);
-        size = fr_walk_level(t, s, &run->space, 0, size, run->ef, false, &run->info->visited, &run->info->distances);
-    }
-    for (uint32_t i = 0; i < kept; i++) fr_pool_insert(s->pool, &size, run->ef, aside[i].distance, aside[i].row);
+    if (run->query->except != 0) fr_visit(s, run->query->except - 1);
+    run->fresh = fr_fresh_look(run->t);
+    run->taken = take_ring(run, &run->fresh, ring_rows_of(s), room, &fresh);
+    for (run->kept = 0; run->kept < fresh && run->kept < room / 2; run->kept++) aside_of(s)[run->kept] = s->pool[run->kept];
+}
+
+static void take_results(fr_run *run, uint32_t size)
+{
+    fr_scratch *s = run->s;
+    const fr_candidate *aside = aside_of(s);
+    for (uint32_t i = 0; i < run->kept; i++) fr_pool_insert(s->pool, &size, run->ef, aside[i].distance, aside[i].row);
     fr_visited_clear(s);
     take_pool(run, size);
-    scan_fresh(run, &view, ring_rows, taken);
+    scan_fresh(run, &run->fresh, ring_rows_of(s), run->taken);
+}
+
+void fr_run_walk_begin(fr_run *run)
+{
+    set_fresh_aside(run);
+    uint32_t size = fr_walk_start(run->t, run->s, &run->space, run->ef, &run->info->distances);
+    fr_walk_begin(&run->walk, run->t, run->s, &run->space, 0, size, run->ef);
+}
+
+void fr_run_walk_end(fr_run *run) { take_results(run, fr_walk_end(&run->walk, &run->info->visited, &run->info->distances)); }
+
+void fr_run_walk(fr_run *run, bool filtered)
+{
+    if (filtered) {
+        uint32_t size;
+        set_fresh_aside(run);
+        run->cut = !fr_run_walk_filtered(run, &size);
+        take_results(run, size);
+        return;
+    }
+    fr_run_walk_begin(run);
+    while (fr_walk_expand(&run->walk)) fr_walk_weigh(&run->walk);
+    fr_run_walk_end(run);
 }

@@ -1,5 +1,5 @@
 /* search_private.h: what the files of one query share: search.c (scans, the walk's frame), plan.c (which way to go),
- * filter_walk.c (the walk among rows that pass). */
+ * filter_walk.c (the walk among rows that pass), flight.c (several at once). */
 #ifndef FR_SEARCH_PRIVATE_H
 #define FR_SEARCH_PRIVATE_H
 
@@ -24,12 +24,17 @@ typedef struct fr_run {
     bool certain;         /* ... and those are final: no document is asked */
     uint32_t bridges;     /* failing rows that a step of the filtered walk is likely to go through */
     uint64_t match_count; /* bits of s->match */
+    /* a walk under way */
+    fr_walk walk;
+    fr_fresh_view fresh;  /* as it was before the walk */
+    uint32_t kept, taken; /* fresh rows that wait for its end, in s->expanded */
 } fr_run;
 
 bool fr_run_judge(fr_run *run, uint32_t row); /* by the document, at most once a row and query; false when not visible */
 /* Does the row pass the filter? The row is visible, or its verdict is certain, or the answer is false. */
 static inline bool fr_run_passes(fr_run *run, uint32_t row)
 {
+    if (row + 1 == run->query->except) return false;
     if (run->query->filter == NULL) return true;
     if (!run->sieved) return fr_run_judge(run, row);
     fr_verdict verdict = fr_sieve_test(run->s->sieve, row);
@@ -43,7 +48,12 @@ void fr_run_scan_originals(fr_run *run);
 void fr_run_scan_codes(fr_run *run);
 void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
-void fr_run_walk(fr_run *run, bool filtered);
+void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
+void fr_run_walk_begin(fr_run *run);
+void fr_run_walk_end(fr_run *run);
+/* plan.c */
+fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err);
+bool fr_run_scan_is_cheaper(const fr_run *run);
 /* filter_walk.c: level 0 among the rows that pass. False: it grew dearer than a scan of the matches. */
 bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out);
 

@@ -19,6 +19,7 @@ typedef struct fr_table fr_table;
 typedef struct fr_scratch fr_scratch;
 
 #define FR_ROW_NONE UINT32_MAX
+#define FR_EF_DEFAULT 96u
 #define FR_VISIBLE_ALL (UINT64_MAX - 1)
 #define FR_M_DEFAULT 16u
 #define FR_M_COMPACT 10u
@@ -99,6 +100,7 @@ typedef struct fr_table_query {
     uint64_t visible;
     bool exact;
     enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK } plan; /* tests and benches: this way, where it is possible */
+    uint32_t except; /* row + 1 that is not there for this query; 0: none */
     bool has_low, has_high; /* on distance: low <= d < high (engine translates radius/range_filter); bounds: */
     float low, high;
     bool low_open, high_closed; /* IP/COSINE: low < d, d <= high */
@@ -126,6 +128,19 @@ void fr_table_leave(const fr_table *table, fr_scratch *scratch);
 /* hits: room for k; nearest first, ties by key bytes. Only between enter and leave. Always k hits when k rows match. */
 fr_code fr_table_search(const fr_table *table, fr_scratch *scratch, const fr_table_query *query, fr_row_hit *hits, uint32_t *count_out,
                         fr_search_info *info, fr_err *err);
+#define FR_FLIGHT_MAX 4u
+#define FR_FLIGHT 2u /* lanes that serve a list of queries best */
+/* Several queries of one k, `lanes` of them at a time: while one waits for memory the others compute. Between enter and leave of
+ * scratches[0]; one scratch a lane. hits: k a query. */
+fr_code fr_table_search_many(const fr_table *table, fr_scratch *const *scratches, uint32_t lanes, const fr_table_query *queries,
+                             uint32_t count, fr_row_hit *hits, uint32_t *counts_out, fr_err *err);
+/* The smallest ef that reaches this recall@10 (k > 10: in proportion) with a margin, by the table's own measure: taken at the first
+ * call and when a tenth of the rows has changed, in about a second for a million rows; others use the old one, or a guess,
+ * meanwhile. Not between enter and leave. *measured_out: the recall measured there, 0 when it is a guess. */
+fr_code fr_table_ef_for(const fr_table *table, fr_scratch *scratch, uint64_t visible, float recall, uint32_t k, uint32_t *ef_out,
+                        float *measured_out, fr_err *err);
+/* Recall@10 measured at this ef, with a tolerance of 1e-3 and of 1e-6; false: never measured. Any thread. */
+bool fr_table_recall_measured(const fr_table *table, uint32_t ef, float *near_out, float *strict_out);
 /* Key look-up at `visible`: FR_ROW_NONE when absent. */
 uint32_t fr_table_find(const fr_table *table, fr_span key, uint64_t visible);
 

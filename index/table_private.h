@@ -13,6 +13,8 @@
 #define FR_LANES_MAX 64u
 #define FR_LEVEL_MAX 15u
 #define FR_ROUTERS 512u
+/* How many of them a search looks at: the scan must stay cheap beside the walk. */
+static inline uint32_t fr_routers_used(uint32_t padded) { return padded <= 512 ? FR_ROUTERS : padded <= 1024 ? 256u : 128u; }
 #define FR_STARTS 4u /* of the routers, the nearest so many begin a walk */
 #define FR_NEVER UINT64_MAX
 #define FR_CHUNK_ROWS 4096u          /* rows of a saved chunk */
@@ -95,7 +97,10 @@ struct fr_table {
     _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */
     _Atomic uint32_t row_locks[1024 / 4];
     _Atomic uint32_t routers[FR_ROUTERS]; /* a random sample of linked rows, row + 1: more ways into the graph */
+    _Atomic uint64_t router_version; /* moves after every change of routers */
+    uint64_t serial;              /* of the table in this process: copies in scratches know whose they are */
     _Atomic uint64_t linked_ever;
+    struct fr_recall *recall;     /* recall.h */
     /* lists and the sweep */
     _Atomic uint32_t list_lock, tree_lock;
     fr_list dead, pending, sweeping, swept, free;
@@ -126,6 +131,16 @@ typedef struct fr_candidate {
 #define FR_READ_ROOM ((size_t)256 << 10) /* at least one row of FR_DIMENSION_MAX floats */
 _Static_assert(FR_READ_ROOM >= 4u * FR_DIMENSION_MAX, "a row fits");
 
+typedef struct fr_router_copy {
+    uint64_t serial, version; /* of the table; serial 0: nothing held */
+    const fr_codeset *codes;
+    uint32_t count;
+    uint32_t rows[FR_ROUTERS];
+    int32_t constants[FR_ROUTERS];
+    uint8_t *code; /* padded bytes a router */
+    size_t code_capacity;
+} fr_router_copy;
+
 struct fr_scratch {
     uint32_t epoch_slot;
     uint64_t *visited; /* bit per row */
@@ -147,6 +162,7 @@ struct fr_scratch {
     uint64_t *opened; /* failing rows that the filtered walk has gone through */
     uint32_t *judged_at, *opened_at; /* words to clear */
     uint32_t judged_count, opened_count, match_rows;
+    fr_router_copy routers;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
@@ -223,7 +239,7 @@ static inline const uint8_t *fr_space_touch(const fr_codeset *codes, uint32_t ro
     __builtin_prefetch(at);
     __builtin_prefetch(at + 64);
     if (codes->padded > 128) __builtin_prefetch(at + 128), __builtin_prefetch(at + 192);
-    __builtin_prefetch(fr_extent_at(&codes->cst, row));
+    if (fr_codeset_constant_read(codes)) __builtin_prefetch(fr_extent_at(&codes->cst, row));
     return at;
 }
 static inline void fr_links_prefetch(const fr_table *t, uint32_t row)
@@ -246,6 +262,7 @@ uint64_t fr_columns_bytes(const fr_table *t);
 bool fr_scratch_fit_filter(fr_scratch *s); /* after fr_scratch_fit */
 /* Call before taking the codes: it fixes row_limit, and every row below it is encoded in the codes taken afterwards. */
 bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef);
+bool fr_router_copy_fit(fr_scratch *s, size_t bytes);
 fr_scratch *fr_scratch_borrow(void); /* for linking threads */
 void fr_scratch_return(fr_scratch *s);
 static inline bool fr_visit(fr_scratch *s, uint32_t row) /* true: first time */
@@ -265,6 +282,22 @@ uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, f
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
 void fr_router_offer(fr_table *t, uint32_t row);
 void fr_router_drop(fr_table *t, uint32_t row);
+/* A walk of one level, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
+ * candidate that was not expanded and prefetches its new neighbours (false: there is none left), weigh takes them in. */
+typedef struct fr_walk {
+    const fr_table *table;
+    fr_scratch *scratch;
+    const fr_space *space;
+    uint32_t level, size, ef, next, count; /* count: neighbours that wait for weigh */
+    bool record;                           /* keep what was expanded, in scratch->expanded */
+    uint64_t hops, distances;
+    uint32_t ids[FR_LANES_MAX];
+    const uint8_t *rows[FR_LANES_MAX];
+} fr_walk;
+void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef);
+bool fr_walk_expand(fr_walk *w);
+void fr_walk_weigh(fr_walk *w);
+uint32_t fr_walk_end(fr_walk *w, uint64_t *hops, uint64_t *distances); /* size of the pool */
 /* Expands the pool (size entries, sorted, visited) to the ef nearest of this level. record: keeps what was expanded. */
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances);

@@ -3,6 +3,8 @@
  * distances) as in pyglass and SVS. Lanes are read by acquire loads of whole words: a torn list is a list of valid rows. */
 #include "index/table_private.h"
 
+#include <math.h>
+
 uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids)
 {
     const _Atomic uint32_t *lanes = fr_links_at(t, row);
@@ -98,7 +100,9 @@ void fr_router_offer(fr_table *t, uint32_t row)
 {
     uint64_t n = atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
     uint64_t place = n < FR_ROUTERS ? n : fr_mix64(n ^ t->options.seed) % (n + 1);
-    if (place < FR_ROUTERS) atomic_store_explicit(&t->routers[place], row + 1, memory_order_release);
+    if (place >= FR_ROUTERS) return;
+    atomic_store_explicit(&t->routers[place], row + 1, memory_order_release);
+    atomic_fetch_add_explicit(&t->router_version, 1, memory_order_release);
 }
 
 /* A dead router gives its place to its parent in the tree: near, and alive or soon passed on itself. */
@@ -107,75 +111,182 @@ void fr_router_drop(fr_table *t, uint32_t row)
     uint32_t parent = atomic_load_explicit(&fr_row_at(t, row)->parent, memory_order_relaxed);
     for (uint32_t i = 0; i < FR_ROUTERS; i++) {
         uint32_t held = row + 1;
-        atomic_compare_exchange_strong(&t->routers[i], &held, parent != FR_ROW_NONE && fr_row_alive(fr_row_at(t, parent)) ? parent + 1 : 0);
+        uint32_t heir = parent != FR_ROW_NONE && fr_row_alive(fr_row_at(t, parent)) ? parent + 1 : 0;
+        if (atomic_compare_exchange_strong(&t->routers[i], &held, heir)) atomic_fetch_add(&t->router_version, 1);
     }
 }
 
-uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
+/* The scratch's own copy of the routers and their codes: one stream of memory instead of a miss or two a router. It is as
+ * good as new while version, table and codes are the same: a row leaves the routers, and the version moves, before its slot
+ * can be reused. */
+static bool refresh_routers(const fr_table *t, fr_scratch *s, const fr_codeset *codes)
 {
-    uint32_t size = 0, count = 0, ids[FR_LANES_MAX], starts = FR_MIN(FR_STARTS, ef);
-    float found[FR_LANES_MAX], distance;
-    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
+    uint64_t version = atomic_load_explicit(&t->router_version, memory_order_acquire);
+    fr_router_copy *copy = &s->routers;
+    if (copy->serial == t->serial && copy->version == version && copy->codes == codes) return true;
+    copy->serial = 0;
+    uint32_t want = fr_routers_used(codes->padded), count = 0;
+    if (!fr_router_copy_fit(s, (size_t)want * codes->padded)) return false;
+    for (uint32_t i = 0; i < want; i++) {
+        uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
+        if (row == 0 || row - 1 >= s->row_limit) continue;
+        copy->rows[count] = row - 1;
+        copy->constants[count] = *(const int32_t *)fr_extent_at(&codes->cst, row - 1);
+        memcpy(copy->code + (size_t)count++ * codes->padded, fr_extent_at(&codes->code, row - 1), codes->padded);
+    }
+    copy->count = count;
+    copy->version = version;
+    copy->codes = codes;
+    copy->serial = t->serial;
+    return true;
+}
+
+/* The nearest routers, in order; a row may stand in two places. */
+static uint32_t nearest_routers(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances)
+{
+    uint32_t size = 0, ids[FR_LANES_MAX];
+    float found[FR_LANES_MAX];
+    if (space->codes->kind != FR_CODE_NONE && refresh_routers(t, s, space->codes)) {
+        const fr_router_copy *copy = &s->routers;
+        for (uint32_t at = 0; at < copy->count; at += FR_LANES_MAX) {
+            uint32_t n = FR_MIN(FR_LANES_MAX, copy->count - at), padded = space->codes->padded;
+            fr_codeset_distances_of(space->codes, &space->code_query, copy->code + (size_t)at * padded, copy->constants + at, n, found);
+            for (uint32_t j = 0; j < n; j++)
+                if (size < starts || found[j] < s->pool[size - 1].distance)
+                    fr_pool_insert(s->pool, &size, starts, found[j], copy->rows[at + j]);
+        }
+        *distances += copy->count;
+        return size;
+    }
+    uint32_t count = 0, want = fr_routers_used(space->codes->padded);
+    for (uint32_t i = 0; i < want; i++) {
         uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
         if (row != 0 && row - 1 < s->row_limit) ids[count++] = row - 1;
-        if (count != FR_LANES_MAX && (i + 1 < FR_ROUTERS || count == 0)) continue;
+        if (count != FR_LANES_MAX && (i + 1 < want || count == 0)) continue;
         fr_space_distances(space, ids, count, found);
         *distances += count;
         for (uint32_t j = 0; j < count; j++)
             if (size < starts || found[j] < s->pool[size - 1].distance) fr_pool_insert(s->pool, &size, starts, found[j], ids[j]);
         count = 0;
     }
-    uint32_t kept = 0; /* a row may stand in two places */
+    return size;
+}
+
+uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
+{
+    uint32_t size = nearest_routers(t, s, space, FR_MIN(FR_STARTS, ef), distances), kept = 0;
     for (uint32_t i = 0; i < size; i++)
         if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
     size = kept;
+    float distance;
     uint32_t start = fr_walk_descend(t, s, space, 0, &distance, distances);
     if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &size, ef, distance, start);
     return size;
 }
 
+void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef)
+{
+    w->table = t, w->scratch = s, w->space = space;
+    w->level = level, w->size = size, w->ef = ef;
+    w->next = w->count = 0;
+    w->hops = w->distances = 0;
+    w->record = false;
+}
+
+/* Drops rows that are younger than this search; there is hardly ever one. */
+static uint32_t below(uint32_t *ids, uint32_t count, uint32_t limit)
+{
+    uint32_t largest = 0, n = 0;
+    for (uint32_t i = 0; i < count; i++) largest = FR_MAX(largest, ids[i]);
+    if (largest < limit) return count;
+    for (uint32_t i = 0; i < count; i++)
+        if (ids[i] < limit) ids[n++] = ids[i];
+    return n;
+}
+
+/* Those met for the first time. No branches: whether a row was met cannot be predicted. */
+static uint32_t visit_all(fr_scratch *s, const uint32_t *ids, uint32_t count, uint32_t *fresh)
+{
+    uint64_t *visited = s->visited;
+    uint32_t n = 0, touched = s->touched_count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = ids[i] >> 6;
+        uint64_t word = visited[at], bit = 1ull << (ids[i] & 63);
+        fresh[n] = ids[i];
+        n += (word & bit) == 0;
+        s->touched[touched] = at; /* one word more than there are: the last may be written in vain */
+        touched += word == 0;
+        visited[at] = word | bit;
+    }
+    s->touched_count = touched;
+    return n;
+}
+
+bool fr_walk_expand(fr_walk *w)
+{
+    fr_scratch *s = w->scratch;
+    fr_candidate *pool = s->pool;
+    uint32_t next = w->next, size = w->size;
+    while (next < size && pool[next].row & FR_CHECKED) next++;
+    w->next = next;
+    if (next == size) return false;
+    const fr_table *t = w->table;
+    uint32_t row = pool[next].row, ids[FR_LANES_MAX], limit = s->row_limit, n = 0;
+    pool[next].row |= FR_CHECKED;
+    w->hops++;
+    if (w->record && s->expanded_count < s->expanded_capacity)
+        s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
+    uint32_t count = w->level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, w->level, ids);
+    count = below(ids, count, limit);
+    /* the bits of all neighbours are on their way before the first is tested */
+    for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&s->visited[ids[i] >> 6]);
+    n = visit_all(s, ids, count, w->ids);
+    for (uint32_t i = 0; i < n; i++) w->rows[i] = fr_space_touch(w->space->codes, w->ids[i]);
+    w->count = n;
+    /* the likeliest next hops: their lanes are read while the distances are computed */
+    if (w->level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
+    w->next = next + 1;
+    return true;
+}
+
+void fr_walk_weigh(fr_walk *w)
+{
+    const fr_codeset *codes = w->space->codes;
+    fr_candidate *pool = w->scratch->pool;
+    uint32_t n = w->count, size = w->size, ef = w->ef, next = w->next;
+    float found[FR_LANES_MAX];
+    if (codes->kind != FR_CODE_NONE) fr_codeset_distances(codes, &w->space->code_query, w->ids, w->rows, n, found);
+    else fr_space_distances(w->space, w->ids, n, found);
+    w->distances += n;
+    float worst = size == ef ? pool[size - 1].distance : INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        if (found[i] >= worst) continue;
+        uint32_t place = fr_pool_insert(pool, &size, ef, found[i], w->ids[i]);
+        if (size == ef) worst = pool[size - 1].distance;
+        if (place >= next) continue;
+        next = place;
+        if (w->level == 0) fr_links_prefetch(w->table, w->ids[i]);
+    }
+    w->next = next;
+    w->size = size;
+    w->count = 0;
+}
+
+uint32_t fr_walk_end(fr_walk *w, uint64_t *hops, uint64_t *distances)
+{
+    fr_candidate *pool = w->scratch->pool;
+    for (uint32_t i = 0; i < w->size; i++) pool[i].row &= ~FR_CHECKED;
+    *hops += w->hops;
+    *distances += w->distances;
+    return w->size;
+}
+
 uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances)
 {
-    fr_candidate *pool = s->pool;
-    const fr_codeset *codes = space->codes->kind != FR_CODE_NONE ? space->codes : NULL;
-    uint64_t *visited = s->visited;
-    uint32_t next = 0, ids[FR_LANES_MAX], fresh[FR_LANES_MAX], limit = s->row_limit;
-    const uint8_t *rows[FR_LANES_MAX];
-    float found[FR_LANES_MAX];
-    while (next < size) {
-        uint32_t row = pool[next].row;
-        if (row & FR_CHECKED) {
-            next++;
-            continue;
-        }
-        pool[next].row |= FR_CHECKED;
-        ++*hops;
-        if (record && s->expanded_count < s->expanded_capacity) s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
-        uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids), n = 0;
-        /* two passes: the bits of all neighbours are on their way before the first is tested */
-        for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&visited[FR_MIN(ids[i], limit - 1) >> 6]);
-        for (uint32_t i = 0; i < count; i++) {
-            if (ids[i] >= limit || !fr_visit(s, ids[i])) continue;
-            rows[n] = fr_space_touch(space->codes, ids[i]);
-            fresh[n++] = ids[i];
-        }
-        /* the likeliest next hops: their lanes are read while the distances are computed */
-        if (level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
-        if (codes != NULL) fr_codeset_distances(codes, &space->code_query, fresh, rows, n, found);
-        else fr_space_distances(space, fresh, n, found);
-        *distances += n;
-        next++;
-        float worst = size == ef ? pool[size - 1].distance : 0;
-        for (uint32_t i = 0; i < n; i++) {
-            if (size == ef && found[i] >= worst) continue;
-            uint32_t place = fr_pool_insert(pool, &size, ef, found[i], fresh[i]);
-            worst = pool[size - 1].distance;
-            if (place >= next) continue;
-            next = place;
-            if (level == 0) fr_links_prefetch(t, fresh[i]);
-        }
-    }
-    for (uint32_t i = 0; i < size; i++) pool[i].row &= ~FR_CHECKED;
-    return size;
+    fr_walk w;
+    fr_walk_begin(&w, t, s, space, level, size, ef);
+    w.record = record;
+    while (fr_walk_expand(&w)) fr_walk_weigh(&w);
+    return fr_walk_end(&w, hops, distances);
 }

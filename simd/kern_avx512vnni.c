@@ -122,6 +122,38 @@ static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint3
     return found;
 }
 
+/* Four rows: dot products with the query, and sum c (c - 256) of each row itself. */
+FR_INLINE void dot_and_constant(const int8_t *query, const uint8_t *const *rows, uint32_t n, int32_t *dots, int32_t *constants)
+{
+    const __m512i flip = _mm512_set1_epi8(-128);
+    __m512i dot[4], own[4];
+    UNROLL for (int r = 0; r < 4; r++) dot[r] = own[r] = _mm512_setzero_si512();
+    for (uint32_t i = 0; i < n; i += 64) {
+        __m512i a = _mm512_loadu_si512(query + i);
+        UNROLL for (int r = 0; r < 4; r++) {
+            __m512i c = _mm512_loadu_si512(rows[r] + i);
+            dot[r] = add_products(dot[r], c, a);
+            own[r] = add_products(own[r], c, _mm512_xor_si512(c, flip)); /* c (c - 128) */
+            own[r] = add_products(own[r], c, flip);                      /* - 128 c */
+        }
+    }
+    store4(dot, dots);
+    store4(own, constants);
+}
+
+static void dot_gather_constant(const int8_t *query, const uint8_t *const *rows, uint32_t count, uint32_t n, int32_t *dots,
+                                int32_t *constants)
+{
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) dot_and_constant(query, rows + i, n, dots + i, constants + i);
+    if (i == count) return;
+    const uint8_t *last[4];
+    int32_t dots4[4], constants4[4];
+    for (uint32_t r = 0; r < 4; r++) last[r] = rows[i + r < count ? i + r : i];
+    dot_and_constant(query, last, n, dots4, constants4);
+    for (uint32_t r = 0; i + r < count; r++) dots[i + r] = dots4[r], constants[i + r] = constants4[r];
+}
+
 static float hamming_one(const void *query, const void *row, uint32_t dimension)
 {
     const char *a = query, *b = row;
@@ -157,7 +189,7 @@ const fr_simd_tier fr_simd_avx512vnni = {
     .isa = "avx512vnni",
     .below = &fr_simd_avx512,
     .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}}},
-    .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni"},
+    .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni", dot_gather_constant},
     .block = {block_pack, block_dots, block_below, "avx512vnni"},
 };
 #else

@@ -45,10 +45,14 @@ const fr_kernel *fr_simd_mixed(fr_simd_metric metric, fr_scalar row_scalar);
  *   _padded forms: dimension is a multiple of 64, rows and query are 64-byte aligned: no tail, the fastest form. */
 typedef void (*fr_dot_u8i8_gather)(const int8_t *query, const uint8_t *const *rows, uint32_t count, uint32_t dimension, int32_t *out);
 typedef void (*fr_dot_u8i8_many)(const int8_t *query, const uint8_t *rows, size_t stride, uint32_t count, uint32_t dimension, int32_t *out);
+typedef void (*fr_dot_u8i8_constant)(const int8_t *query, const uint8_t *const *rows, uint32_t count, uint32_t dimension, int32_t *dots,
+                                     int32_t *constants);
 typedef struct fr_dot_kernel {
     fr_dot_u8i8_gather gather_padded, gather;
     fr_dot_u8i8_many many_padded, many;
     const char *isa;
+    /* gather_padded that also gives sum c (c - 256) of every row: cheaper than a cache miss for it. NULL where it is not. */
+    fr_dot_u8i8_constant gather_constant;
 } fr_dot_kernel;
 const fr_dot_kernel *fr_simd_dot_u8i8(void);
 

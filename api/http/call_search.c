@@ -100,6 +100,10 @@ static fr_code query_fill(fr_http_call *call, searching *search)
     query->k = (uint32_t)fr_http_field_int(body, "k", 10);
     query->offset = (uint32_t)fr_http_field_int(body, "offset", 0);
     query->ef = (uint32_t)fr_http_field_int(body, "ef", 0);
+    bool has_recall = false;
+    FR_TRY(number_in(call, "recall", &has_recall, &query->recall));
+    if (has_recall && !(query->recall >= 0.5f && query->recall <= 0.999f))
+        return fr_fail(&call->err, FR_ERR_INVALID, "recall", "must lie between 0.5 and 0.999");
     if (query->k + query->offset > FR_K_MAX)
         return fr_fail(&call->err, FR_ERR_INVALID, "k", "offset + k is %u, the limit is %u", query->k + query->offset, FR_K_MAX);
     if ((uint64_t)query->k * query->query_count > HITS_MAX)
@@ -200,6 +204,14 @@ static void explain_out(fr_out *out, const fr_explain *explain)
     fr_out_double(out, explain->cost_scan_us);
     fr_out_key(out, "cost_walk_us");
     fr_out_double(out, explain->cost_walk_us);
+    if (explain->ef != 0) {
+        fr_out_key(out, "ef");
+        fr_out_uint(out, explain->ef);
+    }
+    if (explain->recall_measured > 0) {
+        fr_out_key(out, "recall_measured");
+        fr_out_float(out, explain->recall_measured);
+    }
     fr_out_end(out, '}');
 }
 

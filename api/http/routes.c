@@ -45,6 +45,7 @@ const fr_in_field fr_in_search[] = {
     {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder"},
     {"k", FR_IN_INT, false, 1, FR_K_MAX, NULL, "hits wanted, default 10"},
     {"ef", FR_IN_INT, false, 1, FR_EF_MAX, NULL, "breadth of the walk; default: the collection's"},
+    {"recall", FR_IN_NUMBER, false, 0, 0, NULL, "instead of ef, 0.5 to 0.999: the breadth that reached this recall@10"},
     {"filter", FR_IN_STRING, false, 0, 0, NULL, "an expression over id and metadata"},
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys of each hit, or [\"*\"]; default all"},
     {"min_offset", FR_IN_INT | FR_IN_OBJECT, false, 0, INT64_MAX, NULL, "read your writes: 17 or {\"0\":17}, inclusive"},

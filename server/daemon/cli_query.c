@@ -21,6 +21,7 @@ static void print_line(const json_t *value, FILE *out)
 typedef struct search_arguments {
     const char *collection, *text, *vector, *filter, *url;
     int64_t k, ef;
+    double recall;
     bool json, explain;
 } search_arguments;
 
@@ -28,6 +29,7 @@ static fr_code search_body(const search_arguments *args, fr_text *body, fr_err *
 {
     json_t *root = json_pack("{s:I,s:[s]}", "k", (json_int_t)args->k, "output", "*");
     if (args->ef) json_object_set_new(root, "ef", json_integer(args->ef));
+    if (args->recall > 0) json_object_set_new(root, "recall", json_real(args->recall));
     if (args->filter) json_object_set_new(root, "filter", json_string(args->filter));
     if (args->explain) json_object_set_new(root, "explain", json_true());
     fr_code code = FR_OK;
@@ -96,6 +98,7 @@ static int parse_search(int argc, char **argv, search_arguments *args)
     static const struct option options[] = {{"vector", required_argument, NULL, 'v'},
                                             {"k", required_argument, NULL, 'k'},
                                             {"ef", required_argument, NULL, 'e'},
+                                            {"recall", required_argument, NULL, 'r'},
                                             {"filter", required_argument, NULL, 'f'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"explain", no_argument, NULL, 'x'},
@@ -110,6 +113,7 @@ static int parse_search(int argc, char **argv, search_arguments *args)
         case 'v': args->vector = optarg; break;
         case 'k': args->k = fr_cli_number("search", "k", optarg, 1, FR_K_MAX); break;
         case 'e': args->ef = fr_cli_number("search", "ef", optarg, 1, FR_EF_MAX); break;
+        case 'r': args->recall = strtod(optarg, NULL); break;
         case 'f': args->filter = optarg; break;
         case 'j': args->json = true; break;
         case 'x': args->explain = true; break;
@@ -117,7 +121,8 @@ static int parse_search(int argc, char **argv, search_arguments *args)
         case 'h':
             printf("usage: freshet search COLLECTION TEXT [OPTION...]\n"
                    "       freshet search COLLECTION --vector '[0.1, 0.2, ...]' | --vector FILE\n\n"
-                   "  -k, --k N       hits (default 10)\n  --ef N          search width\n  --filter EXPR   e.g. 'pos "
+                   "  -k, --k N       hits (default 10)\n  --ef N          search width\n"
+                   "  --recall R      instead of it: the width that reached this recall\n  --filter EXPR   e.g. 'pos "
                    "== \"noun\"'\n"
                    "  --explain       which plan was taken, how many pass the filter, what it cost\n"
                    "  --json          JSON also on a terminal\n  --url URL\n");

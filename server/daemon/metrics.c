@@ -3,6 +3,7 @@
 #include "server/daemon/metrics.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -241,7 +242,7 @@ static void engine_out(const fr_stats *stats, fr_out *out)
 
 /* ---- collections ---- */
 
-enum { SERIES_VALUES = 12 };
+enum { SERIES_VALUES = 13, RECALL_VALUE = 12 };
 typedef struct series {
     const char *name, *labels, *type, *help;
 } series;
@@ -259,6 +260,7 @@ static const series collection_series[SERIES_VALUES] = {
     {"freshet_freshness_seconds", ",stage=\"total\",quantile=\"0.5\"", "summary", "Submit to searchable, recent window."},
     {"freshet_freshness_seconds", ",stage=\"total\",quantile=\"0.99\"", "summary", NULL},
     {"freshet_collection_writable", "", "gauge", "1 unless writes are refused."},
+    {"freshet_recall_measured", "", "gauge", "Recall@10 at the default ef, as the collection measured it; 0: never asked for."},
 };
 
 static void collection_values(const fr_collection_info *info, double values[SERIES_VALUES])
@@ -271,7 +273,8 @@ static void collection_values(const fr_collection_info *info, double values[SERI
     }
     const double all[SERIES_VALUES] = {(double)info->count, (double)info->deleted_unreclaimed, (double)info->unlinked,
                                        (double)info->index_bytes, (double)info->log_bytes, (double)info->snapshot_bytes, end, start,
-                                       lag, info->freshness_p50_ms / 1e3, info->freshness_p99_ms / 1e3, info->state == FR_OK};
+                                       lag, info->freshness_p50_ms / 1e3, info->freshness_p99_ms / 1e3, info->state == FR_OK,
+                                       (double)info->recall_measured};
     memcpy(values, all, sizeof all);
 }
 
@@ -297,7 +300,9 @@ static uint32_t collections_in(fr_db *db, collected *all, double others[SERIES_V
                 memcpy(all[kept++].values, values, sizeof values);
                 continue;
             }
+            double lowest = others[RECALL_VALUE] == 0 ? values[RECALL_VALUE] : fmin(others[RECALL_VALUE], values[RECALL_VALUE]);
             for (size_t k = 0; k < SERIES_VALUES; k++) others[k] += values[k];
+            others[RECALL_VALUE] = lowest; /* recalls do not add up */
         }
     }
     fr_free(FR_MEM_DAEMON, ids);

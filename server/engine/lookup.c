@@ -29,6 +29,10 @@ static void fill_shard(fr_shard *shard, uint32_t at, fr_collection_info *info)
     info->unlinked += atomic_load_explicit(&shard->unlinked, memory_order_relaxed);
     info->deleted_unreclaimed += atomic_load_explicit(&shard->dead, memory_order_relaxed);
     info->index_bytes += atomic_load_explicit(&shard->index_bytes, memory_order_relaxed);
+    const fr_table *table = fr_shard_table(shard);
+    float near, strict;
+    if (table != NULL && fr_table_recall_measured(table, FR_EF_DEFAULT, &near, &strict))
+        info->recall_measured = info->recall_measured > 0 ? FR_MIN(info->recall_measured, near) : near;
 }
 
 fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info)

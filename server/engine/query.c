@@ -153,6 +153,10 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
         return fr_fail(err, FR_ERR_INVALID, "offset", "offset + k must be at most %u, got %u + %u", FR_K_MAX, q->offset,
                        q->k);
     if (q->ef > FR_EF_MAX) return fr_fail(err, FR_ERR_INVALID, "ef", "ef must be at most %u, got %u", FR_EF_MAX, q->ef);
+    if (!(q->recall >= 0 && q->recall < 1))
+        return fr_fail(err, FR_ERR_INVALID, "recall", "recall must lie between 0 and 1");
+    if (q->recall > 0 && q->ef != 0)
+        return fr_fail(err, FR_ERR_INVALID, "recall", "give ef or recall, not both");
     if (q->group_size > FR_K_MAX)
         return fr_fail(err, FR_ERR_INVALID, "group_size", "group_size must be at most %u", FR_K_MAX);
     if ((q->has_radius && !isfinite(q->radius)) || (q->has_range_filter && !isfinite(q->range_filter)))
@@ -355,6 +359,22 @@ static fr_code search_one(search *x, const float *vector, fr_hit *hits, uint32_t
     return FR_OK;
 }
 
+/* The ef that reaches the wanted recall in every shard. */
+static fr_code ef_of_recall(search *x, fr_err *err)
+{
+    uint64_t visible = atomic_load_explicit(&x->collection->visible, memory_order_acquire);
+    for (uint32_t i = 0; i < x->collection->shard_count; i++) {
+        const fr_table *table = fr_shard_table(&x->collection->shards[i]);
+        uint32_t ef;
+        float measured;
+        if (table == NULL) continue;
+        FR_TRY(fr_table_ef_for(table, x->s->scratch, visible, x->query->recall, x->query->offset + x->query->k, &ef, &measured, err));
+        if (x->explain != NULL && ef > x->at.ef) x->explain->recall_measured = measured;
+        x->at.ef = FR_MAX(x->at.ef, ef);
+    }
+    return FR_OK;
+}
+
 static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err *err)
 {
     const fr_query *q = x->query;
@@ -393,7 +413,9 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
         x.at = (fr_table_query){.ef = q->ef, .filter = x.filter, .exact = q->exact};
         set_bounds(&x.at, q, x.collection->vector->metric);
         s->distances = 0;
-        code = search_all(&x, hits, hit_counts, err);
+        if (q->recall > 0) code = ef_of_recall(&x, err);
+        if (explain != NULL) explain->ef = x.at.ef;
+        if (code == FR_OK) code = search_all(&x, hits, hit_counts, err);
         atomic_fetch_add_explicit(&s->db->searches, q->query_count, memory_order_relaxed);
         atomic_fetch_add_explicit(&s->db->distances, s->distances, memory_order_relaxed);
     }

@@ -1,0 +1,84 @@
+/* flight.c: several queries under way on one thread. A walk waits for memory most of its time: while one waits, the others compute. */
+#include "index/search_private.h"
+
+typedef struct fr_flight {
+    const fr_table *t;
+    const fr_table_query *queries;
+    uint32_t count, started;
+    fr_row_hit *hits;
+    uint32_t *counts;
+} fr_flight;
+
+typedef struct fr_lane {
+    fr_run run;
+    fr_search_info info;
+    uint32_t at; /* its query; flight->count: none */
+} fr_lane;
+
+/* A query flies when its plan is the plain walk. */
+static fr_code start(fr_run *run, bool *flies_out, fr_err *err)
+{
+    const fr_table_query *q = run->query;
+    *flies_out = false;
+    if (q->filter != NULL || q->exact || q->plan != FR_PLAN_ANY || q->has_low || q->has_high) return FR_OK;
+    FR_TRY(fr_run_fit(run, FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k), err));
+    if (run->s->row_limit == 0 || fr_run_scan_is_cheaper(run)) return FR_OK;
+    fr_run_walk_begin(run);
+    *flies_out = true;
+    return FR_OK;
+}
+
+/* What did not fly, or did not find k, is answered the usual way. */
+static fr_code land(const fr_flight *f, fr_lane *lane, bool flew, fr_err *err)
+{
+    fr_run *run = &lane->run;
+    fr_row_hit *hits = f->hits + (size_t)lane->at * run->query->k;
+    if (flew) fr_run_walk_end(run);
+    if (!flew || run->failed || run->found < run->query->k)
+        return fr_table_search(f->t, run->s, run->query, hits, &f->counts[lane->at], NULL, err);
+    memcpy(hits, run->s->found, run->found * sizeof *hits);
+    f->counts[lane->at] = run->found;
+    return FR_OK;
+}
+
+/* The next query that flies. */
+static fr_code board(fr_flight *f, fr_lane *lane, fr_err *err)
+{
+    fr_scratch *s = lane->run.s;
+    while (f->started < f->count) {
+        bool flies;
+        lane->at = f->started++;
+        lane->info = (fr_search_info){0};
+        lane->run = (fr_run){.t = f->t, .s = s, .query = &f->queries[lane->at], .info = &lane->info};
+        FR_TRY(start(&lane->run, &flies, err));
+        if (flies) return FR_OK;
+        FR_TRY(land(f, lane, false, err));
+    }
+    lane->at = f->count;
+    return FR_OK;
+}
+
+fr_code fr_table_search_many(const fr_table *t, fr_scratch *const *scratches, uint32_t lane_count, const fr_table_query *queries,
+                             uint32_t count, fr_row_hit *hits, uint32_t *counts_out, fr_err *err)
+{
+    fr_lane lanes[FR_FLIGHT_MAX];
+    fr_flight flight = {.t = t, .queries = queries, .count = count, .hits = hits, .counts = counts_out};
+    uint32_t busy = 0;
+    FR_ASSERT(lane_count >= 1 && lane_count <= FR_FLIGHT_MAX);
+    for (uint32_t i = 0; i < lane_count; i++) {
+        lanes[i].run.s = scratches[i];
+        FR_TRY(board(&flight, &lanes[i], err));
+        if (lanes[i].at != count) fr_walk_expand(&lanes[i].run.walk), busy++;
+    }
+    for (uint32_t i = 0; busy != 0; i = i + 1 == lane_count ? 0 : i + 1) {
+        fr_lane *lane = &lanes[i];
+        if (lane->at == count) continue;
+        fr_walk_weigh(&lane->run.walk); /* its rows have come while the other lanes worked */
+        while (lane->at != count && !fr_walk_expand(&lane->run.walk)) {
+            FR_TRY(land(&flight, lane, true, err));
+            FR_TRY(board(&flight, lane, err));
+            busy -= lane->at == count;
+        }
+    }
+    return FR_OK;
+}
