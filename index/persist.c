@@ -283,11 +283,15 @@ static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header 
 
 static fr_code load_heap(fr_table *t, fr_source *source, uint32_t segments, fr_err *err)
 {
-    if (segments > FR_ROWS_MAX || !fr_extents_reserve(&t->heap.segments, segments))
+    void *data;
+    size_t size;
+    /* The newest segment is never given up: a number that says otherwise is damage, and would be a loop over billions. */
+    if (segments > FR_ROWS_MAX ||
+        (segments != 0 && source->chunk(source, chunk_id(FR_CHUNK_HEAP, segments - 1), &data, &size, NULL) == FR_ERR_NOT_FOUND))
+        return corrupt(err, "heap segments", segments);
+    if (!fr_extents_reserve(&t->heap.segments, segments))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
     for (uint32_t i = 0; i < segments; i++) {
-        void *data;
-        size_t size;
         fr_code code = source->chunk(source, chunk_id(FR_CHUNK_HEAP, i), &data, &size, err);
         atomic_store(&t->heap.count, i + 1);
         if (code == FR_ERR_NOT_FOUND) continue; /* an emptied segment */
@@ -306,6 +310,7 @@ static fr_code load_heap(fr_table *t, fr_source *source, uint32_t segments, fr_e
 static fr_code load_vectors(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_err *err)
 {
     if (h->vector_log2 != t->vectors.chunk_log2) return corrupt(err, "vector chunk size", h->vector_log2);
+    if (h->vector_chunks > (h->rows >> h->vector_log2) + 1) return corrupt(err, "vector chunks", h->vector_chunks);
     uint64_t bytes = 4ull * h->rows * h->dimension; /* at most */
     bool stays = t->vectors.store != NULL && source->place != NULL && h->kind == FR_CODE_SQ8 && bytes >= t->vectors.spill_from;
     for (uint32_t i = 0; i < h->vector_chunks; i++) {

@@ -81,4 +81,12 @@ FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff0
 
 void fr_simd_planes_scalar(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
 
+/* planes.c with VPOPCNTDQ; used in the tier avx512vnni only. */
+typedef struct fr_planes_kernel {
+    uint32_t (*two_words)(const uint64_t *planes, const uint64_t *rows, uint32_t count, uint32_t *out); /* how many were done */
+    void (*any_words)(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
+    uint32_t (*below_two_words)(const fr_simd_bound *bound, uint32_t *out);
+} fr_planes_kernel;
+extern const fr_planes_kernel fr_planes_vpopcnt;
+
 #endif
