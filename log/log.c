@@ -211,24 +211,24 @@ fr_code fr_log_roll(fr_log *log, fr_err *err)
 
 /* ---- append ---- */
 
-static bool roll_due(const fr_log *log, size_t size, int32_t last_offset_delta)
+static bool roll_due(const fr_log *log, const fr_log_options *options, size_t size, int32_t last_offset_delta)
 {
     const fr_segment *segment = log->active;
     if (segment->sealed) return true; /* a roll that met a full disk */
     if (segment->end == segment->base) return false;
-    if (segment->bytes + size > log->options.segment_bytes) return true;
+    if (segment->bytes + size > options->segment_bytes) return true;
     if (segment->end - segment->base > INT32_MAX - 1 - (int64_t)last_offset_delta) return true;
-    return log->options.segment_ms > 0 && log->io->now_ms(log->io) - log->first_append_ms >= log->options.segment_ms;
+    return options->segment_ms > 0 && log->io->now_ms(log->io) - log->first_append_ms >= options->segment_ms;
 }
 
 /* File space for `need` bytes in all: doubling steps of 64 KiB to 16 MiB, or just enough when the disk is nearly full.
  */
-static fr_code make_room(fr_log *log, uint64_t need, fr_err *err)
+static fr_code make_room(fr_log *log, uint64_t segment_bytes, uint64_t need, fr_err *err)
 {
     if (need <= log->allocated) return FR_OK;
     uint64_t step = FR_MIN(FR_MAX(log->allocated, (uint64_t)log->options.first_allocation), (uint64_t)16 << 20);
     uint64_t wanted = log->allocated <= FR_SEGMENT_HEADER ? log->options.first_allocation : log->allocated + step;
-    if (wanted > log->options.segment_bytes) wanted = log->options.segment_bytes;
+    if (wanted > segment_bytes) wanted = segment_bytes;
     wanted = FR_MAX(wanted, need);
     fr_code code = log->io->allocate(log->io, log->active->file, wanted, err);
     if (code == FR_ERR_DISK_FULL && wanted > need) {
@@ -257,7 +257,10 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     if (whole != size)
         return fr_fail(err, FR_ERR_INVALID, "batchLength", "%zu bytes given, the batch has %zu", size, whole);
     if (header.recordCount < 1) return fr_fail(err, FR_ERR_INVALID, "recordCount", "an empty batch");
-    if (roll_due(log, size, header.lastOffsetDelta)) FR_TRY(fr_log_roll(log, err));
+    pthread_mutex_lock(&log->lock);
+    fr_log_options options = log->options; /* they may be changed at any time */
+    pthread_mutex_unlock(&log->lock);
+    if (roll_due(log, &options, size, header.lastOffsetDelta)) FR_TRY(fr_log_roll(log, err));
     fr_segment *segment = log->active;
     if (segment->end > INT64_MAX - 2 - header.lastOffsetDelta)
         return fr_fail(err, FR_ERR_TOO_LARGE, NULL, "offsets are used up");
@@ -270,7 +273,7 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
         if (code) return fr_fail(err, code, NULL, "index of %s", log->dir);
     }
     if (log->tail_dirty) code = clean_tail(log, err);
-    if (!code) code = make_room(log, segment->bytes + size, err);
+    if (!code) code = make_room(log, options.segment_bytes, segment->bytes + size, err);
     if (code) return write_failed(log, code, err, "allocating log space");
     fr_store_be64(batch, (uint64_t)segment->end);
     fr_store_be32(batch + 12, 0);

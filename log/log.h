@@ -9,6 +9,7 @@
 
 #include "log/batch.h"
 #include "log/io.h"
+#include "log/producers.h"
 
 typedef struct fr_log fr_log;
 
@@ -69,8 +70,12 @@ fr_code fr_log_retain(fr_log *log, fr_offset keep_from, int64_t now_ms, uint32_t
 /* Drops whole closed segments that end at or below keep_from, whatever the options say. Offsets between the new start and
  * keep_from stay readable: the caller keeps its own start for them. */
 fr_code fr_log_drop_before(fr_log *log, fr_offset keep_from, uint32_t *segments_out, fr_err *err);
-/* New limits for retention and rolling; writer thread. */
+/* New limits for retention and rolling; any thread. */
 void fr_log_set_options(fr_log *log, const fr_log_options *options);
+/* Where the open segment begins: only what is before it can be dropped or compacted. */
+fr_offset fr_log_open_base(const fr_log *log);
+/* Bytes of the closed segments that lie in [from, until]; *end_out: where the last of them ends (`from`: none). */
+uint64_t fr_log_closed(const fr_log *log, fr_offset from, fr_offset until, fr_offset *end_out);
 
 /* Compaction of the closed segments (force: the active one is rolled first), never past clean_until. For each record with a key
  * asks keep(): false drops it. Tombstones are kept for delete_retention_ms (Kafka's delete horizon in the batch) then dropped
@@ -80,7 +85,9 @@ void fr_log_set_options(fr_log *log, const fr_log_options *options);
 typedef bool (*fr_log_keep)(void *user, fr_span key, fr_offset offset, bool tombstone);
 typedef struct fr_log_compacted { uint64_t bytes_before, bytes_after, records_before, records_after; } fr_log_compacted;
 fr_code fr_log_roll(fr_log *log, fr_err *err);
-fr_code fr_log_compact(fr_log *log, fr_offset clean_until, int64_t now_ms, fr_log_keep keep, void *user, fr_log_compacted *out, fr_err *err);
+/* producers (may be NULL): the last batch of each stays, if need be without records; records of aborted transactions go. */
+fr_code fr_log_compact(fr_log *log, fr_producers *producers, fr_offset clean_until, int64_t now_ms, fr_log_keep keep,
+                       void *user, fr_log_compacted *out, fr_err *err);
 
 /* Every checksum of a partition's files; report() gets one line per finding. */
 fr_code fr_log_verify(fr_io *io, const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err);

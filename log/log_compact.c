@@ -19,6 +19,7 @@ typedef struct compaction {
     uint64_t segment_bytes;
     fr_log_keep keep;
     void *user;
+    fr_producers *producers;
     fr_log_compacted counts; /* of the group in hand */
     /* the new segment */
     fr_segment *segment;
@@ -179,10 +180,36 @@ static fr_code rebuild(compaction *c, const uint8_t *batch, size_t size, const f
     return put_batch(c, data, new_size, &header, err);
 }
 
+/* Its last batch tells a producer's last sequence: it stays, if need be without records (Kafka: LogCleaner). */
+static fr_code keep_last(compaction *c, const fr_batch_header *old, fr_err *err)
+{
+    bool last = c->producers && old->producerId >= 0 && !(old->attributes & FR_BATCH_CONTROL) &&
+                fr_producers_is_last(c->producers, old->producerId, old->baseOffset + old->lastOffsetDelta);
+    if (!last) return FR_OK; /* becomes part of the next gap */
+    uint8_t empty[FR_BATCH_HEADER];
+    fr_batch_header header = *old;
+    header.recordCount = 0;
+    header.attributes = (int16_t)(old->attributes & ~(7 | FR_BATCH_HORIZON));
+    if (old->attributes & FR_BATCH_HORIZON) header.baseTimestamp = old->maxTimestamp;
+    FR_TRY(fill_gap(c, header.baseOffset, err));
+    fr_batch_header_put(empty, sizeof empty, &header);
+    return put_batch(c, empty, sizeof empty, &header, err);
+}
+
+static bool was_aborted(const compaction *c, const fr_batch_header *header)
+{
+    return c->producers && (header->attributes & (FR_BATCH_CONTROL | 0x10)) == 0x10 &&
+           fr_producers_is_aborted(c->producers, header->producerId, header->baseOffset);
+}
+
 static fr_code copy_batch(compaction *c, const uint8_t *batch, size_t size, const fr_batch_header *header, fr_err *err)
 {
     c->counts.records_before += (uint64_t)header->recordCount;
-    if (header->recordCount == 0) return FR_OK; /* becomes part of the next gap */
+    if (header->recordCount == 0) return keep_last(c, header, err);
+    if (was_aborted(c, header)) {
+        c->changed = true;
+        return keep_last(c, header, err);
+    }
     fr_code code =
         header->attributes & FR_BATCH_CONTROL ? FR_ERR_UNSUPPORTED : fr_batch_reader_open(batch, size, &c->reader, err);
     batch_verdict verdict = {.kept = (uint32_t)header->recordCount};
@@ -199,7 +226,7 @@ static fr_code copy_batch(compaction *c, const uint8_t *batch, size_t size, cons
         return put_batch(c, batch, size, header, err);
     }
     c->changed = true;
-    return verdict.kept ? rebuild(c, batch, size, header, &verdict, err) : FR_OK;
+    return verdict.kept ? rebuild(c, batch, size, header, &verdict, err) : keep_last(c, header, err);
 }
 
 /* ---- one group of neighbours becomes one segment ---- */
@@ -384,13 +411,13 @@ static uint32_t group_size(uint64_t segment_bytes, const fr_segment_list *list, 
     return count;
 }
 
-fr_code fr_log_compact(fr_log *log, fr_offset clean_until, int64_t now_ms, fr_log_keep keep, void *user,
-                       fr_log_compacted *out, fr_err *err)
+fr_code fr_log_compact(fr_log *log, fr_producers *producers, fr_offset clean_until, int64_t now_ms, fr_log_keep keep,
+                       void *user, fr_log_compacted *out, fr_err *err)
 {
     if (out) *out = (fr_log_compacted){0};
     FR_TRY(fr_log_check(log, err));
     clean_until = FR_MIN(clean_until, fr_log_durable(log));
-    compaction c = {.log = log, .now_ms = now_ms, .keep = keep, .user = user};
+    compaction c = {.log = log, .now_ms = now_ms, .keep = keep, .user = user, .producers = producers};
     pthread_mutex_lock(&log->lock);
     c.delete_retention_ms = log->options.delete_retention_ms;
     c.segment_bytes = log->options.segment_bytes;

@@ -146,3 +146,28 @@ void fr_log_set_options(fr_log *log, const fr_log_options *options)
     if (options->delete_retention_ms) log->options.delete_retention_ms = options->delete_retention_ms;
     pthread_mutex_unlock(&log->lock);
 }
+
+fr_offset fr_log_open_base(const fr_log *log_const)
+{
+    fr_log *log = (fr_log *)log_const;
+    pthread_mutex_lock(&log->lock);
+    fr_offset base = log->list->items[log->list->count - 1]->base;
+    pthread_mutex_unlock(&log->lock);
+    return base;
+}
+
+uint64_t fr_log_closed(const fr_log *log_const, fr_offset from, fr_offset until, fr_offset *end_out)
+{
+    fr_log *log = (fr_log *)log_const;
+    uint64_t bytes = 0;
+    *end_out = from;
+    pthread_mutex_lock(&log->lock);
+    for (uint32_t i = 0; i + 1 < log->list->count; i++) {
+        const fr_segment *segment = log->list->items[i];
+        if (segment->base < from || segment->end > until) continue;
+        bytes += segment->bytes;
+        *end_out = segment->end;
+    }
+    pthread_mutex_unlock(&log->lock);
+    return bytes;
+}

@@ -37,10 +37,11 @@ static fr_code drop_first(fr_log *log, fr_offset keep_from, int64_t now_ms, bool
                           fr_err *err)
 {
     *dropped_out = false;
-    fr_segment_list *prepared = fr_log_list_alloc(fr_log_segment_count(log)), *old = NULL;
+    uint32_t room = fr_log_segment_count(log) + 8; /* the writer may roll meanwhile */
+    fr_segment_list *prepared = fr_log_list_alloc(room), *old = NULL;
     if (!prepared) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "retention of %s", log->dir);
     pthread_mutex_lock(&log->lock);
-    fr_segment *first = expired(log, keep_from, now_ms, forced);
+    fr_segment *first = log->list->count <= room ? expired(log, keep_from, now_ms, forced) : NULL;
     fr_offset base = 0;
     uint64_t bytes = 0;
     if (first) {
@@ -80,8 +81,10 @@ static fr_code drop_segments(fr_log *log, fr_offset keep_from, int64_t now_ms, b
 fr_code fr_log_retain(fr_log *log, fr_offset keep_from, int64_t now_ms, uint32_t *segments_out, fr_err *err)
 {
     if (segments_out) *segments_out = 0;
-    bool limited = log->options.retention_ms > 0 || log->options.retention_bytes > 0;
-    if (log->options.compact || !limited) return FR_OK; /* old values go by compaction */
+    pthread_mutex_lock(&log->lock);
+    bool limited = log->options.retention_ms > 0 || log->options.retention_bytes > 0, compacts = log->options.compact;
+    pthread_mutex_unlock(&log->lock);
+    if (compacts || !limited) return FR_OK; /* old values go by compaction */
     return drop_segments(log, keep_from, now_ms, false, segments_out, err);
 }
 

@@ -77,6 +77,8 @@ void fr_engine_log_options(fr_shard *shard, fr_log_options *out)
     if (shard->collection->kind == FR_TOPIC_COLLECTION) return;
     fr_engine_limits(shard->collection, &limits);
     out->segment_bytes = (uint64_t)FR_MAX(limits.segment_bytes, (int64_t)FR_SEGMENT_BYTES_LEAST);
+    if (shard->collection->kind == FR_TOPIC_INTERNAL) /* they are read whole at a start: compacted early */
+        out->segment_bytes = FR_MIN(out->segment_bytes, (uint64_t)FR_INTERNAL_SEGMENT_BYTES);
     out->segment_ms = limits.segment_ms;
     out->compact = false;
     if (limits.expires) {
@@ -574,6 +576,11 @@ static void change_topic(fr_collection *c, const fr_collection_def *def, fr_topi
     spec->configs = old;
     c->limits = limits;
     pthread_mutex_unlock(&c->config_lock);
+    for (uint32_t i = 0; i < atomic_load(&c->shard_count); i++) {
+        fr_log_options options;
+        fr_engine_log_options(&c->shards[i], &options);
+        if (fr_shard_log(&c->shards[i]) != NULL) fr_log_set_options(fr_shard_log(&c->shards[i]), &options);
+    }
 }
 
 static fr_code add_collection(fr_db *db, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,

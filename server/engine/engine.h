@@ -35,6 +35,7 @@
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
 #define FR_SEGMENT_BYTES_LEAST (16u << 10)
+#define FR_INTERNAL_SEGMENT_BYTES (16ull << 20)
 #define FR_COMPACT_BYTES_MIN (16ull << 20)
 /* With more changed shards than this, closing snapshots only those whose replay costs more than the snapshot's five
  * syncs. */
@@ -153,8 +154,8 @@ struct fr_shard {
     fr_offset producers_saved;
     uint64_t producers_saved_bytes;
     uint32_t producers_slot;
-    int64_t cleaned_ms; /* last compaction of a plain topic */
-    uint64_t cleaned_bytes;
+    fr_offset cleaned_to; /* before it a plain topic's keys are there once */
+    int64_t cleaned_ms, cared_ms;
     /* writer */
     bool touched;
     /* applier: transactions whose records wait aside for their marker */
@@ -583,6 +584,11 @@ fr_code fr_engine_marker(const uint8_t *batch, size_t size, fr_batch_reader **re
                          bool *commit_out, fr_err *err);
 bool fr_engine_wants_producers(const fr_shard *shard, bool forced);
 fr_code fr_engine_save_producers(fr_shard *shard, fr_err *err); /* keeper; BUSY: the log is not durable that far yet */
+
+/* ---- topic_care.c: retention and compaction of logs without rows; keeper ---- */
+bool fr_engine_wants_care(fr_shard *shard, int64_t now_ms);
+bool fr_engine_care_needs_roll(fr_shard *shard, int64_t now_ms, bool compacting); /* the open segment may go, too */
+fr_code fr_engine_care(fr_shard *shard, int64_t now_ms, bool compacting, fr_err *err);
 
 /* ---- txn.c: the coordinator of producer ids and transactions; writer thread ---- */
 fr_code fr_txns_init(fr_db *db);

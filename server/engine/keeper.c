@@ -98,6 +98,12 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
     fr_log_compacted result = {0};
     fr_offset until = atomic_load(&shard->applied) + 1;
     bool is_catalog = shard->collection == db->catalog;
+    fr_producers *producers = fr_shard_producers(shard);
+    if (producers != NULL) {
+        /* A transaction's records become rows with its marker. None straddles a snapshot's S; without one nothing is known. */
+        if (shard->newest == NULL) return FR_OK;
+        until = FR_MIN(until, fr_producers_first_open(producers));
+    }
     if (shard->newest != NULL) {
 #ifndef FR_MUTANT_unequal_manifests /* a deliberate fault, to test the tests */
         FR_TRY(fr_snapshot_equalise(shard, err));
@@ -105,7 +111,7 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
         until = FR_MIN(until, shard->newest->at + 1);
     }
     uint32_t pin = fr_engine_pin(db);
-    fr_code code = fr_log_compact(log, until, db->io->now_ms(db->io), is_catalog ? keep_name : keep_row,
+    fr_code code = fr_log_compact(log, producers, until, db->io->now_ms(db->io), is_catalog ? keep_name : keep_row,
                                   is_catalog ? (void *)db : (void *)fr_shard_table(shard), &result, err);
     fr_engine_unpin(db, pin);
     FR_TRY(code);
@@ -123,7 +129,7 @@ static bool start_sweep(fr_db *db, bool forced, bool compacting, fr_id only, uin
     fr_sweep *sweep = &db->sweep;
     uint32_t pin = fr_engine_pin(db);
     const fr_map *map = atomic_load(&db->map);
-    fr_collection **list = fr_alloc(FR_MEM_ENGINE, (map->count + 1) * sizeof *list);
+    fr_collection **list = fr_alloc(FR_MEM_ENGINE, (map->count + 2) * sizeof *list);
     uint32_t count = 0;
     for (uint32_t i = 0; i < map->count && list != NULL; i++) {
         if (only != 0 && map->by_id[i]->id != only) continue;
@@ -134,6 +140,8 @@ static bool start_sweep(fr_db *db, bool forced, bool compacting, fr_id only, uin
     if (list != NULL && only == 0) {
         fr_engine_ref(db->catalog);
         list[count++] = db->catalog;
+        fr_engine_ref(db->txn_topic);
+        list[count++] = db->txn_topic;
     }
     *sweep = (fr_sweep){
         .list = list, .count = count, .active = true, .forced = forced, .compact = compacting, .request = request};
@@ -195,14 +203,28 @@ static void after_snapshot(fr_db *db, fr_shard *shard, bool good)
     fr_engine_wake(db, FR_ROLE_WRITER);
 }
 
-/* Topics without rows: their producers' state. */
+/* Topics without rows: their producers' state, then what may go. Only the writer may close the open segment. */
 static void care_for_topic(fr_db *db, fr_shard *shard)
 {
     fr_err err = {0};
-    if (atomic_load(&shard->collection->dropped) || atomic_load(&shard->collection->unreadable)) return;
-    if (!fr_engine_wants_producers(shard, db->sweep.forced)) return;
-    fr_code code = fr_engine_save_producers(shard, &err);
-    if (code != FR_OK && code != FR_ERR_BUSY) note_failure(db, shard, "producer_state", code, &err);
+    fr_code code = FR_OK;
+    bool rolled = db->sweep.phase == FR_SWEEP_ROLLING;
+    if (!atomic_load(&shard->collection->dropped) && !atomic_load(&shard->collection->unreadable)) {
+        int64_t now_ms = db->io->now_ms(db->io);
+        if (!rolled && fr_engine_wants_producers(shard, db->sweep.forced)) code = fr_engine_save_producers(shard, &err);
+        if (code != FR_OK && code != FR_ERR_BUSY) note_failure(db, shard, "producer_state", code, &err);
+        bool due = db->sweep.compact || fr_engine_wants_care(shard, now_ms);
+        if (due && !rolled && fr_engine_care_needs_roll(shard, now_ms, db->sweep.compact)) {
+            db->sweep.phase = FR_SWEEP_ROLLING;
+            atomic_store(&db->roll, shard);
+            fr_engine_wake(db, FR_ROLE_WRITER);
+            return;
+        }
+        code = FR_OK;
+        if (due) code = fr_engine_care(shard, now_ms, db->sweep.compact, &err);
+        if (code != FR_OK && code != FR_ERR_BUSY) note_failure(db, shard, "retention", code, &err);
+    }
+    next_shard(&db->sweep);
 }
 
 static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
@@ -253,7 +275,6 @@ static bool sweep_step(fr_db *db)
     case FR_SWEEP_NEXT:
         if (shard->collection->kind != FR_TOPIC_COLLECTION) {
             care_for_topic(db, shard);
-            next_shard(sweep);
             return true;
         }
         if (!want_save(db, shard, db->io->now_ms(db->io))) {
@@ -272,6 +293,10 @@ static bool sweep_step(fr_db *db)
     default: break;
     }
     if (atomic_load(&db->roll) != NULL) return false;
+    if (shard->collection->kind != FR_TOPIC_COLLECTION) {
+        care_for_topic(db, shard);
+        return true;
+    }
     fr_err err = {0};
     fr_code code = (fr_code)atomic_load(&db->roll_code);
     if (code != FR_OK) fr_fail(&err, code, NULL, "the active segment could not be closed");
@@ -312,8 +337,10 @@ static bool look_around(fr_db *db)
         if (rotate) fr_histogram_rotate(&c->freshness);
         for (uint32_t s = 0; s < c->shard_count; s++)
             wanted = wanted || (c->kind == FR_TOPIC_COLLECTION ? fr_engine_wants_snapshot(&c->shards[s], now_ms)
-                                                               : fr_engine_wants_producers(&c->shards[s], false));
+                                                               : fr_engine_wants_producers(&c->shards[s], false) ||
+                                                                     fr_engine_wants_care(&c->shards[s], now_ms));
     }
+    wanted = wanted || fr_engine_wants_care(&db->txn_topic->shards[0], now_ms);
     fr_engine_unpin(db, pin);
     return wanted && start_sweep(db, false, false, 0, 0);
 }
@@ -355,7 +382,7 @@ fr_code fr_snapshot(fr_db *db, fr_err *err) { return request(db, false, 0, err);
 fr_code fr_compact(fr_db *db, fr_id id, fr_err *err)
 {
     if (id != 0) {
-        fr_collection *c = fr_engine_collection_ref(db, id);
+        fr_collection *c = fr_engine_topic_ref(db, id);
         if (c == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
         fr_engine_unref(c);
     }

@@ -1,36 +1,6 @@
 /* Transactions: whole or not at all, for consumers and for searches; over restarts; fenced and timed out. */
 #include "tests/unit/engine/topic_help.h"
 
-static fr_reason init(fr_db *db, const char *name, int32_t timeout_ms, producer *out)
-{
-    fr_txn txn = {.transactional_id = name, .producer_id = -1, .producer_epoch = -1, .timeout_ms = timeout_ms};
-    fr_write w = {.kind = FR_WRITE_PRODUCER_INIT, .txn = &txn};
-    fr_reason reason = FR_REASON_NONE;
-    for (int i = 0; i < 100; i++) {
-        fr_code code = fr_submit_wait(db, &w, NULL);
-        reason = w.reason;
-        if (code == FR_OK || reason != FR_REASON_CONCURRENT_TRANSACTIONS) break;
-        usleep(2000); /* as clients do */
-    }
-    *out = (producer){txn.producer_id, txn.producer_epoch, name != NULL};
-    return reason;
-}
-
-static fr_reason add_partition(fr_db *db, const char *name, const producer *p, fr_id id, int32_t partition)
-{
-    struct fr_txn_part part = {id, partition};
-    fr_txn txn = {.transactional_id = name, .producer_id = p->id, .producer_epoch = p->epoch, .parts = &part, .part_count = 1};
-    fr_write w = {.kind = FR_WRITE_TXN_PARTITIONS, .txn = &txn};
-    return fr_submit_wait(db, &w, NULL) == FR_OK ? FR_REASON_NONE : w.reason;
-}
-
-static fr_reason end(fr_db *db, const char *name, const producer *p, bool commit)
-{
-    fr_txn txn = {.transactional_id = name, .producer_id = p->id, .producer_epoch = p->epoch, .commit = commit};
-    fr_write w = {.kind = FR_WRITE_TXN_END, .txn = &txn};
-    return fr_submit_wait(db, &w, NULL) == FR_OK ? FR_REASON_NONE : w.reason;
-}
-
 static void producer_ids_are_never_given_twice(void **state)
 {
     (void)state;

@@ -82,7 +82,7 @@ static void latest_per_key(void **state)
     latest l = find_latest(m, m->count);
     fr_log_compacted done;
     uint64_t before = fr_log_bytes(log);
-    assert_int_equal(fr_log_compact(log, INT64_MAX, 10000, keep_latest, &l, &done, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 10000, keep_latest, &l, &done, &err), FR_OK);
     assert_int_equal(done.records_before, cleaned);
     assert_int_equal(l.asked, cleaned);
     assert_true(done.records_after <= 40 && done.records_after > 20);
@@ -104,9 +104,9 @@ static void latest_per_key(void **state)
     /* again before the horizon: nothing changes; after it: the tombstones go */
     fill(m, log, 3);
     l = find_latest(m, m->count);
-    assert_int_equal(fr_log_compact(log, INT64_MAX, 10999, keep_latest, &l, &done, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 10999, keep_latest, &l, &done, &err), FR_OK);
     check_compacted(m, log, active_base(log), true);
-    assert_int_equal(fr_log_compact(log, INT64_MAX, 11000, keep_latest, &l, &done, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 11000, keep_latest, &l, &done, &err), FR_OK);
     check_compacted(m, log, active_base(log), false);
     assert_int_equal(fr_log_verify(io_sim_io(sim), LOG_DIR, NULL, NULL, &err), FR_OK);
     fr_log_close(log);
@@ -130,7 +130,7 @@ static void never_past_clean_until(void **state)
     for (uint32_t i = 0; i < log->list->count; i++)
         if (log->list->items[i]->end <= until) cleaned = log->list->items[i]->end;
     assert_true(cleaned > 0);
-    assert_int_equal(fr_log_compact(log, until, 0, keep_latest, &l, NULL, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, until, 0, keep_latest, &l, NULL, &err), FR_OK);
     check_compacted(m, log, cleaned, true);
     fr_log_close(log);
     model_free(m);
@@ -162,7 +162,7 @@ static void small_segments_are_merged(void **state)
     assert_int_equal(fr_log_roll(log, &err), FR_OK);
     assert_true(count_logs(sim) > 8);
     latest l = find_latest(m, m->count);
-    for (int i = 0; i < 3; i++) assert_int_equal(fr_log_compact(log, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
+    for (int i = 0; i < 3; i++) assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
     assert_true(count_logs(sim) <= 3);
     check_compacted(m, log, m->count, true);
     /* seek finds what is left */
@@ -210,7 +210,7 @@ static void keyless_records_and_headers_stay(void **state)
     assert_int_equal(fr_log_sync(log, end, &err), FR_OK);
     assert_int_equal(fr_log_roll(log, &err), FR_OK);
     latest l = {.of = {[1] = 3, [2] = 2}};
-    assert_int_equal(fr_log_compact(log, INT64_MAX, 5000, keep_latest, &l, NULL, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 5000, keep_latest, &l, NULL, &err), FR_OK);
     fr_view view;
     assert_int_equal(fr_log_read(log, 0, -1, 1000, &view, &err), FR_OK);
     fr_batch_header h;
@@ -257,7 +257,7 @@ static void a_reader_goes_on_across_the_switch(void **state)
     assert_int_equal(fr_log_roll(log, &err), FR_OK);
     fr_segment_list *old = fr_log_list_ref(log); /* as a reader on another thread holds it */
     latest l = find_latest(m, m->count);
-    assert_int_equal(fr_log_compact(log, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
+    assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
     for (uint32_t i = 0; i + 1 < old->count; i++) {
         fr_file *file;
         fr_code code = fr_log_segment_acquire(log, old->items[i], &file, &err);
@@ -294,7 +294,7 @@ static void power_cut_at_every_operation(void **state)
             log = must_open(copy, &small);
             latest l = find_latest(m, m->count);
             io_sim_cut_at(copy, n, seed);
-            fr_code code = fr_log_compact(log, INT64_MAX, 0, keep_latest, &l, NULL, &err);
+            fr_code code = fr_log_compact(log, NULL, INT64_MAX, 0, keep_latest, &l, NULL, &err);
             finished = code == FR_OK && !io_sim_is_down(copy);
             if (!io_sim_is_down(copy)) io_sim_power_cut(copy, seed);
             fr_log_close(log);
@@ -310,7 +310,7 @@ static void power_cut_at_every_operation(void **state)
                 if (l.of[k] >= 0 && !seen[l.of[k]])
                     fail_msg("operation %" PRIu64 " seed %" PRIu64 ": the latest of key %d is lost", n, seed, k);
             fr_free(FR_MEM_TEST, seen);
-            assert_int_equal(fr_log_compact(log, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
+            assert_int_equal(fr_log_compact(log, NULL, INT64_MAX, 0, keep_latest, &l, NULL, &err), FR_OK);
             check_compacted(m, log, m->count, true);
             fr_log_close(log);
             io_sim_free(copy);

@@ -684,7 +684,7 @@ static void *compact_thread(void *user)
     shared *s = user;
     while (!atomic_load(&s->stop)) {
         fr_err err = {0};
-        fr_code code = fr_log_compact(s->log, INT64_MAX, 5000000, keep_half, NULL, NULL, &err);
+        fr_code code = fr_log_compact(s->log, NULL, INT64_MAX, 5000000, keep_half, NULL, NULL, &err);
         if (code && code != FR_ERR_BUSY && code != FR_ERR_NOT_FOUND)
             fail_msg("compact: %s: %s", fr_strcode(code), err.text);
         usleep(2000);

@@ -30,7 +30,7 @@ static fr_code step_once(model *m, fr_log *log, fr_offset *compacted, fr_err *er
     if (dice < 94) return fr_log_roll(log, err);
     if (dice < 97) {
         *compacted = FR_MAX(*compacted, fr_log_durable(log));
-        return fr_log_compact(log, INT64_MAX, (int64_t)(model_draw(m) % 3000000), keep_some, &user, NULL, err);
+        return fr_log_compact(log, NULL, INT64_MAX, (int64_t)(model_draw(m) % 3000000), keep_some, &user, NULL, err);
     }
     if (dice < 98) return fr_log_retain(log, fr_log_end(log), 0, NULL, err);
     if (dice < 99 && m->base_count > 3 &&
@@ -146,7 +146,7 @@ static fr_code story(io_sim *sim, model *m, const fr_log_options *options, fr_lo
     FR_TRY(fr_log_seek(*log_out, 1000100, &found, err));
     FR_TRY(fr_log_roll(*log_out, err));
     *compacted = fr_log_end(*log_out);
-    FR_TRY(fr_log_compact(*log_out, INT64_MAX, 0, keep_some, &user, NULL, err));
+    FR_TRY(fr_log_compact(*log_out, NULL, INT64_MAX, 0, keep_some, &user, NULL, err));
     FR_TRY(model_append(m, *log_out, 2, 20, 400, err));
     FR_TRY(model_append(m, *log_out, 2, 20, 400, err));
     FR_TRY(model_sync(m, *log_out, err));
