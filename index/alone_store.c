@@ -45,25 +45,14 @@ static fr_code store_write(fr_vector_store *store, uint64_t at, const void *data
     return FR_OK;
 }
 
-static fr_code read_one(int fd, const fr_vector_read *read)
-{
-    uint8_t *to = read->to;
-    uint64_t at = read->at;
-    for (size_t left = read->size; left != 0;) {
-        ssize_t done = pread(fd, to, left, (off_t)at);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return FR_ERR_IO;
-        to += done, at += (uint64_t)done, left -= (size_t)done;
-    }
-    return FR_OK;
-}
-
-static fr_code store_read(fr_vector_store *store, const fr_vector_read *reads, uint32_t count)
+static fr_code store_read(fr_vector_store *store, fr_read_ring *ring, const fr_vector_read *reads, uint32_t count)
 {
     alone_file *file = store->user;
+    fr_file_read batch[FR_VECTOR_READS_MAX];
     int fd = atomic_load_explicit(&file->fd, memory_order_acquire);
-    for (uint32_t i = 0; i < count; i++) FR_TRY(read_one(fd, &reads[i]));
-    return FR_OK;
+    FR_ASSERT(count <= FR_VECTOR_READS_MAX);
+    for (uint32_t i = 0; i < count; i++) batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size, .fd = fd};
+    return fr_read_batch(ring, batch, count);
 }
 
 fr_vector_store *fr_alone_store_create(const char *folder)

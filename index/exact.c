@@ -18,11 +18,11 @@ typedef struct fr_exact_batch {
     size_t used;
 } fr_exact_batch;
 
-static bool flush(const fr_space *space, fr_exact_batch *b)
+static bool flush(const fr_space *space, fr_scratch *s, fr_exact_batch *b)
 {
     const fr_table *t = space->table;
     if (b->rows == 0) return true;
-    bool fine = t->vectors.store->read(t->vectors.store, b->reads, b->read_count) == FR_OK;
+    bool fine = t->vectors.store->read(t->vectors.store, s->read_ring, b->reads, b->read_count) == FR_OK;
     for (uint32_t i = 0; i < b->rows; i++)
         b->waiting[i]->distance = fine ? space->mixed[b->types[i]]->one(space->vector, b->data[i], t->options.dimension) : NAN;
     b->rows = b->read_count = 0;
@@ -49,7 +49,7 @@ bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *can
             candidates[i].distance = in_memory(space, row, c);
             continue;
         }
-        if (b.rows == FR_VECTOR_READS_MAX || b.used + c->row_bytes > FR_READ_ROOM) fine = flush(space, &b);
+        if (b.rows == FR_VECTOR_READS_MAX || b.used + c->row_bytes > FR_READ_ROOM) fine = flush(space, s, &b);
         uint8_t *to = s->read_room + b.used;
         uint64_t at = c->at + fr_vectors_within(v, c, row);
         fr_vector_read *last = b.read_count != 0 ? &b.reads[b.read_count - 1] : NULL;
@@ -58,5 +58,5 @@ bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *can
         b.waiting[b.rows] = &candidates[i], b.types[b.rows] = c->type, b.data[b.rows++] = to;
         b.used += c->row_bytes;
     }
-    return flush(space, &b) && fine;
+    return flush(space, s, &b) && fine;
 }

@@ -24,6 +24,7 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->pool);
     fr_free(FR_MEM_SEARCH, s->vector);
     fr_free(FR_MEM_SEARCH, s->read_room);
+    fr_read_ring_free(s->read_ring);
     fr_free(FR_MEM_SEARCH, s->q);
     fr_free(FR_MEM_SEARCH, s->found);
     fr_free(FR_MEM_SEARCH, s->expanded);
@@ -82,6 +83,7 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
         s->dimension_capacity = padded;
     }
     if (t->vectors.store != NULL && s->read_room == NULL && !grow((void **)&s->read_room, FR_READ_ROOM)) return false;
+    if (t->vectors.store != NULL && s->read_ring == NULL) s->read_ring = fr_read_ring_create(); /* NULL: one read after the other */
     s->rotated = s->vector + s->dimension_capacity;
     s->decoded = s->rotated + s->dimension_capacity;
     s->q2 = s->q + s->dimension_capacity;

@@ -153,6 +153,7 @@ struct fr_scratch {
     float *vector, *rotated, *decoded;
     int8_t *q, *q2;
     uint8_t *read_room; /* FR_READ_ROOM bytes of originals from disk */
+    fr_read_ring *read_ring;
     uint32_t dimension_capacity;
     fr_row_hit *found;
     /* filters: index/plan.c */

@@ -3,9 +3,9 @@
 #ifndef FR_VECTOR_STORE_H
 #define FR_VECTOR_STORE_H
 
-#include "api/base.h"
+#include "api/read_batch.h"
 
-#define FR_VECTOR_READS_MAX 128u /* reads of one batch */
+#define FR_VECTOR_READS_MAX FR_READ_BATCH_MAX /* reads of one batch: one submit */
 
 typedef struct fr_vector_read {
     uint64_t at;
@@ -16,8 +16,8 @@ typedef struct fr_vector_read {
 typedef struct fr_vector_store {
     /* Applier: bytes into the own file, which it creates when needed. A crash may lose them. */
     fr_code (*write)(struct fr_vector_store *store, uint64_t at, const void *data, size_t size);
-    /* Any thread: all of the reads, at most FR_VECTOR_READS_MAX, as one batch. */
-    fr_code (*read)(struct fr_vector_store *store, const fr_vector_read *reads, uint32_t count);
+    /* Any thread: all of the reads, at most FR_VECTOR_READS_MAX, as one batch through the thread's ring (NULL: it has none). */
+    fr_code (*read)(struct fr_vector_store *store, fr_read_ring *ring, const fr_vector_read *reads, uint32_t count);
     void *user;
 } fr_vector_store;
 

@@ -84,7 +84,7 @@ bool fr_vectors_copy(const fr_vectors *v, const fr_vector_chunk *c, uint8_t *out
         return true;
     }
     fr_vector_read read = {.at = c->at, .to = out, .size = (uint32_t)c->size, .file = c->file};
-    return v->store->read(v->store, &read, 1) == FR_OK;
+    return v->store->read(v->store, NULL, &read, 1) == FR_OK;
 }
 
 /* A chunk of a wider type, in memory, with the rows of the one that stands there. */

@@ -61,7 +61,7 @@ static inline const void *fr_vectors_row(const fr_vectors *v, uint32_t row, void
     *type_out = c->type;
     if (c->data != NULL) return c->data + fr_vectors_within(v, c, row);
     fr_vector_read read = {.at = c->at + fr_vectors_within(v, c, row), .to = room, .size = c->row_bytes, .file = c->file};
-    return v->store->read(v->store, &read, 1) == FR_OK ? room : NULL;
+    return v->store->read(v->store, NULL, &read, 1) == FR_OK ? room : NULL;
 }
 
 #endif

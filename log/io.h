@@ -9,13 +9,20 @@
 #ifndef FR_IO_H
 #define FR_IO_H
 
-#include "api/base.h"
+#include "api/read_batch.h"
 
 typedef struct fr_io fr_io;
 typedef struct fr_file fr_file;
 
 enum { FR_OPEN_READ = 1, FR_OPEN_WRITE = 2, FR_OPEN_CREATE = 4 /* with WRITE; fails with EXISTS when there */,
        FR_OPEN_RANDOM = 8 /* a hint: what follows a read will not be wanted */ };
+
+typedef struct fr_io_read {
+    fr_file *file;
+    uint64_t at;
+    void *data;
+    size_t size;
+} fr_io_read;
 
 typedef struct fr_io_map {
     void *data; /* private, writable copy-on-write image */
@@ -44,6 +51,8 @@ struct fr_io {
     /* A descriptor of one's own for sendfile, -1 when there is none (NULL: never); drop closes it. */
     int (*descriptor)(fr_io *io, fr_file *file);
     void (*drop_descriptor)(fr_io *io, int descriptor);
+    /* All of the reads, whole, at most FR_READ_BATCH_MAX, as one submit; NULL: whoever wants them calls read (fr_io_read_many). */
+    fr_code (*read_many)(fr_io *io, fr_read_ring *ring, const fr_io_read *reads, uint32_t count);
     int64_t (*now_ms)(fr_io *io);   /* wall clock */
     int64_t (*mono_us)(fr_io *io);  /* monotonic */
     uint64_t (*random)(fr_io *io);
@@ -51,5 +60,17 @@ struct fr_io {
 };
 
 fr_io *fr_io_posix(void); /* shared, never freed */
+
+/* IO when a read fails or meets the file's end. */
+static inline fr_code fr_io_read_many(fr_io *io, fr_read_ring *ring, const fr_io_read *reads, uint32_t count)
+{
+    if (io->read_many != NULL) return io->read_many(io, ring, reads, count);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t got = 0;
+        FR_TRY(io->read(io, reads[i].file, reads[i].at, reads[i].data, reads[i].size, &got, NULL));
+        if (got != reads[i].size) return FR_ERR_IO;
+    }
+    return FR_OK;
+}
 
 #endif

@@ -85,6 +85,16 @@ static fr_code posix_read(fr_io *io, fr_file *file, uint64_t at, void *data, siz
     return FR_OK;
 }
 
+static fr_code posix_read_many(fr_io *io, fr_read_ring *ring, const fr_io_read *reads, uint32_t count)
+{
+    (void)io;
+    fr_file_read batch[FR_READ_BATCH_MAX];
+    FR_ASSERT(count <= FR_READ_BATCH_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].data, .size = (uint32_t)reads[i].size, .fd = reads[i].file->fd};
+    return fr_read_batch(ring, batch, count);
+}
+
 static fr_code posix_write(fr_io *io, fr_file *file, uint64_t at, const void *data, size_t size, fr_err *err)
 {
     (void)io;
@@ -273,6 +283,7 @@ fr_io *fr_io_posix(void)
                        .close = posix_close,
                        .size = posix_size,
                        .read = posix_read,
+                       .read_many = posix_read_many,
                        .write = posix_write,
                        .sync = posix_sync,
                        .allocate = posix_allocate,

@@ -46,17 +46,16 @@ static fr_code originals_write(fr_vector_store *store, uint64_t at, const void *
     return io->write(io, o->files[0], at, data, size, NULL);
 }
 
-static fr_code originals_read(fr_vector_store *store, const fr_vector_read *reads, uint32_t count)
+static fr_code originals_read(fr_vector_store *store, fr_read_ring *ring, const fr_vector_read *reads, uint32_t count)
 {
     fr_originals *o = store->user;
-    fr_io *io = o->shard->collection->db->io;
+    fr_io_read batch[FR_VECTOR_READS_MAX];
+    FR_ASSERT(count <= FR_VECTOR_READS_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        size_t got = 0;
         fr_file *file = atomic_load_explicit(&o->files[reads[i].file], memory_order_acquire);
-        FR_TRY(io->read(io, file, reads[i].at, reads[i].to, reads[i].size, &got, NULL));
-        if (got != reads[i].size) return FR_ERR_IO;
+        batch[i] = (fr_io_read){.file = file, .at = reads[i].at, .data = reads[i].to, .size = reads[i].size};
     }
-    return FR_OK;
+    return fr_io_read_many(o->shard->collection->db->io, ring, batch, count);
 }
 
 fr_originals *fr_originals_create(fr_shard *shard)

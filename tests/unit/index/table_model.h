@@ -69,8 +69,9 @@ static inline fr_code disk_write(fr_vector_store *store, uint64_t at, const void
     fr_spin_unlock(&disk->lock);
     return FR_OK;
 }
-static inline fr_code disk_read(fr_vector_store *store, const fr_vector_read *reads, uint32_t count)
+static inline fr_code disk_read(fr_vector_store *store, fr_read_ring *ring, const fr_vector_read *reads, uint32_t count)
 {
+    (void)ring;
     disk_model *disk = store->user;
     assert_true(count >= 1 && count <= FR_VECTOR_READS_MAX);
     disk->reads++;
