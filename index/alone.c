@@ -348,67 +348,110 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     return code;
 }
 
+typedef struct fr_file_place {
+    uint64_t id, at, size;
+    uint32_t crc;
+} fr_file_place;
+
+/* A file being loaded: where its chunks are, and the bytes of one chunk at a time. */
 typedef struct fr_file_source {
-    uint8_t *data;
-    size_t size;
+    FILE *in;
+    uint64_t size;
+    fr_file_place *places;
+    size_t count, capacity, next; /* next: chunks are mostly asked for in file order */
+    uint8_t *room;
+    size_t room_size;
 } fr_file_source;
 
+static bool read_at(fr_file_source *file, uint64_t at, void *to, size_t size)
+{
+    return fseeko(file->in, (off_t)at, SEEK_SET) == 0 && fread(to, 1, size, file->in) == size;
+}
+
+static fr_code file_read(fr_file_source *file, const fr_file_place *place, fr_err *err)
+{
+    if (place->size > file->room_size) {
+        fr_free(FR_MEM_ROWS, file->room);
+        file->room_size = 0;
+        file->room = fr_alloc_aligned(FR_MEM_ROWS, 64, place->size);
+        if (file->room == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load an index");
+        file->room_size = place->size;
+    }
+    if (!read_at(file, place->at, file->room, place->size))
+        return fr_fail(err, FR_ERR_IO, "path", "cannot read the chunk at byte %llu", (unsigned long long)place->at);
+    if (fr_simd_crc32c(0, file->room, place->size) == place->crc) return FR_OK;
+    return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %llu is wrong", (unsigned long long)place->at);
+}
+
+/* The bytes stay until the next chunk is asked for: a table copies what it loads. */
 static fr_code file_find(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
 {
     fr_file_source *file = source->user;
-    size_t at = sizeof(fr_file_header);
-    while (at + sizeof(fr_file_chunk) <= file->size) { /* chunks are asked for in file order: remember where we were */
-        fr_file_chunk head;
-        memcpy(&head, file->data + at, sizeof head);
-        at += sizeof head;
-        if (head.size > file->size - at) break;
-        if (head.id == id) {
-            if (fr_simd_crc32c(0, file->data + at, head.size) != head.crc)
-                return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %zu is wrong", at);
-            *data_out = file->data + at;
-            *size_out = head.size;
-            return FR_OK;
-        }
-        if (head.id == END_ID) return FR_ERR_NOT_FOUND;
-        at += head.size;
+    for (size_t i = 0; i < file->count; i++) {
+        size_t at = (file->next + i) % file->count;
+        if (file->places[at].id != id) continue;
+        FR_TRY(file_read(file, &file->places[at], err));
+        file->next = at + 1;
+        *data_out = file->room;
+        *size_out = file->places[at].size;
+        return FR_OK;
     }
-    return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %zu", file->size);
+    return FR_ERR_NOT_FOUND;
 }
 
-static fr_code read_file(const char *path, fr_file_source *file, fr_err *err)
+static fr_code add_place(fr_file_source *file, const fr_file_place *place)
 {
-    FILE *in = fopen(path, "rb");
-    if (in == NULL) return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "path", "cannot open %s: %s", path, strerror(errno));
-    fr_code code = FR_OK;
-    long size = fseek(in, 0, SEEK_END) == 0 ? ftell(in) : -1;
-    rewind(in);
-    if (size < (long)sizeof(fr_file_header)) code = fr_fail(err, FR_ERR_CORRUPT, "path", "%s is too short for an index", path);
-    if (code == FR_OK) {
-        file->size = (size_t)size;
-        file->data = fr_alloc_pages(FR_MEM_ROWS, file->size);
-        if (file->data == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to read %s", path);
-        else if (fread(file->data, 1, file->size, in) != file->size) code = fr_fail(err, FR_ERR_IO, "path", "cannot read %s", path);
+    if (file->count == file->capacity) {
+        size_t capacity = FR_MAX((size_t)64, file->capacity * 2);
+        fr_file_place *more = fr_alloc(FR_MEM_ROWS, capacity * sizeof *more);
+        if (more == NULL) return FR_ERR_NO_MEMORY;
+        if (file->count != 0) memcpy(more, file->places, file->count * sizeof *more);
+        fr_free(FR_MEM_ROWS, file->places);
+        file->places = more;
+        file->capacity = capacity;
     }
-    fclose(in);
-    return code;
+    file->places[file->count++] = *place;
+    return FR_OK;
+}
+
+static fr_code list_chunks(fr_file_source *file, fr_err *err)
+{
+    for (uint64_t at = sizeof(fr_file_header); at + sizeof(fr_file_chunk) <= file->size;) {
+        fr_file_chunk head;
+        if (!read_at(file, at, &head, sizeof head)) return fr_fail(err, FR_ERR_IO, "path", "cannot read byte %llu", (unsigned long long)at);
+        at += sizeof head;
+        if (head.id == END_ID) return FR_OK;
+        if (head.size > file->size - at) break;
+        fr_file_place place = {.id = head.id, .at = at, .size = head.size, .crc = head.crc};
+        if (add_place(file, &place) != FR_OK) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load an index");
+        at += head.size;
+    }
+    return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %llu", (unsigned long long)file->size);
+}
+
+static fr_code open_source(const char *path, fr_file_source *file, fr_file_header *header, fr_err *err)
+{
+    file->in = fopen(path, "rb");
+    if (file->in == NULL)
+        return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "path", "cannot open %s: %s", path, strerror(errno));
+    off_t size = fseeko(file->in, 0, SEEK_END) == 0 ? ftello(file->in) : -1;
+    if (size < (off_t)sizeof *header) return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is too short for an index", path);
+    file->size = (uint64_t)size;
+    if (!read_at(file, 0, header, sizeof *header)) return fr_fail(err, FR_ERR_IO, "path", "cannot read %s", path);
+    if (header->magic != FILE_MAGIC || header->crc != fr_simd_crc32c(0, header, offsetof(fr_file_header, crc)))
+        return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is not a freshet index", path);
+    if (header->version > FILE_VERSION)
+        return fr_fail(err, FR_ERR_VERSION, "path", "%s has format %u, this freshet reads up to %u", path, header->version, FILE_VERSION);
+    return list_chunks(file, err);
 }
 
 fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
 {
-    fr_file_source file = {NULL, 0};
+    fr_file_source file = {0};
     fr_index *index = NULL;
     fr_file_header header = {0};
-    fr_code code = read_file(path, &file, err);
+    fr_code code = open_source(path, &file, &header, err);
     if (code != FR_OK) goto out;
-    memcpy(&header, file.data, sizeof header);
-    if (header.magic != FILE_MAGIC || header.crc != fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc))) {
-        code = fr_fail(err, FR_ERR_CORRUPT, "path", "%s is not a freshet index", path);
-        goto out;
-    }
-    if (header.version > FILE_VERSION) {
-        code = fr_fail(err, FR_ERR_VERSION, "path", "%s has format %u, this freshet reads up to %u", path, header.version, FILE_VERSION);
-        goto out;
-    }
     index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
     if (index == NULL) {
         code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
@@ -429,6 +472,8 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
     }
 out:
     fr_index_free(index);
-    fr_free_pages(FR_MEM_ROWS, file.data, file.size);
+    if (file.in != NULL) fclose(file.in);
+    fr_free(FR_MEM_ROWS, file.places);
+    fr_free(FR_MEM_ROWS, file.room);
     return code;
 }

@@ -333,6 +333,7 @@ static fr_code load_vectors(fr_table *t, fr_source *source, const fr_chunk_heade
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
         t->vectors.may_spill = h->kind == FR_CODE_SQ8;
         fr_vectors_spill(&t->vectors, FR_MIN((i + 1) << h->vector_log2, h->rows), &t->retired);
+        if (t->retired.count != 0) fr_retired_free(&t->retired, true); /* nobody else is there: what moved is not held to the end */
     }
     return FR_OK;
 }

@@ -2,7 +2,7 @@
  *
  * usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--profile balanced|speed|compact]
  *        [--vectors memory|disk] [--json FILE] [--churn] [--save FILE] [--open FILE]
- *        [--ef N] [--queries N] [--check]
+ *        [--ef N] [--queries N] [--links M] [--check]
  * --check: only the default ef and 256, and status 1 when recall is below 0.95 and 0.99; with --churn also after it.
  * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
  * computed here. Recall counts a hit by distance with 1e-3 relative tolerance, strict with none (as shared/bench/peers.py does). */
@@ -136,7 +136,7 @@ static double recall(const matrix *base, const matrix *query, fr_metric metric, 
 
 typedef struct setup {
     const char *prefix, *json, *save, *open;
-    uint32_t rows, threads, only_ef, queries;
+    uint32_t rows, threads, only_ef, queries, links;
     fr_metric metric;
     fr_codes codes;
     fr_profile profile;
@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 {
     setup s = {.threads = 2, .queries = 1000, .metric = FR_METRIC_L2};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'}, {"profile", 1, 0, 'p'}, {"vectors", 1, 0, 'v'},
-                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"queries", 1, 0, 'q'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"links", 1, 0, 'l'}, {"queries", 1, 0, 'q'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
@@ -238,6 +238,7 @@ int main(int argc, char **argv)
         else if (o == 'k') s.check = true;
         else if (o == 'q') s.queries = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'e') s.only_ef = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (o == 'l') s.links = (uint32_t)strtoul(optarg, NULL, 10);
         else if (o == 'x') s.churn = true;
         else return 2;
     }
@@ -252,7 +253,7 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < base.rows; i++) ids[i] = i;
     fr_index *index;
     fr_err err;
-    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes, .profile = s.profile, .vectors = s.vectors};
+    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes, .profile = s.profile, .vectors = s.vectors, .m = s.links};
     double before = resident_mb(), start = now_s(), cpu = cpu_s();
     if (s.open != NULL) {
         must(fr_index_open_file(s.open, &index, &err), &err);
