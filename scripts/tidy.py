@@ -40,7 +40,7 @@ LIBRARIES = [
     (r"curl/", ("server/daemon", "server/connect")),
     (r"librdkafka/", ("server/connect",)),
     (r"(sys/socket|netinet/|arpa/inet|netdb|sys/epoll)", ("server/daemon",)),
-    (r"pthread\.h|threads\.h", ("api", "log", "index", "server/engine", "server/daemon", "server/connect")),
+    (r"pthread\.h|threads\.h", ("api", "api/kafka", "log", "index", "server/engine", "server/daemon", "server/connect")),
     (r"fcntl\.h|sys/stat\.h|dirent\.h", ("log", "index/alone_store.c", "server/engine", "server/daemon", "server/connect", "api")),
     (r"time\.h|sys/time\.h", ("api", "api/http", "api/milvus", "log", "server/engine", "server/daemon", "server/connect")),
 ]

@@ -36,6 +36,7 @@ void fr_kafka_init(fr_kafka *door); /* defaults */
 /* One connection. The carrier's; zero-initialise. */
 typedef struct fr_kafka_peer {
     char host[64]; /* local address of the connection */
+    char remote[64]; /* the client's */
     int32_t port;
     char user[128]; /* authenticated as; empty = nobody */
     bool authenticated;
@@ -84,7 +85,8 @@ void fr_kafka_call_init(fr_kafka_call *call);
 bool fr_kafka_pipelines(const fr_kafka_call *call, fr_span next_frame);
 fr_kafka_next fr_kafka_begin(fr_kafka *door, fr_kafka_call *call);
 fr_kafka_next fr_kafka_step(fr_kafka *door, fr_kafka_call *call);
-/* After FR_KAFKA_WAIT only: the time is up, or (abandon) nobody wants the reply any more. FR_KAFKA_WAIT: wake() is on its way. */
+/* After FR_KAFKA_WAIT only: the time is up, or (abandon) nobody wants the reply any more. FR_KAFKA_WAIT: wake() is on its way, or
+ * the call has looked at its clock and waits for another wait_ms. */
 fr_kafka_next fr_kafka_expire(fr_kafka *door, fr_kafka_call *call, bool abandon);
 void fr_kafka_call_reset(fr_kafka *door, fr_kafka_call *call); /* releases what the reply borrowed */
 void fr_kafka_call_free(fr_kafka *door, fr_kafka_call *call);

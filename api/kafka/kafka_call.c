@@ -19,7 +19,15 @@ const fr_kafka_api fr_kafka_apis[] = {
     API(1, -1, Fetch, fr_kafka_fetch, NULL, false),
     API(2, -1, ListOffsets, fr_kafka_list_offsets, NULL, false),
     API(3, -1, Metadata, fr_kafka_metadata, NULL, false),
+    API(8, -1, OffsetCommit, fr_kafka_offset_commit, with_groups, false),
+    API(9, -1, OffsetFetch, fr_kafka_offset_fetch, with_groups, false),
     API(10, -1, FindCoordinator, fr_kafka_find_coordinator, NULL, false),
+    API(11, -1, JoinGroup, fr_kafka_join_group, with_groups, false),
+    API(12, -1, Heartbeat, fr_kafka_heartbeat, with_groups, false),
+    API(13, -1, LeaveGroup, fr_kafka_leave_group, with_groups, false),
+    API(14, -1, SyncGroup, fr_kafka_sync_group, with_groups, false),
+    API(15, -1, DescribeGroups, fr_kafka_describe_groups, with_groups, false),
+    API(16, -1, ListGroups, fr_kafka_list_groups, with_groups, false),
     API(18, -1, ApiVersions, fr_kafka_api_versions, NULL, true),
     API(19, -1, CreateTopics, fr_kafka_create_topics, NULL, false),
     API(20, -1, DeleteTopics, fr_kafka_delete_topics, NULL, false),
@@ -27,11 +35,15 @@ const fr_kafka_api fr_kafka_apis[] = {
     API(22, -1, InitProducerId, fr_kafka_init_producer_id, NULL, false),
     API(23, -1, OffsetForLeaderEpoch, fr_kafka_offset_for_leader_epoch, NULL, false),
     API(24, -1, AddPartitionsToTxn, fr_kafka_add_partitions_to_txn, NULL, false),
+    API(25, -1, AddOffsetsToTxn, fr_kafka_add_offsets_to_txn, with_groups, false),
     API(26, -1, EndTxn, fr_kafka_end_txn, NULL, false),
+    API(28, -1, TxnOffsetCommit, fr_kafka_txn_offset_commit, with_groups, false),
     API(32, -1, DescribeConfigs, fr_kafka_describe_configs, NULL, false),
     API(33, -1, AlterConfigs, fr_kafka_alter_configs, NULL, false),
     API(37, -1, CreatePartitions, fr_kafka_create_partitions, NULL, false),
+    API(42, -1, DeleteGroups, fr_kafka_delete_groups, with_groups, false),
     API(44, -1, IncrementalAlterConfigs, fr_kafka_incremental_alter_configs, NULL, false),
+    API(47, -1, OffsetDelete, fr_kafka_offset_delete, with_groups, false),
     API(60, -1, DescribeCluster, fr_kafka_describe_cluster, NULL, false),
 };
 const size_t fr_kafka_apis_count = FR_COUNT_OF(fr_kafka_apis);
@@ -45,7 +57,6 @@ const fr_kafka_api *fr_kafka_api_of(int16_t key)
 
 bool fr_kafka_offered(const fr_kafka *door, const fr_kafka_api *api)
 {
-    (void)with_groups;
     return api->offered == NULL || api->offered(door);
 }
 

@@ -488,7 +488,10 @@ static void expire(fr_kafka_loop *loop, bool all)
         job *self = H2O_STRUCT_FROM_MEMBER(job, waiting, node);
         if (!all && self->deadline_ms > now_ms(loop)) continue;
         fr_kafka_next told = fr_kafka_expire(&loop->daemon->kafka, &self->call, all);
-        if (told == FR_KAFKA_WAIT) continue; /* its wake is on the way */
+        if (told == FR_KAFKA_WAIT) { /* its wake is on the way, or it has looked and waits on */
+            self->deadline_ms = now_ms(loop) + self->call.wait_ms;
+            continue;
+        }
         advance(self, told);
         settle(self->from);
         if (h2o_linklist_is_empty(&loop->waiting)) break;
@@ -535,6 +538,9 @@ static void local_name(h2o_socket_t *sock, fr_kafka_peer *peer)
     socklen_t size = sizeof name;
     char port[8] = "0";
     memset(&name, 0, sizeof name);
+    if (getpeername(h2o_socket_get_fd(sock), (struct sockaddr *)&name, &size) == 0)
+        getnameinfo((struct sockaddr *)&name, size, peer->remote, sizeof peer->remote, NULL, 0, NI_NUMERICHOST);
+    size = sizeof name;
     if (getsockname(h2o_socket_get_fd(sock), (struct sockaddr *)&name, &size) != 0) return;
     getnameinfo((struct sockaddr *)&name, size, peer->host, sizeof peer->host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
     peer->port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port : ((struct sockaddr_in *)&name)->sin_port);

@@ -3,6 +3,8 @@
  * Order of going down: 1. stop accepting, answer what is in flight, close connections; 2. pools; 3. the engine (drains its
  * queue, snapshots); 4. loops. A second signal ends the process at once; the log makes that harmless. */
 #include "server/daemon/serve.h"
+
+#include "api/kafka/groups.h"
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
 #include "server/daemon/kafka_json.h"
@@ -270,6 +272,7 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     fr_pool_free(daemon->chores);
     atomic_store(&daemon->closing, true);
     for (uint32_t i = 0; i < daemon->loop_count && all_empty(daemon); i++) fr_searcher_free(searchers[i]); /* else one may be in use */
+    if (all_empty(daemon)) fr_kafka_groups_close(daemon->kafka.groups); /* else a call may be in it */
     fr_close(db);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_stop(daemon->loops[i]);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_free(daemon->loops[i]);
@@ -292,6 +295,18 @@ static fr_code kafka_start(fr_daemon *daemon, int *fd_out, char *shown, size_t s
         kafka->port = (int32_t)strtol(port, NULL, 10);
     }
     return listen_on(option("kafka-listen")->text, fd_out, shown, shown_size, err);
+}
+
+static int64_t now_ms(void) { return fr_now_ns() / 1000000; }
+
+/* Without its topic (a database that refuses writes) there are no consumer groups, but everything else. */
+static void groups_start(fr_daemon *daemon, fr_db *db)
+{
+    fr_err err = {0};
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = fr_mix64((uint64_t)fr_now_ns());
+    if (fr_kafka_groups_open(db, now_ms, seed, &daemon->kafka.groups, &err) != FR_OK)
+        fr_note(FR_NOTE_WARN, "event=no_consumer_groups code=%s why=\"%s\"", fr_strcode(err.code), err.text);
 }
 
 static int serve(fr_daemon *daemon)
@@ -319,6 +334,7 @@ static int serve(fr_daemon *daemon)
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
     daemon->kafka.db = db; /* the orders below pass a mutex */
+    if (option("kafka-listen")->text[0]) groups_start(daemon, db);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
     fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown, option("data")->text,
             (double)(fr_now_ns() - begin) / 1e6);
