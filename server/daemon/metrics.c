@@ -226,6 +226,8 @@ static void engine_out(const fr_stats *stats, fr_out *out)
     fr_out_format(out, "freshet_log_fsync_duration_seconds{quantile=\"0.99\"} %.9g\n", stats->sync_p99_ms / 1e3);
     fr_out_format(out, "freshet_log_fsync_duration_seconds_count %llu\n", (unsigned long long)stats->sync_rounds);
     counter(out, "freshet_log_dedup_total", "Events answered by an earlier event_id.", stats->duplicates);
+    counter(out, "freshet_dead_letters_total", "Records that could not be used, copied to <topic>.dlq.",
+            stats->dead_letters);
     counter(out, "freshet_log_compaction_runs_total", "Compactions.", stats->compactions);
     counter(out, "freshet_index_applied_records_total", "Records applied.", stats->applied_records);
     counter(out, "freshet_searches_total", "Searches.", stats->searches);

@@ -88,27 +88,34 @@ static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value
 }
 
 /* A JSON value becomes an event by the door's pure function (fr_options.parse_json); it may also say that the entity ends. */
-static fr_code unwrap(fr_shard *shard, const fr_apply_record *record, fr_span *value_out)
+static fr_code unwrap(const fr_db *db, const fr_json_map *map, fr_span key, fr_span json, fr_batch *scratch,
+                      fr_span *value_out, fr_err *err)
 {
-    fr_db *db = shard->collection->db;
-    fr_topic_limits limits;
     fr_stored_event event;
     size_t at = 0;
-    fr_err err = {0};
-    fr_engine_limits(shard->collection, &limits);
-    fr_batch_reset(&db->json_event);
-    fr_code code = db->options.parse_json != NULL
-                       ? db->options.parse_json(&limits.json, record->key, record->value, &db->json_event, &err)
-                       : fr_fail(&err, FR_ERR_UNSUPPORTED, "value", "JSON record values are not read here");
-    if (code == FR_ERR_NO_MEMORY) return code;
-    if (code == FR_OK && !fr_engine_event_next(&db->json_event, &at, &event))
-        code = fr_fail(&err, FR_ERR_INVALID, "value", "a JSON record without an event");
-    if (code != FR_OK) {
-        (void)!skip(shard, record, &err);
-        return FR_ERR_INVALID;
-    }
+    fr_batch_reset(scratch);
+    if (db->options.parse_json == NULL)
+        return fr_fail(err, FR_ERR_UNSUPPORTED, "value", "JSON record values are not read here");
+    FR_TRY(db->options.parse_json(map, key, json, scratch, err));
+    if (!fr_engine_event_next(scratch, &at, &event))
+        return fr_fail(err, FR_ERR_INVALID, "value", "a JSON record without an event");
     *value_out = event.value; /* data NULL: a delete */
     return FR_OK;
+}
+
+static bool is_json(fr_span value) { return value.size != 0 && *(const char *)value.data == '{'; }
+static bool is_key(fr_span key) { return key.data != NULL && key.size != 0 && key.size <= FR_KEY_BYTES_MAX; }
+
+fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map, fr_span key, fr_span value,
+                                 fr_batch *scratch, fr_err *err)
+{
+    fr_decoded decoded;
+    if (!is_key(key)) return fr_fail(err, FR_ERR_INVALID, "id", "a record without a usable key");
+    if (is_json(value)) FR_TRY(unwrap(c->db, map, key, value, scratch, &value, err));
+    if (value.data == NULL) return FR_OK;
+    FR_TRY(fr_engine_decode(value, &decoded, NULL, err));
+    FR_TRY(fr_engine_judge_key(&c->def, key, decoded.key_is_int, 0, err));
+    return fr_engine_judge(c, &decoded, 0, err);
 }
 
 static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_tally *tally)
@@ -137,14 +144,16 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
     if (mode == FR_APPLY_REPLAY && record->event_id.size != 0)
         FR_TRY(fr_event_ids_add(&shard->ids, record->event_id, record->offset, record->timestamp_ms));
     fr_err err = {0};
-    if (record->key.data == NULL || record->key.size == 0 || record->key.size > FR_KEY_BYTES_MAX) {
+    if (!is_key(record->key)) {
         fr_fail(&err, FR_ERR_INVALID, "id", "a record without a usable key");
         return skip(shard, record, &err);
     }
     fr_span value = record->value;
-    if (value.size != 0 && *(const char *)value.data == '{') {
-        fr_code code = unwrap(shard, record, &value);
-        if (code != FR_OK) return code == FR_ERR_INVALID ? FR_OK : code;
+    if (is_json(value)) {
+        fr_topic_limits limits;
+        fr_engine_limits(shard->collection, &limits);
+        fr_code code = unwrap(db, &limits.json, record->key, value, &db->json_event, &value, &err);
+        if (code != FR_OK) return code == FR_ERR_NO_MEMORY ? code : skip(shard, record, &err);
     }
     return value.data != NULL ? put(shard, record, value, commit, tally) : end(shard, record, commit, tally);
 }

@@ -304,6 +304,7 @@ static void free_db(fr_db *db)
         fr_free(FR_MEM_ENGINE, db->rounds[i].touched);
     }
     while (db->erasures != NULL) fr_engine_erase_end(db, db->erasures, FR_ERR_CLOSED, NULL);
+    fr_engine_letters_stop(db);
     fr_write **lists[] = {&db->ready_head, &db->ddl_head, &db->intake_head};
     for (uint32_t i = 0; i < FR_COUNT_OF(lists); i++)
         while (*lists[i] != NULL) {

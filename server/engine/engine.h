@@ -200,6 +200,8 @@ struct fr_collection {
     /* writer: the barrier of delete-by-filter */
     bool barrier;
     fr_write *parked_head, *parked_tail;
+    bool letters_wanted, letters_refused; /* writer: its topic of dead letters is being made; cannot be */
+    fr_collection *letters_next;
     /* waiters */
     pthread_mutex_t waiters_lock;
     fr_waiter *waiters;
@@ -374,6 +376,14 @@ typedef struct fr_db {
     _Atomic bool ddl_busy;
     fr_batch ddl_batch;
     fr_erasure *erasures;
+    struct { /* dead_letters.c: collections whose topic is to be made; the first one's is under way */
+        fr_collection *waiting;
+        bool asked;
+        _Atomic bool done;
+        fr_write write;
+        fr_topic_change change;
+        char name[FR_NAME_BYTES_MAX + 8];
+    } letters;
     fr_batch_writer encoder;
     uint8_t *routes;
     fr_scratch *writer_scratch;
@@ -433,7 +443,7 @@ typedef struct fr_db {
     pthread_mutex_t state_lock;
     char state_text[128];
     _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances,
-        snapshots, snapshot_failures, compactions, duplicates;
+        snapshots, snapshot_failures, compactions, duplicates, dead_letters;
     _Atomic int64_t last_snapshot_time_ms;
     _Atomic uint64_t last_snapshot_us;
     fr_histogram sync_time;
@@ -528,6 +538,10 @@ fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
 fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out);
 
+/* What apply makes of a producer's record: OK, or why it is skipped. NO_MEMORY is no verdict. */
+fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map, fr_span key, fr_span value,
+                                 fr_batch *scratch, fr_err *err);
+
 /* ---- applier.c ---- */
 void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; applier, recovery */
 
@@ -569,13 +583,20 @@ void fr_engine_new_uuid(fr_db *db, uint8_t uuid[16]);
 
 /* ---- produce.c ---- */
 fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write, uint64_t *bytes_out, fr_err *err);
-fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *write, fr_commit **commit_out, fr_err *err);
+fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *write, fr_err *err); /* adds its commits to the round */
 fr_code fr_engine_append_records(fr_db *db, fr_collection *topic, fr_write *write, fr_commit **commit_out, fr_err *err);
 fr_code fr_engine_check_record_list(fr_collection *topic, fr_write *write, uint64_t *bytes_out, fr_err *err);
 fr_commit *fr_engine_commit_new(fr_db *db, fr_collection *c, uint32_t parts); /* room in the round is reserved */
 bool fr_engine_round_reserve(fr_db *db, uint32_t parts);
 void fr_engine_append_failed(fr_db *db, fr_shard *shard, fr_code code, const fr_err *err);
 fr_code fr_engine_producers_of(fr_shard *shard, fr_producers **out);
+
+/* ---- dead_letters.c: writer ---- */
+bool fr_engine_letters_wait(fr_db *db, fr_write *write); /* its topic is to be made first: park the write */
+bool fr_engine_letters_step(fr_db *db);
+void fr_engine_letters(fr_db *db, fr_collection *c, const fr_write *write); /* after its batches were appended */
+void fr_engine_letters_stop(fr_db *db);
+void fr_engine_unpark(fr_db *db, fr_collection *c); /* what waited behind a barrier is next */
 
 /* ---- producer_state.c: what a partition knows of its producers, across restarts ---- */
 /* The newest state on disk that checks, then the log's batch headers behind it. */

@@ -31,12 +31,7 @@ void fr_engine_erase_end(fr_db *db, fr_erasure *e, fr_code code, const fr_err *e
             break;
         }
     c->barrier = false;
-    if (c->parked_head != NULL) { /* they go before everything that came later */
-        if (db->ready_tail != NULL) fr_ticket_of(db->ready_tail)->next = c->parked_head;
-        else db->ready_head = c->parked_head;
-        db->ready_tail = c->parked_tail;
-        c->parked_head = c->parked_tail = NULL;
-    }
+    fr_engine_unpark(db, c);
     fr_write *write = e->write;
     uint64_t bytes = fr_ticket_of(write)->bytes;
     write->existed = atomic_load(&e->existed);

@@ -68,6 +68,7 @@ void fr_stats_get(fr_db *db, fr_stats *stats_out)
         .snapshot_failures = atomic_load_explicit(&db->snapshot_failures, memory_order_relaxed),
         .compactions = atomic_load_explicit(&db->compactions, memory_order_relaxed),
         .duplicates = atomic_load_explicit(&db->duplicates, memory_order_relaxed),
+        .dead_letters = atomic_load_explicit(&db->dead_letters, memory_order_relaxed),
         .sync_p50_ms = fr_histogram_ms(&db->sync_time, 0.50),
         .sync_p99_ms = fr_histogram_ms(&db->sync_time, 0.99),
         .recovery_ms = db->recovery_ms,

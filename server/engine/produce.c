@@ -58,6 +58,9 @@ typedef struct record_rules {
     int64_t oldest_ms, newest_ms; /* INT64_MIN, INT64_MAX: the broker's clock is used */
     bool keyed;
     uint32_t partitions; /* of a collection: a key belongs to one; 1 = any */
+    const fr_collection *collection; /* NULL: a topic without rows */
+    const fr_json_map *json;
+    fr_batch *scratch;
 } record_rules;
 
 static fr_code check_records(fr_produce *part, const record_rules *rules, fr_batch_reader **reader_io)
@@ -79,6 +82,10 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
             fr_murmur2(record.key.data, record.key.size) % rules->partitions != (uint32_t)part->partition)
             return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index,
                           "the key belongs to another partition: murmur2(key) mod partitions (partitioner=murmur2_random)");
+        fr_err why = {0};
+        if (rules->collection != NULL && fr_engine_judge_produced(rules->collection, rules->json, record.key, record.value,
+                                                                  rules->scratch, &why) != FR_OK)
+            part->opaque[0]++; /* stored, not used: dead_letters.c */
     }
     if (fr_batch_reader_code(*reader_io) != FR_OK)
         return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index, "malformed records");
@@ -101,7 +108,13 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         if (limits.before_max_ms != INT64_MAX) rules.oldest_ms = now_ms - limits.before_max_ms;
         if (limits.after_max_ms < INT64_MAX - now_ms) rules.newest_ms = now_ms + limits.after_max_ms;
     }
-    if (topic->kind == FR_TOPIC_COLLECTION) rules.partitions = partitions;
+    fr_batch scratch = {0};
+    if (topic->kind == FR_TOPIC_COLLECTION) {
+        rules.partitions = partitions;
+        rules.collection = topic;
+        rules.json = &limits.json;
+        rules.scratch = &scratch;
+    }
     for (uint32_t i = 0; i < write->produce_count; i++) {
         fr_produce *part = &write->produce[i];
         fr_batch_header header;
@@ -111,6 +124,7 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         part->base_offset = part->append_time_ms = -1;
         part->log_start = 0;
         part->text[0] = 0;
+        part->opaque[0] = 0;
         *bytes_out += part->size;
         if (part->partition < 0 || (uint32_t)part->partition >= partitions)
             refuse(part, FR_REASON_UNKNOWN_PARTITION, FR_ERR_NOT_FOUND, -1, "there is no such partition");
@@ -118,6 +132,7 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
             (void)!check_records(part, &rules, &reader);
     }
     fr_batch_reader_close(reader);
+    fr_batch_free(&scratch);
     return FR_OK;
 }
 
@@ -219,7 +234,7 @@ static void take_write(fr_commit *commit, fr_write *write)
     commit->counted = true;
 }
 
-fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *write, fr_commit **commit_out, fr_err *err)
+fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *write, fr_err *err)
 {
     fr_topic_limits limits;
     fr_engine_limits(topic, &limits);
@@ -236,7 +251,8 @@ fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *writ
         fr_engine_set_state(db, FR_OK, "");
     take_write(commit, write);
     commit->number = ++topic->commit_last;
-    *commit_out = commit;
+    fr_engine_round_add(db, commit);
+    fr_engine_letters(db, topic, write); /* behind it: the round's room is reserved commit by commit */
     return FR_OK;
 }
 

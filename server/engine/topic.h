@@ -12,6 +12,9 @@
 #define FR_PRODUCER_STATE_BYTES (64ull << 20)       /* log bytes between two saves of a partition's producer state */
 #define FR_MESSAGE_BYTES_DEFAULT 1048588u
 #define FR_HEADER_DLQ_REASON "freshet.reason"
+#define FR_HEADER_DLQ_TOPIC "freshet.topic"
+#define FR_HEADER_DLQ_PARTITION "freshet.partition"
+#define FR_HEADER_DLQ_OFFSET "freshet.offset"
 #define FR_DLQ_SUFFIX        ".dlq"
 
 /* Overridden configs: name, 0, value, 0, ... ordered by name. */

@@ -387,7 +387,7 @@ static void process(fr_db *db, fr_write *write)
         else fr_engine_ddl(db, write);
         return;
     }
-    if (c->barrier) {
+    if (c->barrier || c->letters_wanted || fr_engine_letters_wait(db, write)) {
         push_write(&c->parked_head, &c->parked_tail, write);
         return;
     }
@@ -397,10 +397,10 @@ static void process(fr_db *db, fr_write *write)
     else if (write->kind == FR_WRITE_DELETE_MATCHING) code = fr_engine_erase_begin(db, write);
     else {
         fr_commit *commit = NULL;
-        if (write->kind == FR_WRITE_BATCHES) code = fr_engine_append_batches(db, c, write, &commit, &err);
+        if (write->kind == FR_WRITE_BATCHES) code = fr_engine_append_batches(db, c, write, &err);
         else if (write->kind == FR_WRITE_RECORDS) code = fr_engine_append_records(db, c, write, &commit, &err);
         else code = fr_engine_append(db, c, write->batch, write, &commit, &err);
-        if (code == FR_OK) fr_engine_round_add(db, commit);
+        if (code == FR_OK && commit != NULL) fr_engine_round_add(db, commit);
     }
     if (code != FR_OK) refuse_write(db, write, code, &err);
 }
@@ -434,6 +434,7 @@ bool fr_engine_writer_step(fr_db *db)
     bool worked = roll(db);
     if (db->erasures != NULL && fr_engine_erase_step(db)) worked = true;
     if (fr_engine_txn_step(db)) worked = true;
+    if (fr_engine_letters_step(db)) worked = true;
     for (uint32_t i = 0; i < 256; i++) {
         if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX)
             break;
