@@ -161,7 +161,18 @@ typedef struct fr_collection_def {
     uint32_t m, ef_construction; /* 0 = 16 (compact: 10), 100 */
     fr_profile profile;
     fr_vectors_at vectors;
+    fr_type vector_type; /* 0 = VECTOR_F32; or VECTOR_F16, VECTOR_BF16, VECTOR_I8 */
 } fr_collection_def;
+
+/* Vectors of numbers to the elements of a type and back. F16, BF16: rounded to nearest, ties to even; I8: whole numbers, -128 to 127.
+ *   bytes_out  fr_vector_bytes(type, dimension) bytes, any alignment
+ *   field      of the error; may be NULL
+ *   errors     INVALID: a number that the type cannot hold, or not a type of dense vectors
+ * Unpacking is exact. */
+FR_API size_t fr_vector_bytes(fr_type type, uint32_t dimension); /* 0 = not a type of dense vectors */
+FR_API fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, void *bytes_out, const char *field,
+                              fr_err *err) FR_MUST_CHECK;
+FR_API void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out);
 
 /* ---- the database ------------------------------------------------------------------------------------------------- */
 typedef struct fr_db fr_db;
@@ -222,7 +233,7 @@ FR_API uint32_t fr_alias_list(fr_db *db, void (*each)(void *user, const char *al
 typedef struct fr_value {
     uint16_t field;
     uint8_t type; /* fr_type */
-    fr_span bytes; /* little endian; vectors: dimension x element; JSON: api/doc.h */
+    fr_span bytes; /* little endian; vectors: dimension x element (of the field's type, or F32: rounded to it); JSON: api/doc.h */
 } fr_value;
 
 #define FR_TIME_NONE INT64_MIN
@@ -623,10 +634,12 @@ typedef struct fr_index_options {
     fr_profile profile;
     fr_vectors_at vectors;
     const char *folder; /* of the unnamed file that holds originals on disk; NULL = $TMPDIR or /var/tmp */
+    fr_type type;       /* what every vector is exact in, and kept in: VECTOR_F16, BF16, I8; 0 or VECTOR_F32 = any numbers */
 } fr_index_options;
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);
-/* Add or replace many: ids[count], vectors[count x dimension]. Returns when all are searchable and linked. One caller at a time. */
+/* Add or replace many: ids[count], vectors[count x dimension]. Returns when all are searchable and linked. One caller at a time.
+ * INVALID, and nothing is added, when the index has a type and a vector is not exact in it. */
 FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;
 FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;

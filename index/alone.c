@@ -24,10 +24,12 @@ struct fr_index {
 
 fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err)
 {
+    if (options->type != FR_TYPE_NONE && fr_vector_bytes(options->type, 1) == 0)
+        return fr_fail(err, FR_ERR_INVALID, "type", "type must be one of dense vectors, got %d", (int)options->type);
     fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
     if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
-                            .profile = options->profile, .vectors = options->vectors,
+                            .profile = options->profile, .vectors = options->vectors, .type = options->type,
                             .ef_construction = options->ef_construction, .seed = 42, .id_type = FR_ID_INT64};
     own.store = index->store = fr_alone_store_create(options->folder);
     fr_code code = fr_table_create(&own, &index->table, err);
@@ -69,6 +71,18 @@ static void *link_until_stopped(void *argument)
     return NULL;
 }
 
+static bool exact_in(fr_type type, const float *vector, uint32_t dimension)
+{
+    float packed[256], back[256];
+    for (uint32_t at = 0; at < dimension; at += FR_COUNT_OF(back)) {
+        uint32_t count = FR_MIN(dimension - at, (uint32_t)FR_COUNT_OF(back));
+        if (fr_vector_pack(type, vector + at, count, packed, NULL, NULL) != FR_OK) return false;
+        fr_vector_unpack(type, packed, count, back);
+        if (memcmp(back, vector + at, count * sizeof(float)) != 0) return false;
+    }
+    return true;
+}
+
 static fr_code check_vector(const fr_index *index, const float *vector, uint64_t i, fr_err *err)
 {
     const fr_table_options *o = fr_table_settings(index->table);
@@ -77,6 +91,13 @@ static fr_code check_vector(const fr_index *index, const float *vector, uint64_t
     if (o->metric == FR_METRIC_COSINE && !(fr_simd_norm_squared(vector, o->dimension) > 0))
         return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu is zero: cosine is not defined for it", (unsigned long long)i);
     return FR_OK;
+}
+
+static fr_code check_type(const fr_index *index, const float *vector, uint64_t i, fr_err *err)
+{
+    const fr_table_options *o = fr_table_settings(index->table);
+    if (o->type == FR_TYPE_NONE || o->type == FR_TYPE_VECTOR_F32 || exact_in(o->type, vector, o->dimension)) return FR_OK;
+    return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu holds a number that the index's type has not", (unsigned long long)i);
 }
 
 static fr_code add_one(fr_index *index, int64_t id, const float *vector, fr_err *err)
@@ -93,7 +114,10 @@ static fr_code add_one(fr_index *index, int64_t id, const float *vector, fr_err 
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads, fr_err *err)
 {
     uint32_t dimension = fr_table_settings(index->table)->dimension, started = 0;
-    for (uint64_t i = 0; i < count; i++) FR_TRY(check_vector(index, vectors + i * dimension, i, err));
+    for (uint64_t i = 0; i < count; i++) {
+        FR_TRY(check_vector(index, vectors + i * dimension, i, err));
+        FR_TRY(check_type(index, vectors + i * dimension, i, err));
+    }
     pthread_t workers[64];
     threads = threads == 0 ? 1 : FR_MIN(threads, 64u);
     atomic_store(&index->stop_linking, false);
@@ -256,7 +280,8 @@ void fr_index_settings(const fr_index *index, fr_index_options *options_out)
 {
     const fr_table_options *o = fr_table_settings(index->table);
     *options_out = (fr_index_options){.dimension = o->dimension, .metric = o->metric, .codes = o->codes, .m = o->m,
-                                      .ef_construction = o->ef_construction, .profile = o->profile, .vectors = o->vectors};
+                                      .ef_construction = o->ef_construction, .profile = o->profile, .vectors = o->vectors,
+                                      .type = o->type == FR_TYPE_NONE ? FR_TYPE_VECTOR_F32 : o->type};
 }
 
 fr_code fr_index_ef_for(fr_index *index, float recall, uint32_t k, uint32_t *ef_out, float *measured_out, fr_err *err)
@@ -327,7 +352,7 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     if (file == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
     const fr_table_options *o = fr_table_settings(index->table);
     fr_offset at = index->next_offset - 1;
-    uint32_t kinds = o->codes | (uint32_t)o->profile << 8 | (uint32_t)o->vectors << 16;
+    uint32_t kinds = o->codes | (uint32_t)o->profile << 8 | (uint32_t)o->vectors << 16 | (uint32_t)o->type << 24;
     fr_file_header header = {.magic = FILE_MAGIC, .version = FILE_VERSION, .dimension = o->dimension, .metric = o->metric,
                              .codes = kinds, .m = o->m, .ef_construction = o->ef_construction, .at = at};
     header.crc = fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc));
@@ -459,6 +484,7 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
     }
     fr_table_options options = {.dimension = header.dimension, .metric = (fr_metric)header.metric, .codes = (fr_codes)(header.codes & 255),
                                 .profile = (fr_profile)(header.codes >> 8 & 255), .vectors = (fr_vectors_at)(header.codes >> 16 & 255),
+                                .type = (fr_type)(header.codes >> 24),
                                 .m = header.m, .ef_construction = header.ef_construction, .seed = 42, .id_type = FR_ID_INT64};
     options.store = index->store = fr_alone_store_create(NULL);
     fr_source source = {.chunk = file_find, .user = &file};

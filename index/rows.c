@@ -64,6 +64,9 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
     for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_init(&t->dirty[k], 1, FR_MEM_ROWS);
     fr_vectors_init(&t->vectors, options->dimension);
+    t->vectors.given = options->type == FR_TYPE_VECTOR_F16    ? FR_SCALAR_F16
+                       : options->type == FR_TYPE_VECTOR_BF16 ? FR_SCALAR_BF16
+                       : options->type == FR_TYPE_VECTOR_I8   ? FR_SCALAR_I8 : FR_SCALAR_F32;
     fr_heap_init(&t->heap);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
     t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;

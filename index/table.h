@@ -35,6 +35,7 @@ typedef struct fr_table_options {
     bool drop_stale;
     fr_profile profile;
     fr_vectors_at vectors;
+    fr_type type;             /* every vector is exact in it, and originals are kept in it; 0, VECTOR_F32: the narrowest, chunk by chunk */
     fr_vector_store *store;   /* where originals go on disk; NULL: they stay in memory. Borrowed until the table is freed */
     uint64_t spill_from;      /* 0 = FR_SPILL_FROM */
     uint32_t indexed_count; /* metadata fields that have a column from the start: paths as in filters */

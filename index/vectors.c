@@ -150,7 +150,7 @@ static bool put_on_disk(fr_vectors *v, const fr_vector_chunk *c, uint32_t row, c
 
 bool fr_vectors_put(fr_vectors *v, uint32_t row, const float *vector, fr_retired *retired)
 {
-    fr_scalar need = fr_simd_narrowest(vector, v->dimension);
+    fr_scalar need = v->given != FR_SCALAR_F32 ? v->given : fr_simd_narrowest(vector, v->dimension);
     uint32_t index = row >> v->chunk_log2;
     if (!fr_extents_reserve(&v->chunks, index + 1)) return false;
     fr_vector_chunk *c = fr_vectors_chunk(v, row);

@@ -26,6 +26,7 @@ typedef struct fr_vectors {
     fr_extents chunks;              /* of _Atomic(fr_vector_chunk *) */
     uint32_t chunk_count;           /* applier; as everything below */
     uint64_t bytes, file_bytes;     /* of chunks in memory, on disk */
+    fr_scalar given;                /* the type that holds every vector; F32: not known, the narrowest is looked for */
     fr_vector_store *store;         /* NULL: all in memory */
     uint64_t file_end, spill_from;
     uint32_t spilled;               /* chunks below are on disk, or were tried */

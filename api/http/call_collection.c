@@ -76,6 +76,16 @@ static void numbers_out(fr_out *out, const fr_collection_info *info)
     fr_out_end(out, '}');
 }
 
+static const struct { const char *name; fr_type type; } vector_types[] = {
+    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8}};
+
+static const char *vector_type_text(fr_type type)
+{
+    for (size_t i = 0; i < FR_COUNT_OF(vector_types); i++)
+        if (vector_types[i].type == type) return vector_types[i].name;
+    return "?";
+}
+
 /* AUTO as what it means. */
 static const char *vectors_text(fr_vectors_at at, fr_profile profile)
 {
@@ -101,6 +111,8 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 ? "sq8" : "none");
     fr_out_key(out, "profile");
     fr_out_cstring(out, profiles[vector ? vector->profile : info->def.profile]);
+    fr_out_key(out, "vector_type");
+    fr_out_cstring(out, vector_type_text(vector ? vector->type : info->def.vector_type));
     fr_out_key(out, "vectors");
     fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
     fr_out_key(out, "m");
@@ -180,6 +192,8 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
                    : fr_http_field_is(body, "profile", "compact") ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
     def->vectors = fr_http_field_is(body, "vectors", "memory") ? FR_VECTORS_MEMORY
                    : fr_http_field_is(body, "vectors", "disk") ? FR_VECTORS_DISK : FR_VECTORS_AUTO;
+    for (size_t i = 0; i < FR_COUNT_OF(vector_types); i++)
+        if (fr_http_field_is(body, "vector_type", vector_types[i].name)) def->vector_type = vector_types[i].type;
     def->partitions = (uint32_t)fr_http_field_int(body, "partitions", 1);
     def->m = (uint32_t)fr_http_field_int(body, "m", 0);
     def->ef_construction = (uint32_t)fr_http_field_int(body, "ef_construction", 0);

@@ -165,12 +165,13 @@ static void log_value_out(fr_out *out, const fr_value *value)
     if (value->field == FR_FIELD_DYNAMIC && value->type == FR_TYPE_JSON) {
         fr_out_key(out, "metadata");
         fr_out_doc(out, fr_doc_root(value->bytes));
-    } else if (value->type == FR_TYPE_VECTOR_F32) {
+    } else if (fr_vector_bytes((fr_type)value->type, 1) != 0) {
+        size_t element = fr_vector_bytes((fr_type)value->type, 1);
         fr_out_key(out, "vector");
         fr_out_begin(out, '[');
-        for (size_t i = 0; i + sizeof(float) <= value->bytes.size; i += sizeof(float)) {
+        for (size_t i = 0; i + element <= value->bytes.size; i += element) {
             float number; /* the log's bytes are not aligned */
-            memcpy(&number, (const uint8_t *)value->bytes.data + i, sizeof number);
+            fr_vector_unpack((fr_type)value->type, (const uint8_t *)value->bytes.data + i, 1, &number);
             fr_out_float(out, number);
         }
         fr_out_end(out, ']');

@@ -9,6 +9,7 @@ static fr_code upsert_in(fr_http_call *call, fr_http_worker *worker)
     const fr_field_def *field = fr_http_vector_field(call->info);
     fr_json_schema schema = {.dimension = fr_http_dimension(call->info), .id_type = call->info->def.id_type,
                              .metric = field ? field->metric : call->info->def.metric,
+                             .vector_type = field ? field->type : call->info->def.vector_type,
                              .embed = call->info->def.embedder[0] ? fr_http_embed : NULL, .embed_user = call};
     fr_doc_builder *rest = &call->builders[0];
     fr_doc_reset(rest);

@@ -203,6 +203,7 @@ typedef struct intake {
     const fr_json_schema *schema;
     fr_doc_builder *metadata, *merged;
     float *vector;
+    void *packed; /* the vector as the elements of its type */
     fr_batch *batch;
     uint32_t at; /* index of the record */
     fr_err *err;
@@ -357,8 +358,12 @@ static fr_code record_in(intake *in, fr_json_value value)
     else if (!(record.seen & SEEN_VECTOR)) return record_fail(in, "vector", "is missing: give vector or text");
     if (record.metadata.size > FR_METADATA_BYTES_MAX)
         return record_fail(in, "metadata", "is larger than 65,536 bytes in binary form");
-    fr_value values[2] = {{.field = FR_FIELD_VECTOR, .type = FR_TYPE_VECTOR_F32,
-                           .bytes = {in->vector, in->schema->dimension * sizeof(float)}},
+    fr_type type = in->schema->vector_type != FR_TYPE_NONE ? in->schema->vector_type : FR_TYPE_VECTOR_F32;
+    char field[48];
+    snprintf(field, sizeof field, "records[%u].vector", in->at);
+    if (type != FR_TYPE_VECTOR_F32) FR_TRY(fr_vector_pack(type, in->vector, in->schema->dimension, in->packed, field, in->err));
+    fr_value values[2] = {{.field = FR_FIELD_VECTOR, .type = (uint8_t)type,
+                           .bytes = {type == FR_TYPE_VECTOR_F32 ? in->vector : in->packed, fr_vector_bytes(type, in->schema->dimension)}},
                           {.field = FR_FIELD_DYNAMIC, .type = FR_TYPE_JSON, .bytes = record.metadata}};
     record.event.values = values;
     record.event.value_count = record.metadata.size ? 2 : 1;
@@ -388,7 +393,8 @@ fr_code fr_json_in_upsert(fr_json_dom *dom, fr_json_body body, const fr_json_sch
     FR_TRY(parse(dom, body, arena, &root, err));
     intake in = {.schema = schema, .metadata = &scratch[0], .merged = &scratch[1], .batch = batch, .err = err};
     in.vector = fr_arena_alloc(arena, (size_t)schema->dimension * sizeof(float));
-    if (!in.vector) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a vector");
+    in.packed = fr_arena_alloc(arena, (size_t)schema->dimension * sizeof(float));
+    if (!in.vector || !in.packed) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a vector");
     bool given = false;
     fr_json_iter iter = fr_json_begin(root);
     const char *key;

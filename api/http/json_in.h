@@ -36,6 +36,7 @@ fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr
 typedef struct fr_json_schema {
     uint32_t dimension;
     fr_metric metric;
+    fr_type vector_type; /* 0 = VECTOR_F32 */
     fr_id_type id_type;
     /* Text to `dimension` floats; NULL: the collection has no embedder. */
     fr_code (*embed)(void *user, fr_span text, float *out, fr_err *err);

@@ -14,6 +14,8 @@ const fr_in_field fr_in_create[] = {
     {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
     {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
     {"profile", FR_IN_STRING, false, 0, 0, "balanced|speed|compact", "memory against speed, default balanced"},
+    {"vector_type", FR_IN_STRING, false, 0, 0, "f32|f16|bf16|int8",
+     "what a vector's numbers are kept as, default f32; f16, bf16: rounded to nearest; int8: whole numbers of -128 to 127"},
     {"vectors", FR_IN_STRING, false, 0, 0, "memory|disk", "where original vectors live; default by profile: speed memory, others disk"},
     {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16, compact 10"},
     {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
@@ -24,7 +26,7 @@ const fr_in_field fr_in_create[] = {
 };
 const fr_in_field fr_in_record[] = {
     {"id", FR_IN_INT | FR_IN_STRING, true, 0, 0, NULL, "a string of 1 to 512 bytes or a 64-bit integer"},
-    {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "this or text; finite as 32-bit floats"},
+    {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "this or text; each number in the range of the collection's vector_type"},
     {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder; kept as metadata text"},
     {"metadata", FR_IN_OBJECT, false, 0, 0, NULL, "any JSON object, 65,536 bytes"},
     {"event_id", FR_IN_STRING, false, 0, 0, NULL, "makes a retry harmless; 1 to 256 bytes"},
@@ -86,7 +88,7 @@ const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 #define OFFSETS_EXAMPLE "\"offsets\":{\"0\":{\"first\":17,\"last\":17}}"
 #define COLLECTION_EXAMPLE                                                                                             \
     "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\","                     \
-    "\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"                                                  \
+    "\"vector_type\":\"f32\",\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"                                                  \
     "\"id_type\":\"any\",\"drop_stale\":false,\"indexed\":[\"color\"],\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
     "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
     "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"

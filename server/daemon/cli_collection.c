@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 typedef struct collection_arguments {
-    const char *url, *metric, *codes, *profile, *vectors, *embedder, *id_type, *indexed;
+    const char *url, *metric, *codes, *profile, *vectors, *vector_type, *embedder, *id_type, *indexed;
     int64_t dimension, partitions, m, ef_construction;
     bool drop_stale, remove, json;
     char *const *rest;
@@ -18,6 +18,7 @@ static void print_help(void)
            "       freshet collection create NAME --dimension N [--metric l2|ip|cosine] [--partitions N] [--codes "
            "sq8|none]\n"
            "                                 [--profile balanced|speed|compact] [--vectors memory|disk]\n"
+           "                                 [--vector-type f32|f16|bf16|int8]\n"
            "                                 [--m N] [--ef-construction N] [--embedder hash] [--id-type int64|string] "
            "[--drop-stale]\n"
            "                                 [--indexed FIELD,FIELD...]\n"
@@ -73,6 +74,7 @@ static json_t *create_body(const collection_arguments *args)
     if (args->codes) json_object_set_new(body, "codes", json_string(args->codes));
     if (args->profile) json_object_set_new(body, "profile", json_string(args->profile));
     if (args->vectors) json_object_set_new(body, "vectors", json_string(args->vectors));
+    if (args->vector_type) json_object_set_new(body, "vector_type", json_string(args->vector_type));
     if (args->id_type) json_object_set_new(body, "id_type", json_string(args->id_type));
     if (args->partitions) json_object_set_new(body, "partitions", json_integer(args->partitions));
     if (args->m) json_object_set_new(body, "m", json_integer(args->m));
@@ -96,12 +98,13 @@ static json_t *create_body(const collection_arguments *args)
 
 static int parse(int argc, char **argv, collection_arguments *args)
 {
-    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, INDEXED, REMOVE, PROFILE, VECTORS };
+    enum { DIMENSION = 256, METRIC, CODES, EMBEDDER, ID_TYPE, PARTITIONS, M, EF, STALE, INDEXED, REMOVE, PROFILE, VECTORS, VECTOR_TYPE };
     static const struct option options[] = {{"dimension", required_argument, NULL, DIMENSION},
                                             {"metric", required_argument, NULL, METRIC},
                                             {"codes", required_argument, NULL, CODES},
                                             {"profile", required_argument, NULL, PROFILE},
                                             {"vectors", required_argument, NULL, VECTORS},
+                                            {"vector-type", required_argument, NULL, VECTOR_TYPE},
                                             {"embedder", required_argument, NULL, EMBEDDER},
                                             {"id-type", required_argument, NULL, ID_TYPE},
                                             {"partitions", required_argument, NULL, PARTITIONS},
@@ -127,6 +130,7 @@ static int parse(int argc, char **argv, collection_arguments *args)
         case CODES: args->codes = optarg; break;
         case PROFILE: args->profile = optarg; break;
         case VECTORS: args->vectors = optarg; break;
+        case VECTOR_TYPE: args->vector_type = optarg; break;
         case EMBEDDER: args->embedder = optarg; break;
         case ID_TYPE: args->id_type = optarg; break;
         case STALE: args->drop_stale = true; break;

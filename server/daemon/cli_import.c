@@ -26,7 +26,7 @@
 typedef enum progress_kind { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_JSON, PROGRESS_NONE } progress_kind;
 
 typedef struct arguments {
-    const char *file, *collection, *url, *state_folder, *metric, *embedder, *ack, *codes, *profile, *vectors;
+    const char *file, *collection, *url, *state_folder, *metric, *embedder, *ack, *codes, *profile, *vectors, *vector_type;
     fr_import_options import;
     bool create, restart;
     uint32_t dimension, batch_records, connections;
@@ -521,6 +521,7 @@ static fr_code create_collection(import_job *load, fr_client *client, fr_err *er
     if (load->args.codes) json_object_set_new(root, "codes", json_string(load->args.codes));
     if (load->args.profile) json_object_set_new(root, "profile", json_string(load->args.profile));
     if (load->args.vectors) json_object_set_new(root, "vectors", json_string(load->args.vectors));
+    if (load->args.vector_type) json_object_set_new(root, "vector_type", json_string(load->args.vector_type));
     if (load->args.embedder) {
         json_object_set_new(
             root, "embedder",
@@ -597,6 +598,7 @@ static void print_help(void)
            "  --embedder hash        with --create: how texts become vectors (default for texts)\n"
            "  --codes sq8|none       with --create\n"
            "  --profile balanced|speed|compact  --vectors memory|disk   with --create\n"
+           "  --vector-type f32|f16|bf16|int8   with --create: what vectors are kept as (default f32)\n"
            "  --format FORMAT        auto (default), jsonl, csv, wordnet, npy, fvecs, bvecs, fbin, u8bin, i8bin\n"
            "  --id-field NAME        jsonl, csv: default id\n"
            "  --vector-field NAME    jsonl, csv: default vector\n"
@@ -623,6 +625,7 @@ static int parse(int argc, char **argv, arguments *args)
         CODES,
         PROFILE,
         VECTORS,
+        VECTOR_TYPE,
         FORMAT,
         ID,
         VECTOR,
@@ -645,6 +648,7 @@ static int parse(int argc, char **argv, arguments *args)
                                             {"codes", required_argument, NULL, CODES},
                                             {"profile", required_argument, NULL, PROFILE},
                                             {"vectors", required_argument, NULL, VECTORS},
+                                            {"vector-type", required_argument, NULL, VECTOR_TYPE},
                                             {"format", required_argument, NULL, FORMAT},
                                             {"id-field", required_argument, NULL, ID},
                                             {"vector-field", required_argument, NULL, VECTOR},
@@ -675,6 +679,7 @@ static int parse(int argc, char **argv, arguments *args)
         case CODES: args->codes = optarg; break;
         case PROFILE: args->profile = optarg; break;
         case VECTORS: args->vectors = optarg; break;
+        case VECTOR_TYPE: args->vector_type = optarg; break;
         case FORMAT: args->import.format = fr_import_format_named(optarg); break;
         case ID: args->import.id_field = optarg; break;
         case VECTOR: args->import.vector_field = optarg; break;

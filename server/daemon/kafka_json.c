@@ -9,13 +9,12 @@
 static void vector_out(fr_out *out, const fr_value *value)
 {
     fr_out_begin(out, '[');
-    for (size_t i = 0; value->type == FR_TYPE_VECTOR_F32 && i < value->bytes.size / 4; i++) {
+    size_t element = fr_vector_bytes((fr_type)value->type, 1);
+    for (size_t i = 0; element != 0 && i + element <= value->bytes.size; i += element) {
         float number; /* the record's bytes have no alignment */
-        memcpy(&number, (const char *)value->bytes.data + i * 4, 4);
+        fr_vector_unpack((fr_type)value->type, (const char *)value->bytes.data + i, 1, &number);
         fr_out_float(out, number);
     }
-    for (size_t i = 0; value->type == FR_TYPE_VECTOR_I8 && i < value->bytes.size; i++)
-        fr_out_int(out, ((const int8_t *)value->bytes.data)[i]);
     fr_out_end(out, ']');
 }
 

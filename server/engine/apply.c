@@ -16,6 +16,7 @@ fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
         .ef_construction = c->vector->ef_construction,
         .profile = c->vector->profile,
         .vectors = c->vector->vectors,
+        .type = c->vector->type,
         .store = fr_originals_store(shard->originals),
         .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
         .id_type = c->def.id_type,
@@ -37,14 +38,23 @@ static fr_code table_of(fr_shard *shard, fr_table **out)
     return FR_OK;
 }
 
-static fr_code aligned_vector(fr_shard *shard, fr_span bytes, const float **out)
+/* The vector as numbers: those that the field's type holds. */
+static fr_code row_vector(fr_shard *shard, const fr_decoded *decoded, const float **out)
 {
-    *out = bytes.data;
-    if (((uintptr_t)bytes.data & 3u) == 0) return FR_OK;
-    if (shard->vector_scratch == NULL) shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, bytes.size);
+    const fr_field_def *field = shard->collection->vector;
+    fr_type given = (fr_type)decoded->vector_type;
+    *out = decoded->vector.data;
+    if (given == field->type && given == FR_TYPE_VECTOR_F32 && ((uintptr_t)decoded->vector.data & 3u) == 0) return FR_OK;
+    if (shard->vector_scratch == NULL)
+        shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, 2 * (size_t)field->dimension * sizeof(float));
     if (shard->vector_scratch == NULL) return FR_ERR_NO_MEMORY;
-    memcpy(shard->vector_scratch, bytes.data, bytes.size);
-    *out = shard->vector_scratch;
+    float *numbers = shard->vector_scratch, *packed = numbers + field->dimension;
+    fr_vector_unpack(given, decoded->vector.data, field->dimension, numbers);
+    if (given != field->type) {
+        FR_TRY(fr_vector_pack(field->type, numbers, field->dimension, packed, NULL, NULL));
+        fr_vector_unpack(field->type, packed, field->dimension, numbers);
+    }
+    *out = numbers;
     return FR_OK;
 }
 
@@ -78,7 +88,7 @@ static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value
         .model_version = decoded.model_version,
         .offset = record->offset,
     };
-    FR_TRY(aligned_vector(shard, decoded.vector, &row.vector));
+    FR_TRY(row_vector(shard, &decoded, &row.vector));
     code = fr_table_put(table, &row, commit, &result, &err);
     if (code == FR_ERR_NO_MEMORY) return code;
     if (code != FR_OK) return skip(shard, record, &err);

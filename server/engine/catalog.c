@@ -39,7 +39,7 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection
     atomic_init(&c->shard_count, shards);
     c->filter_schema = (fr_filter_schema){.key_name = "id", .id_type = def->id_type};
     for (uint32_t i = 0; i < c->def.field_count; i++) {
-        if (c->def.fields[i].type == FR_TYPE_VECTOR_F32) c->vector = &c->def.fields[i];
+        if (fr_vector_bytes(c->def.fields[i].type, 1) != 0) c->vector = &c->def.fields[i];
         if (c->def.fields[i].primary) c->filter_schema.key_name = c->def.fields[i].name;
     }
     atomic_init(&c->refs, 1);
@@ -527,7 +527,7 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
         fr_field_def *field = &def->fields[def->field_count++];
         if (!decode_field(item, field))
             return fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has a bad field in the catalog", def->name);
-        if (field->type != FR_TYPE_VECTOR_F32) continue;
+        if (fr_vector_bytes(field->type, 1) == 0) continue;
         vector = field->dimension != 0;
         def->dimension = field->dimension;
         def->metric = field->metric;
@@ -536,6 +536,7 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
         def->ef_construction = field->ef_construction;
         def->profile = field->profile;
         def->vectors = field->vectors;
+        def->vector_type = field->type;
     }
     return vector ? FR_OK
                   : fr_fail(err, FR_ERR_CORRUPT, "catalog", "collection '%s' has no vector field in the catalog",

@@ -236,21 +236,26 @@ fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_
     return fr_fail(err, FR_ERR_INVALID, field, "%s", wrong);
 }
 
-static fr_code judge_vector(const fr_field_def *def, fr_span bytes, const char *field, fr_err *err)
+static fr_code judge_vector(const fr_field_def *def, fr_type type, fr_span bytes, const char *field, fr_err *err)
 {
-    if (bytes.size != (size_t)def->dimension * sizeof(float))
+    if (bytes.size != fr_vector_bytes(type, def->dimension))
         return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
-                       bytes.size / sizeof(float), def->dimension);
-    const float *vector = bytes.data;
-    float piece[256];
+                       bytes.size / fr_vector_bytes(type, 1), def->dimension);
+    const uint8_t *vector = bytes.data;
+    float piece[256], packed[256];
     double norm_squared = 0;
     for (uint32_t at = 0; at < def->dimension; at += FR_COUNT_OF(piece)) { /* by pieces: the bytes may not be aligned */
         uint32_t count = (uint32_t)FR_MIN(def->dimension - at, FR_COUNT_OF(piece));
         const float *from = piece;
-        if (((uintptr_t)vector & 3u) == 0) from = vector + at;
-        else memcpy(piece, (const uint8_t *)bytes.data + (size_t)at * sizeof(float), count * sizeof(float));
+        if (type == FR_TYPE_VECTOR_F32 && ((uintptr_t)vector & 3u) == 0) from = (const float *)bytes.data + at;
+        else fr_vector_unpack(type, vector + fr_vector_bytes(type, at), count, piece);
         if (!fr_simd_all_finite(from, count))
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond 32-bit float");
+            return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond its type");
+        if (type != def->type) { /* the zero test is of what is kept */
+            FR_TRY(fr_vector_pack(def->type, from, count, packed, field, err));
+            fr_vector_unpack(def->type, packed, count, piece);
+            from = piece;
+        }
         norm_squared += fr_simd_norm_squared(from, count);
     }
     if (norm_squared > FR_NORM_SQUARED_MAX)
@@ -267,10 +272,10 @@ fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decod
     if (decoded->schema_version != FR_SCHEMA_VERSION)
         return fr_fail(err, FR_ERR_INVALID, "records", "schema version %u is not known", decoded->schema_version);
     if (decoded->vector.data == NULL) return fr_fail(err, FR_ERR_INVALID, field, "a record needs a vector");
-    if (decoded->vector_type != FR_TYPE_VECTOR_F32)
-        return fr_fail(err, FR_ERR_INVALID, field, "vectors are 32-bit floats (type %u), got type %u",
-                       FR_TYPE_VECTOR_F32, decoded->vector_type);
-    FR_TRY(judge_vector(collection->vector, decoded->vector, field, err));
+    if (decoded->vector_type != FR_TYPE_VECTOR_F32 && decoded->vector_type != (uint8_t)collection->vector->type)
+        return fr_fail(err, FR_ERR_INVALID, field, "the collection's vectors are of type %u (or %u, 32-bit floats), got type %u",
+                       (unsigned)collection->vector->type, FR_TYPE_VECTOR_F32, decoded->vector_type);
+    FR_TRY(judge_vector(collection->vector, (fr_type)decoded->vector_type, decoded->vector, field, err));
     if (decoded->metadata.data == NULL || decoded->metadata.size == 0) return FR_OK;
     snprintf(field, sizeof field, "records[%u].metadata", index);
     if (decoded->metadata.size > FR_METADATA_BYTES_MAX)

@@ -17,6 +17,9 @@ static fr_code check_vector_field(const char *prefix, fr_field_def *f, fr_err *e
         return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
     snprintf(field, sizeof field, "%scodes", prefix);
     if ((unsigned)f->codes > FR_CODES_NONE) return fr_fail(err, FR_ERR_INVALID, field, "codes must be sq8 or none");
+    snprintf(field, sizeof field, "%svector_type", prefix);
+    if (fr_vector_bytes(f->type, 1) == 0)
+        return fr_fail(err, FR_ERR_INVALID, field, "vector_type must be f32, f16, bf16 or int8");
     snprintf(field, sizeof field, "%sprofile", prefix);
     if ((unsigned)f->profile > FR_PROFILE_COMPACT)
         return fr_fail(err, FR_ERR_INVALID, field, "profile must be speed, balanced or compact");
@@ -47,7 +50,7 @@ static fr_code expand_simple(fr_collection_def *out, fr_err *err)
                                     .primary = true};
     out->fields[1] = (fr_field_def){.id = FR_FIELD_VECTOR,
                                     .name = "vector",
-                                    .type = FR_TYPE_VECTOR_F32,
+                                    .type = out->vector_type != FR_TYPE_NONE ? out->vector_type : FR_TYPE_VECTOR_F32,
                                     .dimension = out->dimension,
                                     .metric = out->metric,
                                     .codes = out->codes,
@@ -59,7 +62,7 @@ static fr_code expand_simple(fr_collection_def *out, fr_err *err)
     return check_vector_field("", &out->fields[1], err);
 }
 
-/* The fields that can be built now: one primary key, one f32 vector, one JSON document. */
+/* The fields that can be built now: one primary key, one dense vector, one JSON document. */
 static fr_code check_fields(fr_collection_def *out, fr_err *err)
 {
     uint32_t keys = 0, vectors = 0, documents = 0;
@@ -83,7 +86,7 @@ static fr_code check_fields(fr_collection_def *out, fr_err *err)
             out->id_type = f->type == FR_TYPE_INT64    ? FR_ID_INT64
                            : out->id_type == FR_ID_ANY ? FR_ID_ANY
                                                        : FR_ID_STRING;
-        } else if (f->type == FR_TYPE_VECTOR_F32) {
+        } else if (fr_vector_bytes(f->type, 1) != 0) {
             if (++vectors > 1)
                 return fr_fail(err, FR_ERR_UNSUPPORTED, name, "more than one vector field is not built yet");
             f->id = FR_FIELD_VECTOR;
@@ -136,13 +139,14 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
         (out->embedder[0] != 0 && strcmp(out->embedder, "hash") != 0))
         return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder must be 'hash'");
     FR_TRY(check_indexed(out, err));
-    if (out->field_count == 0) return expand_simple(out, err);
-    FR_TRY(check_fields(out, err));
+    FR_TRY(out->field_count == 0 ? expand_simple(out, err) : check_fields(out, err));
     for (uint32_t i = 0; i < out->field_count; i++) {
         const fr_field_def *f = &out->fields[i];
         if (f->id != FR_FIELD_VECTOR) continue;
         out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m,
-        out->ef_construction = f->ef_construction, out->profile = f->profile, out->vectors = f->vectors;
+        out->ef_construction = f->ef_construction, out->profile = f->profile, out->vectors = f->vectors, out->vector_type = f->type;
+        if (out->embedder[0] != 0 && f->type == FR_TYPE_VECTOR_I8)
+            return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder makes fractions: vector_type cannot be int8");
     }
     return FR_OK;
 }

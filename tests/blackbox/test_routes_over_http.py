@@ -233,6 +233,29 @@ def test_openapi_routes_answer(server):
     json.dumps(described)
 
 
+def test_vector_types(server):
+    """f16, bf16 and int8: rounded or refused at the door, described, given back and searched the same after a restart."""
+    for kind, given, kept in (("f16", [1.0001, -65504, 1e-9, 0.5], [1.0, -65504, 0.0, 0.5]), ("bf16", [1.001, -3e38, 1e-30, 0.5], None),
+                              ("int8", [-128, 127, 0, 5], [-128, 127, 0, 5])):
+        name = "typed-" + kind
+        assert server.create(name, 4, metric="ip" if kind == "bf16" else "l2", vector_type=kind)["vector_type"] == kind
+        if kind == "bf16":
+            given[1] = -2.0
+            kept = [struct.unpack("<f", struct.pack("<I", (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000))[0]
+                    for bits in struct.unpack("<4I", struct.pack("<4f", *given))]
+        server.upsert(name, [{"id": "a", "vector": given}, {"id": "b", "vector": [0, 1, 0, 0]}])
+        hit = server.search(name, vector=kept, k=1, with_vector=True)[0]
+        assert hit["id"] == ("a" if kind != "bf16" or sum(x * x for x in kept) > kept[1] else "b")
+        got = server.ok("POST", f"/v1/collections/{name}/get", {"ids": ["a"], "with_vector": True})["records"][0]["vector"]
+        assert struct.pack("4f", *got) == struct.pack("4f", *kept)
+        wrong = {"f16": [70000, 0, 0, 0], "bf16": [3.4e38, 0, 0, 0], "int8": [0, 0.5, 0, 0]}[kind]
+        refused = server.post(f"/v1/collections/{name}/upsert", {"records": [{"id": "c", "vector": wrong}]})
+        assert refused.status == 400 and refused.error["field"] == "records[0].vector", refused.error
+    refused = server.post("/v1/collections", {"name": "x", "dimension": 4, "vector_type": "f64"})
+    assert refused.status == 400 and refused.error["field"] == "vector_type"
+    assert server.create("plain", 4)["vector_type"] == "f32"
+
+
 def test_profiles_and_the_largest_dimension(server):
     made = server.create("small", 4)
     assert (made["profile"], made["vectors"], made["m"]) == ("balanced", "disk", 16)

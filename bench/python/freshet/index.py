@@ -5,7 +5,7 @@ from ctypes import byref, c_bool, c_uint64, c_void_p
 
 import numpy as np
 
-from .library import DIMENSION_MAX, EF_MAX, K_MAX, METRICS, PROFILES, VECTORS, Error, Options, check, lib
+from .library import DIMENSION_MAX, DTYPES, EF_MAX, K_MAX, METRICS, PROFILES, VECTORS, Error, Options, check, lib
 
 THREADS_MAX = 64
 
@@ -28,6 +28,16 @@ def _number(name, value, low, high):
     if not low <= value <= high:
         raise ValueError(f"{name} must be {low} to {high}, got {value}")
     return int(value)
+
+
+def _dtype(value):
+    try:
+        name = np.dtype(value).name
+    except TypeError:
+        name = str(value)
+    if name not in DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}; got {name}")
+    return name
 
 
 def _ids(value):
@@ -61,12 +71,12 @@ def _vectors(name, value, dim):
 class Index:
     """A vector index in memory. add, remove and save take turns; search, get and len run beside them from any thread."""
 
-    def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None):
+    def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None, dtype="float32"):
         options = Options(_number("dim", dim, 1, DIMENSION_MAX), _choice("metric", metric, METRICS), 0,
                           0 if m is None else _number("m", m, 2, 32),
                           0 if ef_construction is None else _number("ef_construction", ef_construction, 1, 4096),
                           _choice("profile", profile, PROFILES), _choice("vectors", vectors, VECTORS),
-                          None if folder is None else os.fsencode(folder))
+                          None if folder is None else os.fsencode(folder), DTYPES[_dtype(dtype)])
         handle, error = c_void_p(), Error()
         check(lib.fr_index_create(byref(options), byref(handle), byref(error)), error)
         self._own(handle)
@@ -76,6 +86,7 @@ class Index:
         lib.fr_index_settings(handle, byref(settings))
         self._handle, self._writing = handle, threading.Lock()
         self.dim, self.metric, self.profile = settings.dimension, METRICS[settings.metric], PROFILES[settings.profile]
+        self.dtype = np.dtype({number: name for name, number in DTYPES.items()}[settings.type])
 
     @classmethod
     def open(cls, path):
@@ -92,7 +103,8 @@ class Index:
             lib.fr_index_free(handle)
 
     def add(self, ids, vectors, threads=1):
-        """Add rows; the row of an id that exists is replaced. All are searchable and linked on return."""
+        """Add rows; the row of an id that exists is replaced. All are searchable and linked on return. Every number must be exact in the
+        index's dtype."""
         threads = _number("threads", threads, 1, THREADS_MAX)
         ids, (rows, _) = _ids(ids), _vectors("vectors", vectors, self.dim)
         if len(ids) != len(rows):
@@ -118,11 +130,11 @@ class Index:
             raise KeyError(f"{len(missing)} of {len(ids)} ids are not in the index, the first is {missing[0]}")
 
     def get(self, ids):
-        """The vectors of these ids as they were given, as float32 (n, dim); KeyError when one is not there."""
+        """The vectors of these ids as they were given, as the index's dtype (n, dim); KeyError when one is not there."""
         ids = _ids(ids)
         vectors = np.empty((len(ids), self.dim), np.float32)
         self._present(ids, vectors)
-        return vectors
+        return vectors.astype(self.dtype, copy=False)
 
     def __contains__(self, id):
         try:

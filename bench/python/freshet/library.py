@@ -6,12 +6,13 @@ from ctypes import POINTER, c_bool, c_char, c_char_p, c_float, c_int, c_int64, c
 DIMENSION_MAX, K_MAX, EF_MAX = 32768, 16384, 32768  # FR_*_MAX of freshet.h
 METRICS = ("l2", "ip", "cosine")
 PROFILES = ("balanced", "speed", "compact")
+DTYPES = {"float32": 101, "float16": 102, "int8": 105}  # fr_type
 VECTORS = ("auto", "memory", "disk")
 
 
 class Options(ctypes.Structure):  # fr_index_options
     _fields_ = [("dimension", c_uint32), ("metric", c_int), ("codes", c_int), ("m", c_uint32), ("ef_construction", c_uint32),
-                ("profile", c_int), ("vectors", c_int), ("folder", c_char_p)]
+                ("profile", c_int), ("vectors", c_int), ("folder", c_char_p), ("type", c_int)]
 
 
 class Error(ctypes.Structure):  # fr_err

@@ -186,3 +186,39 @@ def test_search_lets_other_threads_run():
         stop.set()
         thread.join()
     assert moved > 0
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_dtypes_come_back_bit_for_bit(metric, dtype, tmp_path):
+    x = rows(3000, 40)
+    x = x.astype(np.float16) if dtype == "float16" else np.clip(x * 50, -128, 127).astype(np.int8)
+    ix = freshet.Index(40, metric=metric, dtype=dtype)
+    ix.add(np.arange(len(x)), x, threads=2)
+    ix.save(str(tmp_path / "typed"))
+    q = rows(20, 40, 2) * (1 if dtype == "float16" else 50)
+    wide, plain = x.astype(np.float64), freshet.Index(40, metric=metric)
+    plain.add(np.arange(len(x)), x)
+    for one in (ix, freshet.Index.open(str(tmp_path / "typed"))):
+        assert one.dtype == np.dtype(dtype)
+        back = one.get(np.arange(len(x)))
+        assert back.dtype == x.dtype and back.tobytes() == x.tobytes()
+        ids, distances = one.search(q, 10, ef=300)
+        dots = q.astype(np.float64) @ wide.T
+        squares, norms = (wide ** 2).sum(1), (q.astype(np.float64) ** 2).sum(1)[:, None]
+        truth = {"l2": squares + norms - 2 * dots, "ip": 1 - dots, "cosine": 1 - dots / np.sqrt(squares * norms)}[metric]
+        found = [len(set(ids[i]) & set(np.argsort(truth[i], kind="stable")[:10])) for i in range(len(q))]
+        assert sum(found) >= 0.97 * 10 * len(q)
+    assert ix.memory() <= plain.memory() * 1.02
+
+
+def test_a_dtype_takes_only_its_own_numbers():
+    ix = freshet.Index(4, dtype="int8")
+    for wrong in ([1.5, 0, 0, 0], [128, 0, 0, 0]):
+        with pytest.raises(ValueError, match="type"):
+            ix.add([1], [wrong])
+    with pytest.raises(ValueError, match="type"):
+        freshet.Index(4, dtype=np.float16).add([1], np.array([[1.0001, 0, 0, 0]], np.float32))
+    assert len(ix) == 0
+    with pytest.raises(ValueError, match="dtype must be one of"):
+        freshet.Index(4, dtype="uint16")

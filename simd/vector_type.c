@@ -1,0 +1,53 @@
+/* vector_type.c: fr_vector_* of freshet.h: the element types in which vectors are given and kept in the log. */
+#include "simd/simd.h"
+
+static bool scalar_of(fr_type type, fr_scalar *out)
+{
+    switch (type) {
+    case FR_TYPE_VECTOR_F32: *out = FR_SCALAR_F32; return true;
+    case FR_TYPE_VECTOR_F16: *out = FR_SCALAR_F16; return true;
+    case FR_TYPE_VECTOR_BF16: *out = FR_SCALAR_BF16; return true;
+    case FR_TYPE_VECTOR_I8: *out = FR_SCALAR_I8; return true;
+    default: return false;
+    }
+}
+
+size_t fr_vector_bytes(fr_type type, uint32_t dimension)
+{
+    fr_scalar scalar;
+    return scalar_of(type, &scalar) ? fr_scalar_size(scalar, dimension) : 0;
+}
+
+/* Does the number survive as this type: finite after rounding, or a whole number of 8 bits? */
+static bool fits(fr_scalar scalar, const void *packed, uint32_t i, float number)
+{
+    const uint8_t *at = packed;
+    switch (scalar) {
+    case FR_SCALAR_F16: return (fr_load_le16(at + 2 * (size_t)i) & 0x7c00u) != 0x7c00u;
+    case FR_SCALAR_BF16: return (fr_load_le16(at + 2 * (size_t)i) & 0x7f80u) != 0x7f80u;
+    case FR_SCALAR_I8: return number >= -128.0f && number <= 127.0f && number == (float)(int32_t)number;
+    default: return number >= -3.402823466e38f && number <= 3.402823466e38f;
+    }
+}
+
+fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, void *bytes_out, const char *field, fr_err *err)
+{
+    static const char *const limits[FR_SCALAR_COUNT] = {
+        [FR_SCALAR_F32] = "a finite 32-bit float", [FR_SCALAR_F16] = "a 16-bit float: at most 65504 in size",
+        [FR_SCALAR_BF16] = "a finite bfloat16", [FR_SCALAR_I8] = "a whole number of -128 to 127"};
+    fr_scalar scalar;
+    if (!scalar_of(type, &scalar))
+        return fr_fail(err, FR_ERR_INVALID, field, "type %d is not one of dense vectors", (int)type);
+    fr_simd_from_f32(scalar, numbers, dimension, bytes_out);
+    for (uint32_t i = 0; i < dimension; i++)
+        if (!fits(scalar, bytes_out, i, numbers[i]))
+            return fr_fail(err, FR_ERR_INVALID, field, "a number of the vector must be %s; it is %.9g", limits[scalar],
+                           (double)numbers[i]);
+    return FR_OK;
+}
+
+void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out)
+{
+    fr_scalar scalar;
+    if (scalar_of(type, &scalar)) fr_simd_to_f32(scalar, bytes, dimension, numbers_out);
+}
