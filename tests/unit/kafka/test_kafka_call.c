@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "kafka_help.h"
+#include "kafka_frames.h"
 #include "log/batch.h"
 
 static fr_kafka door;

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "api/kafka/groups.h"
-#include "kafka_help.h"
+#include "kafka_frames.h"
 
 static fr_kafka door;
 static fr_db *db;
