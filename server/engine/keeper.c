@@ -245,7 +245,10 @@ static bool saving(fr_db *db, fr_shard *shard)
         int64_t start = db->io->mono_us(db->io);
         /* First the producers: a snapshot without their state means that up to S there were none. */
         db->save.code = fr_engine_wants_producers(shard, true) ? fr_engine_save_producers(shard, &db->save.err) : FR_OK;
-        if (db->save.code == FR_ERR_BUSY && !atomic_load(&db->stopping)) return false; /* what they know is not durable yet: again a little later */
+        /* BUSY: what they know is not durable yet; again a little later, unless it will never be. */
+        if (db->save.code == FR_ERR_BUSY && !atomic_load(&db->stopping) && atomic_load(&db->state) != FR_ERR_READ_ONLY &&
+            fr_log_state(fr_shard_log(shard)) == FR_OK)
+            return false;
         if (db->save.code == FR_OK) db->save.code = fr_snapshot_write(db, shard, &db->save.err);
         db->save.ok = db->save.code == FR_OK;
         atomic_store(&db->last_snapshot_us, (uint64_t)(db->io->mono_us(db->io) - start));

@@ -522,6 +522,16 @@ static fr_code mark_topic(fr_db *db, fr_txn_entry *entry, fr_id id, bool commits
     return code;
 }
 
+/* What was prepared is decided; the markers come after a restart. Whoever waits is told. */
+static bool tell_ender(fr_db *db, fr_txn_entry *entry, const char *text)
+{
+    fr_write *write = entry->ender;
+    if (write == NULL) return false;
+    entry->ender = NULL;
+    answer(db, write, FR_ERR_READ_ONLY, FR_REASON_STORAGE, text);
+    return true;
+}
+
 /* Markers, then Complete. A full disk: what is marked stays marked, the rest is tried again. */
 static bool finish_one(fr_db *db, fr_txn_entry *entry)
 {
@@ -544,6 +554,7 @@ static bool finish_one(fr_db *db, fr_txn_entry *entry)
         entry->state = before;
         entry->part_count = parts;
         if (join != NULL) fr_engine_join_done(db, join, FR_OK); /* its commits answer nobody */
+        if (code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY) (void)tell_ender(db, entry, err.text);
         return false;
     }
     join->write = entry->ender;
@@ -573,7 +584,12 @@ static void look_for_timeouts(fr_db *db)
 bool fr_engine_txn_step(fr_db *db)
 {
     bool worked = false;
-    if (db->txns.count == 0 || atomic_load(&db->state) == FR_ERR_READ_ONLY) return false;
+    if (db->txns.count == 0) return false;
+    if (atomic_load(&db->state) == FR_ERR_READ_ONLY) {
+        for (uint32_t i = 0; i < db->txns.count && db->txns.ending != 0; i++)
+            worked = tell_ender(db, db->txns.list[i], "the database is read-only") || worked;
+        return worked;
+    }
     look_for_timeouts(db);
     for (uint32_t i = 0; i < db->txns.count && db->txns.ending != 0; i++) {
         fr_txn_entry *entry = db->txns.list[i];

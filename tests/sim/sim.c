@@ -11,6 +11,7 @@
  * A failure prints the command that repeats it. Same seed, same run. */
 #include "server/engine/engine.h"
 #include "tests/sim/io_sim.h"
+#include "tests/sim/sim_topics.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,6 +45,7 @@ typedef struct world {
     uint64_t seed, random;
     io_sim *sim;
     fr_db *db;
+    sim_topics *topics;
     fr_id ids[COLLECTIONS];
     model model;
     op ops[OPS_MAX];
@@ -423,6 +425,9 @@ static void retry(world *w, op *retries, uint32_t count)
     }
 }
 
+static uint32_t dice_for_topics(void *user, uint32_t bound) { return below(user, bound); }
+static void broken_topics(void *user, const char *text) { broken(user, "%s", text); }
+
 static void create_collections(world *w)
 {
     for (uint32_t c = 0; c < COLLECTIONS; c++) {
@@ -508,6 +513,9 @@ static void recover(world *w)
     w->phase = "after recovery";
     settle(w);
     check_all(w);
+    w->phase = "topics after recovery";
+    if (w->ids_unsure) sim_topics_forget(w->topics);
+    if (!io_sim_is_down(w->sim)) sim_topics_recover(w->topics, w->db);
 }
 
 /* ==== the catalog ==== */
@@ -595,6 +603,7 @@ static void one_step(world *w)
         w->ids_unsure = true;
     } else if (dice < 243) toggle_extra(w);
     else if (dice < 246) move_alias(w);
+    else if (dice < 300) sim_topics_step(w->topics, w->db);
     else fr_engine_step(w->db, (fr_role)below(w, FR_ROLE_COUNT));
     settle(w);
 }
@@ -652,9 +661,11 @@ static void same_answers(world *w)
     fr_err err = {0};
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
     check_all(w);
+    sim_topics_check(w->topics, w->db);
     w->phase = "compacted";
     if (fr_compact(w->db, 0, &err) != FR_OK) broken(w, "compact: %s", err.text);
     check_all(w);
+    sim_topics_check(w->topics, w->db);
     io_sim_advance(w->sim, 30 * 3600 * 1000); /* tombstones may go now */
     if (fr_compact(w->db, 0, &err) != FR_OK) broken(w, "compact: %s", err.text);
     for (uint32_t round = 0; round < 2; round++) {
@@ -663,6 +674,7 @@ static void same_answers(world *w)
         w->phase = round == 0 ? "compacted, reopened" : "compacted, without snapshots";
         if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
         check_all(w);
+        sim_topics_check(w->topics, w->db);
     }
 }
 
@@ -679,6 +691,8 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     fr_err err = {0};
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
     create_collections(w);
+    const sim_host host = {w, dice_for_topics, broken_topics, w->sim};
+    w->topics = sim_topics_create(&host, w->db);
     uint32_t lives = 3 + below(w, 4);
     for (uint32_t i = 0; i < lives; i++) {
         one_life(w);
@@ -694,6 +708,7 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
                w->acked, w->cuts, (unsigned long long)io_sim_hash(w->sim));
     totals[0] += w->steps, totals[1] += w->acked, totals[2] += w->cuts;
     while (w->op_count != 0) remove_op(w, w->op_count - 1);
+    sim_topics_free(w->topics);
     io_sim_free(w->sim);
     free(w);
 }
