@@ -28,34 +28,30 @@ typedef struct batch {
     uint32_t count;
 } batch;
 
+static inline uint32_t bit_of(const uint64_t *bits, uint32_t row) { return (uint32_t)(bits[row >> 6] >> (row & 63)) & 1; }
+
 static void add(fr_run *run, batch *b, uint32_t row)
 {
-    if (b->count == FR_LANES_MAX || !(run->certain || fr_run_passes(run, row)) || !fr_visit(run->s, row)) return;
+    if (b->count == FR_LANES_MAX || bit_of(run->s->visited, row) || !(run->certain || fr_run_passes(run, row)) || !fr_visit(run->s, row)) return;
     b->rows[b->count] = fr_space_touch(run->space.codes, row);
     b->ids[b->count++] = row;
 }
 
-static inline uint32_t bit_of(const uint64_t *bits, uint32_t row) { return (uint32_t)(bits[row >> 6] >> (row & 63)) & 1; }
-
-/* Of a row's lanes those that match and were not measured; *seen_io counts all that match. Without branches: which they are is
- * a matter of chance. */
-static uint32_t matching(const fr_run *run, uint32_t row, uint32_t *out, uint32_t *seen_io)
+/* Of a row's lanes those that match. Without branches: which they are is a matter of chance. */
+static uint32_t matching(const fr_run *run, uint32_t row, uint32_t *out)
 {
     const fr_scratch *s = run->s;
     const _Atomic uint32_t *lanes = fr_links_at(run->t, row);
-    uint32_t limit = s->row_limit, count = 0, seen = 0;
+    uint32_t limit = s->row_limit, count = 0;
     for (uint32_t i = 0; i < run->t->lanes; i++) {
         uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire) - 1; /* an empty one becomes UINT32_MAX */
         if (id >= limit) {
             if (id == UINT32_MAX) break;
             continue;
         }
-        uint32_t match = bit_of(s->match, id);
         out[count] = id;
-        count += match & ~bit_of(s->visited, id);
-        seen += match;
+        count += bit_of(s->match, id);
     }
-    *seen_io += seen;
     return count;
 }
 
@@ -72,7 +68,7 @@ static void gather(fr_run *run, uint32_t row, batch *b)
         if (ids[i] >= limit) continue;
         if (fr_run_matches(run, ids[i])) {
             seen++;
-            if (!bit_of(s->visited, ids[i])) add(run, b, ids[i]);
+            add(run, b, ids[i]);
         } else {
             failing[bridges] = ids[i];
             bridges += bit_of(s->opened, ids[i]) ^ 1;
@@ -83,7 +79,8 @@ static void gather(fr_run *run, uint32_t row, batch *b)
     for (uint32_t i = 0; i < bridges && seen < t->lanes; i++) {
         if (ahead < bridges && i + 2 >= ahead) fr_links_prefetch(t, failing[ahead++]);
         open_row(s, failing[i]);
-        uint32_t n = matching(run, failing[i], found, &seen);
+        uint32_t n = matching(run, failing[i], found);
+        seen += n;
         for (uint32_t j = 0; j < n; j++) add(run, b, found[j]);
     }
 }
@@ -120,7 +117,8 @@ static void seed_match(fr_run *run, batch *b, uint64_t random)
 static uint32_t start(fr_run *run)
 {
     const fr_table *t = run->t;
-    batch b = {.count = 0};
+    batch b;
+    b.count = 0;
     uint32_t size = 0, limit = run->s->row_limit;
     float distance;
     for (uint32_t i = 0; i < FR_ROUTERS; i++) {
@@ -149,6 +147,7 @@ bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out)
     uint64_t budget = run->info->distances + run->match_count;
     uint32_t size = start(run), next = 0, ef = run->ef;
     float found[FR_LANES_MAX];
+    batch b; /* large: not cleared */
     while (next < size && run->info->distances < budget) {
         uint32_t row = pool[next].row;
         if (row & FR_CHECKED) {
@@ -157,7 +156,7 @@ bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out)
         }
         pool[next].row |= FR_CHECKED;
         run->info->visited++;
-        batch b = {.count = 0};
+        b.count = 0;
         gather(run, row, &b);
         if (next + 1 < size) fr_links_prefetch(run->t, pool[next + 1].row & ~FR_CHECKED);
         measure(run, &b, found);

@@ -124,7 +124,7 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     fr_search_info *info = run->info;
     double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1;
     info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    double widen = share < SHARE_SPARSE ? fmin(1 + 0.02 / fmax(share, 1e-3), 4) : 1; /* fewer ways from row to row */
+    double widen = share < SHARE_SPARSE ? fmin(1 + 0.03 / fmax(share, 1e-3), 4) : 1; /* fewer ways from row to row */
     info->cost_walk = ef * COST_HOP * widen;
     bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk);
     if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {

@@ -122,14 +122,22 @@ void fr_run_scan_codes(fr_run *run)
     offer_exact(run, run->s->pool, batch.size, false);
 }
 
-/* The visible rows of s->match that pass: a batch is fetched while the one before it is measured. */
+/* The visible rows of s->match that pass: a batch is fetched while the one before it is measured. What is uncertain is judged
+ * only of rows that are near enough: a distance is cheaper than a document. */
 static void match_flush(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
 {
-    fr_scan_batch batch = {.count = 0, .size = *size};
+    uint32_t seen[SCAN_BATCH], n = 0, capacity = run->rerank;
+    float distances[SCAN_BATCH];
+    fr_candidate *pool = run->s->pool;
     for (uint32_t i = 0; i < count; i++)
-        if (fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) && fr_run_passes(run, ids[i])) batch.ids[batch.count++] = ids[i];
-    if (batch.count != 0) scan_flush(run, &batch, run->rerank);
-    *size = batch.size;
+        if (fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible)) seen[n++] = ids[i];
+    if (n == 0) return;
+    fr_space_distances(&run->space, seen, n, distances);
+    run->info->distances += n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (*size == capacity && distances[i] >= pool[capacity - 1].distance) continue;
+        if (run->certain || fr_run_passes(run, seen[i])) fr_pool_insert(pool, size, capacity, distances[i], seen[i]);
+    }
 }
 
 void fr_run_scan_matches(fr_run *run)
