@@ -33,6 +33,9 @@ typedef struct fr_log_record {
 } fr_log_record;
 #define FR_LOG_HEADERS_MAX 32u
 
+/* Parse the 61 bytes of a header without judging them. */
+void fr_batch_header_get(const uint8_t *data, fr_batch_header *header_out);
+
 /* Encode: begin, add records, end. The buffer grows and is reused. Base offset 0, CRC filled. Codec LZ4 (frame) is used only
  * when it makes the records at least 10 % smaller; NONE otherwise. */
 typedef struct fr_batch_writer {

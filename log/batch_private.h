@@ -9,8 +9,6 @@
 #define FR_BATCH_HORIZON    0x40 /* attributes bit 6: baseTimestamp is the delete horizon */
 #define FR_BATCH_CONTROL    0x20
 
-/* Parse the 61 bytes without judging them. */
-void fr_batch_header_get(const uint8_t *data, fr_batch_header *header_out);
 /* Write the header; batchLength and crc are computed from size (whole batch, records in place). */
 void fr_batch_header_put(uint8_t *data, size_t size, fr_batch_header *header);
 

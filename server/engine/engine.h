@@ -272,7 +272,7 @@ typedef struct fr_join { /* several commits with one end: the last of them answe
     _Atomic uint32_t left;
     _Atomic int code;           /* the first failure */
     fr_write *write;            /* NULL: nobody */
-    struct fr_txn_entry *entry; /* this was its Prepare record; NULL = no */
+    struct fr_txn_entry *entry; /* its Prepare record, or with `told` its markers; NULL = no */
     bool told, commits;         /* told: a transaction ends here */
     int16_t epoch;
     int64_t producer_id;

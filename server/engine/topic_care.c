@@ -90,7 +90,7 @@ static fr_code clean(fr_shard *shard, fr_offset until, int64_t now_ms, fr_err *e
     fr_log *log = fr_shard_log(shard);
     fr_log_compacted result = {0};
     key_map map = {.until = until, .full_at = -1};
-    FR_TRY(fr_engine_scan_shard(shard, shard->cleaned_to, note_key, &map, err));
+    fr_code code = fr_engine_scan_shard(shard, shard->cleaned_to, note_key, &map, err);
     if (map.full_at >= 0) { /* whole segments only: the rest comes next time */
         (void)fr_log_closed(log, shard->cleaned_to, map.full_at, &until);
         if (until == shard->cleaned_to) {
@@ -99,7 +99,7 @@ static fr_code clean(fr_shard *shard, fr_offset until, int64_t now_ms, fr_err *e
             shard->cared_ms = now_ms + CARE_LATER_MS;
         }
     }
-    fr_code code = map.code == FR_OK ? FR_OK : fr_fail(err, map.code, NULL, "no memory for the keys of a compaction");
+    if (code == FR_OK && map.code != FR_OK) code = fr_fail(err, map.code, NULL, "no memory for the keys of a compaction");
     if (code == FR_OK && until > shard->cleaned_to)
         code = fr_log_compact(log, fr_shard_producers(shard), until, now_ms, keep_newest, &map, &result, err);
     fr_free(FR_MEM_ENGINE, map.slots);

@@ -435,6 +435,8 @@ static fr_code begin_end(fr_db *db, fr_txn_entry *entry, bool commits, fr_write 
     entry->ender = write;
     entry->ending = true;
     entry->recovered = false;
+    entry->marking = false;
+    atomic_store(&entry->marked, false);
     atomic_store(&entry->prepared, false);
     for (uint32_t i = 0; i < entry->part_count; i++) entry->parts[i].marked = false;
     db->txns.ending++;
@@ -458,9 +460,13 @@ static void end(fr_db *db, fr_write *write)
     }
 }
 
+static bool complete(fr_db *db, fr_txn_entry *entry);
+
 void fr_engine_txn(fr_db *db, fr_write *write)
 {
     fr_txn *txn = write->txn;
+    fr_txn_entry *entry = txn->transactional_id != NULL ? find(&db->txns, txn->transactional_id) : NULL;
+    if (entry != NULL && entry->ending && atomic_load(&entry->marked)) (void)complete(db, entry); /* its end was answered */
     if (write->kind == FR_WRITE_TXN_PARTITIONS) add_partitions(db, write);
     else if (write->kind == FR_WRITE_TXN_END) end(db, write);
     else if (txn->transactional_id != NULL) init_transactional(db, write);
@@ -532,38 +538,50 @@ static bool tell_ender(fr_db *db, fr_txn_entry *entry, const char *text)
     return true;
 }
 
-/* Markers, then Complete. A full disk: what is marked stays marked, the rest is tried again. */
-static bool finish_one(fr_db *db, fr_txn_entry *entry)
+/* Complete: only when the markers are durable. In one round with them a power cut could keep it and lose a marker. */
+static bool complete(fr_db *db, fr_txn_entry *entry)
 {
     fr_err err = {0};
     fr_commit *commit = NULL;
+    fr_txn_state before = entry->state;
+    uint32_t parts = entry->part_count;
+    entry->state = before == FR_TXN_PREPARE_COMMIT ? FR_TXN_COMMITTED : FR_TXN_ABORTED;
+    entry->part_count = 0;
+    if (append_entry(db, entry, &commit, &err) != FR_OK) {
+        entry->state = before;
+        entry->part_count = parts;
+        return false;
+    }
+    entry->ending = entry->marking = false;
+    atomic_store(&entry->marked, false);
+    db->txns.ending--;
+    fr_engine_round_add(db, commit);
+    return true;
+}
+
+/* A full disk: what is marked stays marked, the rest is tried again. */
+static bool finish_one(fr_db *db, fr_txn_entry *entry)
+{
+    fr_err err = {0};
+    if (atomic_load(&entry->marked)) return complete(db, entry);
+    if (entry->marking) return false;
     bool commits = entry->state == FR_TXN_PREPARE_COMMIT;
     fr_join *join = fr_zalloc(FR_MEM_ENGINE, sizeof *join);
     fr_code code = join != NULL ? FR_OK : FR_ERR_NO_MEMORY;
     if (join != NULL) *join = (fr_join){.left = 1, .producer_id = entry->producer_id, .epoch = entry->epoch, .commits = commits};
     for (uint32_t i = 0; i < entry->part_count && code == FR_OK; i++)
         if (!entry->parts[i].marked) code = mark_topic(db, entry, entry->parts[i].id, commits, join, &err);
-    fr_txn_state before = entry->state;
-    uint32_t parts = entry->part_count;
-    if (code == FR_OK) {
-        entry->state = commits ? FR_TXN_COMMITTED : FR_TXN_ABORTED;
-        entry->part_count = 0;
-        code = append_entry(db, entry, &commit, &err);
-    }
     if (code != FR_OK) {
-        entry->state = before;
-        entry->part_count = parts;
         if (join != NULL) fr_engine_join_done(db, join, FR_OK); /* its commits answer nobody */
         if (code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY) (void)tell_ender(db, entry, err.text);
         return false;
     }
     join->write = entry->ender;
+    join->entry = entry;
     join->told = true;
     entry->ender = NULL;
-    entry->ending = false;
-    db->txns.ending--;
-    commit->join = join;
-    fr_engine_round_add(db, commit);
+    entry->marking = true;
+    fr_engine_join_done(db, join, FR_OK); /* ours; the others are the markers' */
     return true;
 }
 
@@ -604,7 +622,7 @@ void fr_engine_join_done(fr_db *db, fr_join *join, fr_code code)
     if (atomic_fetch_sub(&join->left, 1) != 1) return;
     code = (fr_code)atomic_load(&join->code);
     if (join->entry != NULL && code == FR_OK) {
-        atomic_store(&join->entry->prepared, true); /* pairs with fr_engine_txn_step */
+        atomic_store(join->told ? &join->entry->marked : &join->entry->prepared, true); /* pairs with fr_engine_txn_step */
         fr_engine_wake(db, FR_ROLE_WRITER);
     }
     if (join->told && code == FR_OK) {

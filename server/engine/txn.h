@@ -30,6 +30,8 @@ typedef struct fr_txn_entry {
     fr_offset record; /* of its newest record in the topic of transactions */
     fr_write *ender;  /* waits for the markers; NULL: nobody */
     bool ending, recovered;
+    bool marking;          /* the markers are on their way */
+    _Atomic bool marked;   /* they are durable and applied: Complete may be written */
     _Atomic bool prepared; /* the Prepare record is durable: markers may be written */
 } fr_txn_entry;
 
