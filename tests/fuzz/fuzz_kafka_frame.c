@@ -1,4 +1,5 @@
 /* One connection's bytes as frames (16-bit lengths, so that small inputs hold several) through the whole door over a real database. */
+#include "api/kafka/groups.h"
 #include "tests/unit/kafka/kafka_help.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -6,16 +7,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static fr_kafka door;
 static carried one;
 
+static int64_t now_ms(void)
+{
+    static int64_t clock;
+    return clock += 500; /* each look is later */
+}
+
 static void close_all(void)
 {
     carried_free(&door, &one);
+    fr_kafka_groups_close(door.groups);
     kafka_close(door.db);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!door.db) {
-        kafka_open(&door);
+        fr_err err;
+        FR_ASSERT(fr_kafka_groups_open(kafka_open(&door), now_ms, 1, &door.groups, &err) == FR_OK);
         carried_init(&one);
         atexit(close_all);
     }

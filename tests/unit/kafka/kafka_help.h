@@ -82,6 +82,7 @@ static inline void carried_expire(fr_kafka *door, carried *self)
 {
     while (self->next == FR_KAFKA_WAIT) {
         fr_kafka_next next = fr_kafka_expire(door, &self->call, false);
+        if (next == FR_KAFKA_WAIT && !atomic_load(&self->call.fired)) next = fr_kafka_expire(door, &self->call, true); /* nobody decides it */
         if (next == FR_KAFKA_WAIT) {
             while (sem_wait(&self->woken) != 0) continue;
             next = fr_kafka_step(door, &self->call);
