@@ -284,8 +284,9 @@ static void divide(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_ro
     stride = fr_tile_rows(pivots);
     int64_t guess = INT64_MAX;
     for (uint32_t i = 0; i < count; i++) {
-        part[i] = 0;
+        part[i] = parts; /* in none: dead. Decided once, for rows die meanwhile and the two passes must agree. */
         if (!member_alive(t, b->members[places[i]])) continue;
+        part[i] = 0;
         int64_t shift = query_of(codes, b->members[places[i]], room->queries);
         kernel->dots(room->queries, 1, room->packed, pivots, padded, room->dots, stride);
         if (nearest(kernel, room, room->dots, room->constants, factor_of(t), pivots, 1, INT32_MAX, shift, &guess) == 1) part[i] = room->places[0];
@@ -293,7 +294,7 @@ static void divide(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_ro
     }
     for (uint32_t p = 0; p < parts; p++) start[p + 1] += start[p];
     for (uint32_t i = 0; i < count; i++)
-        if (member_alive(t, b->members[places[i]]) && start[part[i]] < count) sorted[start[part[i]]++] = places[i];
+        if (part[i] < parts) sorted[start[part[i]]++] = places[i];
     for (uint32_t p = 0, from = 0; p < parts; p++)
         for (uint32_t end = start[p]; from < end; from += FR_MIN(max, end - from)) leaf(t, b, codes, room, sorted + from, FR_MIN(max, end - from));
 out:

@@ -248,8 +248,8 @@ FR_INLINE uint64_t vi_sum_counts(vi counts)
 static void vi_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
 {
     const char *at = codes;
-    vi base = wide ? simde_mm256_set1_epi16((short)low) : simde_mm256_set1_epi8((char)low);
-    vi span = wide ? simde_mm256_set1_epi16((short)(high - low)) : simde_mm256_set1_epi8((char)(high - low));
+    vi base = wide ? simde_mm256_set1_epi16((short)low) : simde_mm256_set1_epi8((int8_t)low);
+    vi span = wide ? simde_mm256_set1_epi16((short)(high - low)) : simde_mm256_set1_epi8((int8_t)(high - low));
     for (uint32_t i = 0; i < count; i += 64, bits++) {
         uint32_t half[2];
         for (uint32_t h = 0; h < 2; h++) {
