@@ -113,11 +113,14 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
     if (b != NULL && reserve(b, want, s->row_limit)) {
         b->row_limit = s->row_limit;
         claim(t, b, want);
-        if (!fr_bulk_partition(t, b)) { /* without candidates each row is linked by a walk */
+        if (b->count == 0) { /* others were faster: nothing is left of what was due */
+            fr_bulk_free(b);
+            b = NULL;
+        } else if (!fr_bulk_partition(t, b)) { /* without candidates each row is linked by a walk */
             for (uint32_t i = 0; i < b->member_count; i++) b->order[i] = i;
             b->phase = FR_BULK_LINK;
         }
-        b->pieces = pieces_of(b->member_count);
+        if (b != NULL) b->pieces = pieces_of(b->member_count);
     } else {
         fr_bulk_free(b);
         b = NULL;

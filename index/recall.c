@@ -34,6 +34,7 @@ static bool is_measured(const fr_table *t) { return atomic_load_explicit(&t->rec
 typedef struct measuring {
     const fr_table *t;
     fr_scratch *s;
+    float *vector; /* its own: a search writes into all of the scratch */
     uint64_t visible;
     uint32_t asked, found[FR_RECALL_STEPS], strict[FR_RECALL_STEPS];
 } measuring;
@@ -53,8 +54,8 @@ static fr_code measure_row(measuring *m, uint32_t row, fr_err *err)
 {
     fr_row_hit truth[SAMPLE_K], hits[SAMPLE_K];
     uint32_t want, count, near, strict;
-    fr_table_vector(m->t, row, m->s->vector);
-    fr_table_query query = {.vector = m->s->vector, .k = SAMPLE_K, .ef = TRUTH_EF, .visible = m->visible, .plan = FR_PLAN_SCAN, .except = row + 1};
+    if (!fr_table_vector(m->t, row, m->vector)) return fr_fail(err, FR_ERR_IO, NULL, "an original vector cannot be read");
+    fr_table_query query = {.vector = m->vector, .k = SAMPLE_K, .ef = TRUTH_EF, .visible = m->visible, .plan = FR_PLAN_SCAN, .except = row + 1};
     FR_TRY(fr_table_search(m->t, m->s, &query, truth, &want, NULL, err));
     if (want == 0) return FR_OK;
     query.plan = FR_PLAN_ANY;
@@ -85,7 +86,8 @@ static fr_code measure(const fr_table *t, fr_scratch *s, uint64_t visible, fr_er
 {
     measuring m = {.t = t, .s = s, .visible = visible};
     uint64_t changes = changes_of(t);
-    fr_code code = FR_OK;
+    m.vector = fr_alloc(FR_MEM_SEARCH, t->options.dimension * sizeof *m.vector);
+    fr_code code = m.vector != NULL ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to measure recall");
     for (uint32_t i = 0, tried = 0; i < SAMPLE_QUERIES && tried < 8 * SAMPLE_QUERIES && code == FR_OK; tried++) {
         fr_table_enter(t, s);
         if (!fr_scratch_fit(s, t, TRUTH_EF)) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to measure recall");
@@ -100,6 +102,7 @@ static fr_code measure(const fr_table *t, fr_scratch *s, uint64_t visible, fr_er
         fr_table_leave(t, s);
     }
     if (code == FR_OK) publish(&m, changes);
+    fr_free(FR_MEM_SEARCH, m.vector);
     return code;
 }
 

@@ -243,6 +243,8 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         }
         code = fr_codeset_train(fresh, sample_at, count);
         if (code != FR_OK) goto out;
+        /* Due again when there are 16 times as many rows, however few of them the sample had room for. */
+        fresh->trained_rows = FR_MAX((uint64_t)count, atomic_load_explicit(&t->live, memory_order_relaxed));
         code = FR_ERR_NO_MEMORY;
     }
     if (kind != FR_CODE_NONE) {

@@ -72,10 +72,10 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
     if (ef > s->pool_capacity) {
         uint32_t capacity = FR_MAX(256u, ef + ef / 2);
         if (!grow((void **)&s->pool, (capacity + 1) * sizeof *s->pool)) return false;
-        s->pool_capacity = capacity;
         if (!grow((void **)&s->found, (capacity + 1) * sizeof *s->found)) return false;
         if (!grow((void **)&s->expanded, (capacity * 4) * sizeof *s->expanded)) return false;
         s->expanded_capacity = capacity * 4;
+        s->pool_capacity = capacity; /* last: it stands for all three */
     }
     uint32_t padded = (t->options.dimension + 63) / 64 * 64;
     if (padded > s->dimension_capacity) {

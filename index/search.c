@@ -216,7 +216,9 @@ static void scan_near(fr_run *run, const uint32_t *rows, uint32_t count, uint32_
         run->info->distances += n;
         for (uint32_t i = 0; i < n; i++) {
             if (distances[i] > bound || (*size == capacity && distances[i] >= pool[capacity - 1].distance)) continue;
-            if (fr_run_passes(run, ids[i])) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
+            uint32_t seen = 0; /* a slot that was reused during a bulk stands in the ring twice */
+            while (seen < *size && pool[seen].row != ids[i]) seen++;
+            if (seen == *size && fr_run_passes(run, ids[i])) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
         }
     }
 }

@@ -102,12 +102,13 @@ static fr_producer_verdict judge(fr_producers *p, const fr_batch_header *h, fr_o
     if (h->producerEpoch < known->epoch) return FR_PRODUCER_OLD_EPOCH;
     int32_t last_sequence = sequence_after(h->baseSequence, h->lastOffsetDelta);
     bool same_epoch = h->producerEpoch == known->epoch;
-    for (uint32_t i = 0; same_epoch && i < known->count; i++)
+    for (uint32_t i = 0; same_epoch && h->baseSequence >= 0 && i < known->count; i++)
         if (known->batches[i].first_sequence == h->baseSequence && known->batches[i].last_sequence == last_sequence) {
             *original_out = known->batches[i].base;
             return FR_PRODUCER_DUPLICATE;
         }
-    if (same_epoch && known->count != 0) {
+    if (h->baseSequence < 0) { /* our own records of a transaction carry none */
+    } else if (same_epoch && known->count != 0) {
         if (h->baseSequence != sequence_after(known->batches[known->count - 1].last_sequence, 1))
             return FR_PRODUCER_OUT_OF_ORDER;
     } else if (!same_epoch && h->baseSequence != 0) {

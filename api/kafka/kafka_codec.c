@@ -154,6 +154,8 @@ static fr_code read_span(reader *r, const fr_kafka_field *field, void *at)
     int64_t size;
     FR_TRY(read_length(r, field, field->type == FR_KAFKA_STRING ? 2 : 4, &size));
     if (size > (int64_t)left(r)) return cut(r, field->name);
+    if (field->type == FR_KAFKA_STRING && size > INT16_MAX) /* compact ones, too: as in Kafka's generated readers */
+        return fr_fail(r->err, FR_ERR_INVALID, field->name, "a string has at most %d bytes", INT16_MAX);
     const uint8_t *data = r->at;
     if (size > 0) r->at += size;
     if (field->type == FR_KAFKA_RECORDS) {

@@ -224,8 +224,8 @@ static bool all_sent(const job *self)
            (self->state == JOB_READY && self->sent == self->call.out.size && self->splice == self->call.out.splice_count);
 }
 
-/* false: the connection is gone, or waits for the socket. */
-static bool send_range(kafka_connection *self, job *first)
+/* false: the connection is shut (*over; it may be freed), or waits for the socket. */
+static bool send_range(kafka_connection *self, job *first, bool *over)
 {
     const fr_kafka_records *range = &first->call.out.splices[first->splice].records;
     off_t at = (off_t)(range->position + (int64_t)self->file_done);
@@ -233,6 +233,7 @@ static bool send_range(kafka_connection *self, job *first)
     ssize_t count = sendfile(h2o_socket_get_fd(self->sock), range->fd, &at, FR_MIN(left, SEND_BYTES_PER_TURN));
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
         shut(self); /* the peer is gone, or the file is shorter than it was */
+        *over = true;
         return false;
     }
     if (count > 0) self->file_done += (uint64_t)count;
@@ -246,8 +247,8 @@ static bool send_range(kafka_connection *self, job *first)
     return false;
 }
 
-/* Send what is ready, as far as the socket takes it. */
-static void send_ready(kafka_connection *self)
+/* Send what is ready, as far as the socket takes it. false: the connection was shut, and may be freed. */
+static bool send_ready(kafka_connection *self)
 {
     h2o_iovec_t vectors[VECTORS_MAX];
     while (self->sock && !self->writing) {
@@ -258,17 +259,20 @@ static void send_ready(kafka_connection *self)
         if (count) {
             self->writing = true;
             h2o_socket_write(self->sock, vectors, count, on_written);
-        } else if (!self->head || self->head->state != JOB_READY || !send_range(self, self->head)) {
-            return;
+        } else if (!self->head || self->head->state != JOB_READY) {
+            return true;
+        } else {
+            bool over = false;
+            if (!send_range(self, self->head, &over)) return !over;
         }
     }
+    return true;
 }
 
 static void pump(kafka_connection *self)
 {
     for (;;) {
-        send_ready(self);
-        if (!self->sock) return;
+        if (!send_ready(self) || !self->sock) return;
         if (!self->head && (self->ending || self->loop->draining)) {
             shut(self);
             return;

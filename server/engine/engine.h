@@ -497,6 +497,7 @@ fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decod
 #define FR_HEADER_PARTS      "freshet.parts"      /* first record of each batch of a request over several partitions */
 
 /* ---- submit.c ---- */
+fr_code fr_engine_room(const fr_db *db, fr_err *err); /* BUSY above memory_limit: upserts wait, deletes go on */
 fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out,
                          fr_err *err);                                              /* checked, simple form expanded */
 void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */

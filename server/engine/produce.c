@@ -61,6 +61,7 @@ typedef struct record_rules {
     const fr_collection *collection; /* NULL: a topic without rows */
     const fr_json_map *json;
     fr_batch *scratch;
+    bool *grows; /* out: a collection gets something to hold */
 } record_rules;
 
 static fr_code check_records(fr_produce *part, const record_rules *rules, fr_batch_reader **reader_io)
@@ -78,11 +79,15 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
         if (record.timestamp_ms < rules->oldest_ms || record.timestamp_ms > rules->newest_ms)
             return refuse(part, FR_REASON_INVALID_TIMESTAMP, FR_ERR_INVALID, index,
                           "outside of message.timestamp.before.max.ms and message.timestamp.after.max.ms");
+        for (uint32_t h = 0; rules->collection != NULL && h < record.header_count; h++)
+            if (fr_span_equal(record.headers[h].key, fr_span_text(FR_HEADER_PARTS)))
+                return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index, "the header " FR_HEADER_PARTS " is the engine's own");
         if (rules->partitions > 1 &&
             fr_murmur2(record.key.data, record.key.size) % rules->partitions != (uint32_t)part->partition)
             return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index,
                           "the key belongs to another partition: murmur2(key) mod partitions (partitioner=murmur2_random)");
         fr_err why = {0};
+        if (rules->collection != NULL && record.value.data != NULL) *rules->grows = true;
         if (rules->collection != NULL && fr_engine_judge_produced(rules->collection, rules->json, record.key, record.value,
                                                                   rules->scratch, &why) != FR_OK)
             part->opaque[0]++; /* stored, not used: dead_letters.c */
@@ -109,6 +114,8 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         if (limits.after_max_ms < INT64_MAX - now_ms) rules.newest_ms = now_ms + limits.after_max_ms;
     }
     fr_batch scratch = {0};
+    bool grows = false;
+    rules.grows = &grows;
     if (topic->kind == FR_TOPIC_COLLECTION) {
         rules.partitions = partitions;
         rules.collection = topic;
@@ -133,7 +140,7 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
     }
     fr_batch_reader_close(reader);
     fr_batch_free(&scratch);
-    return FR_OK;
+    return grows ? fr_engine_room(db, err) : FR_OK;
 }
 
 /* ==== appended by the writer ==== */

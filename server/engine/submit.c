@@ -153,6 +153,16 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
 
 /* ==== a write's content ==== */
 
+fr_code fr_engine_room(const fr_db *db, fr_err *err)
+{
+    uint64_t used = 0;
+    for (uint32_t tag = 0; tag < FR_MEM_COUNT; tag++) used += fr_mem_used((fr_mem)tag);
+    if (used > db->memory_limit)
+        return fr_fail(err, FR_ERR_BUSY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on",
+                       (unsigned long long)used, (unsigned long long)db->memory_limit);
+    return FR_OK;
+}
+
 static fr_code check_events(fr_db *db, const fr_collection *collection, const fr_batch *batch, fr_err *err)
 {
     if (batch == NULL || batch->count == 0)
@@ -174,12 +184,7 @@ static fr_code check_events(fr_db *db, const fr_collection *collection, const fr
     if (index != batch->count)
         return fr_fail(err, FR_ERR_INVALID, "records", "the batch is not well formed at record %u", index);
     if (!grows) return FR_OK; /* deletes go on when memory is short */
-    uint64_t used = 0;
-    for (uint32_t tag = 0; tag < FR_MEM_COUNT; tag++) used += fr_mem_used((fr_mem)tag);
-    if (used > db->memory_limit)
-        return fr_fail(err, FR_ERR_BUSY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on",
-                       (unsigned long long)used, (unsigned long long)db->memory_limit);
-    return FR_OK;
+    return fr_engine_room(db, err);
 }
 
 static fr_code check_names(const fr_write *write, fr_err *err)

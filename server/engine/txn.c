@@ -295,6 +295,15 @@ static void init_idempotent(fr_db *db, fr_write *write)
 
 static fr_code begin_end(fr_db *db, fr_txn_entry *entry, bool commits, fr_write *write, fr_err *err);
 
+/* Retriable, unless the coordinator's log cannot be written any more. */
+static void being_ended(fr_db *db, fr_write *write)
+{
+    if (fr_log_state(fr_shard_log(&db->txn_topic->shards[0])) != FR_OK)
+        answer(db, write, FR_ERR_READ_ONLY, FR_REASON_STORAGE, "the coordinator's log is read-only; the transaction ends after a restart");
+    else
+        answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being ended");
+}
+
 static void init_transactional(fr_db *db, fr_write *write)
 {
     fr_txn *txn = write->txn;
@@ -306,7 +315,7 @@ static void init_transactional(fr_db *db, fr_write *write)
     }
     fr_txn_entry *entry = find(&db->txns, txn->transactional_id);
     if (entry != NULL && entry->ending) {
-        answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being ended");
+        being_ended(db, write);
         return;
     }
     if (entry != NULL && txn->producer_id >= 0 &&
@@ -316,8 +325,13 @@ static void init_transactional(fr_db *db, fr_write *write)
     }
     if (entry != NULL && entry->state == FR_TXN_ONGOING) { /* fence the old one, abort its transaction; the caller comes again */
         entry->epoch++;
-        if (begin_end(db, entry, false, NULL, &err) != FR_OK) entry->epoch--;
-        answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being aborted");
+        fr_code begun = begin_end(db, entry, false, NULL, &err);
+        if (begun == FR_OK) {
+            answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being aborted");
+        } else {
+            entry->epoch--;
+            answer(db, write, begun, FR_REASON_STORAGE, err.text);
+        }
         return;
     }
     if (entry == NULL) entry = add(&db->txns, txn->transactional_id, strlen(txn->transactional_id));
@@ -360,7 +374,7 @@ static fr_txn_entry *entry_of(fr_db *db, fr_write *write)
         return NULL;
     }
     if (!entry->ending) return entry;
-    answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being ended");
+    being_ended(db, write);
     return NULL;
 }
 
