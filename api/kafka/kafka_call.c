@@ -99,7 +99,7 @@ static bool response_fill(fr_kafka *door, fr_kafka_ApiVersionsResponse *response
         fr_kafka_ApiVersion *row = &response->apiKeys.items[count++];
         row->apiKey = api->key;
         row->minVersion = api->advertised_first >= 0 ? api->advertised_first : api->request->first;
-        row->maxVersion = api->request->last;
+        row->maxVersion = (uint8_t)api->request->last;
     }
     response->apiKeys.count = count;
     return true;

@@ -125,7 +125,7 @@ static fr_code add_letter(letter_call *call, const fr_produce *part, const fr_lo
     char partition[16], offset[24];
     uint32_t count = 0;
     int partition_size = snprintf(partition, sizeof partition, "%d", part->partition);
-    int offset_size = snprintf(offset, sizeof offset, "%lld", (long long)(part->base_offset + record->offset));
+    int offset_size = snprintf(offset, sizeof offset, "%lld", (long long)part->base_offset + record->offset);
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_REASON), fr_span_text(why->text)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_TOPIC), fr_span_text(call->c->def.name)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_PARTITION), fr_span_of(partition, (size_t)partition_size)};

@@ -295,11 +295,11 @@ static void init_idempotent(fr_db *db, fr_write *write)
 
 static fr_code begin_end(fr_db *db, fr_txn_entry *entry, bool commits, fr_write *write, fr_err *err);
 
-/* Retriable, unless the coordinator's log cannot be written any more. */
-static void being_ended(fr_db *db, fr_write *write)
+/* Retriable, unless a log that the end has to be written to cannot be written any more. */
+static void being_ended(fr_db *db, fr_write *write, const fr_txn_entry *entry)
 {
-    if (fr_log_state(fr_shard_log(&db->txn_topic->shards[0])) != FR_OK)
-        answer(db, write, FR_ERR_READ_ONLY, FR_REASON_STORAGE, "the coordinator's log is read-only; the transaction ends after a restart");
+    if (entry->stuck || fr_log_state(fr_shard_log(&db->txn_topic->shards[0])) != FR_OK)
+        answer(db, write, FR_ERR_READ_ONLY, FR_REASON_STORAGE, "a log is read-only; the last transaction ends after a restart");
     else
         answer(db, write, FR_ERR_BUSY, FR_REASON_CONCURRENT_TRANSACTIONS, "the last transaction is being ended");
 }
@@ -315,7 +315,7 @@ static void init_transactional(fr_db *db, fr_write *write)
     }
     fr_txn_entry *entry = find(&db->txns, txn->transactional_id);
     if (entry != NULL && entry->ending) {
-        being_ended(db, write);
+        being_ended(db, write, entry);
         return;
     }
     if (entry != NULL && txn->producer_id >= 0 &&
@@ -374,7 +374,7 @@ static fr_txn_entry *entry_of(fr_db *db, fr_write *write)
         return NULL;
     }
     if (!entry->ending) return entry;
-    being_ended(db, write);
+    being_ended(db, write, entry);
     return NULL;
 }
 
@@ -448,6 +448,7 @@ static fr_code begin_end(fr_db *db, fr_txn_entry *entry, bool commits, fr_write 
     commit->join = join;
     entry->ender = write;
     entry->ending = true;
+    entry->stuck = false;
     entry->recovered = false;
     entry->marking = false;
     atomic_store(&entry->marked, false);
@@ -585,9 +586,10 @@ static bool finish_one(fr_db *db, fr_txn_entry *entry)
     if (join != NULL) *join = (fr_join){.left = 1, .producer_id = entry->producer_id, .epoch = entry->epoch, .commits = commits};
     for (uint32_t i = 0; i < entry->part_count && code == FR_OK; i++)
         if (!entry->parts[i].marked) code = mark_topic(db, entry, entry->parts[i].id, commits, join, &err);
+    entry->stuck = code != FR_OK && code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY;
     if (code != FR_OK) {
         if (join != NULL) fr_engine_join_done(db, join, FR_OK); /* its commits answer nobody */
-        if (code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY) (void)tell_ender(db, entry, err.text);
+        if (entry->stuck) (void)tell_ender(db, entry, err.text);
         return false;
     }
     join->write = entry->ender;

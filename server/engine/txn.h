@@ -31,6 +31,7 @@ typedef struct fr_txn_entry {
     fr_write *ender;  /* waits for the markers; NULL: nobody */
     bool ending, recovered;
     bool marking;          /* the markers are on their way */
+    bool stuck;            /* a log is read-only: no markers before a restart */
     _Atomic bool marked;   /* they are durable and applied: Complete may be written */
     _Atomic bool prepared; /* the Prepare record is durable: markers may be written */
 } fr_txn_entry;
