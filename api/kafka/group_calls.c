@@ -51,6 +51,23 @@ static fr_kafka_next wait_for(fr_kafka *door, fr_kafka_call *call, const fr_grou
     return fr_kafka_arm(door, call, (int32_t)left, resume);
 }
 
+typedef fr_kafka_next answer_of(fr_kafka_call *call, const fr_group *group, const fr_group_waiter *waiter);
+
+/* A parked call wakes: answered when the group has decided, or when it knows nothing of the call any more; else it waits on. */
+static fr_kafka_next look(fr_kafka *door, fr_kafka_call *call, fr_span group_id, answer_of *answer,
+                          fr_kafka_next (*again)(fr_kafka *door, fr_kafka_call *call))
+{
+    parked *self = call->state;
+    fr_kafka_groups *groups = door->groups;
+    pthread_mutex_lock(&groups->lock);
+    fr_group_row *row = fr_groups_find(groups, group_id);
+    if (!self->waiter.done && row) fr_group_tick(&row->group, groups->now_ms());
+    if (!self->waiter.done && !self->waiter.parked) self->waiter.done = true, self->waiter.error = KAFKA_UNKNOWN_MEMBER_ID;
+    fr_kafka_next next = self->waiter.done ? answer(call, row ? &row->group : NULL, &self->waiter) : wait_for(door, call, &row->group, again);
+    pthread_mutex_unlock(&groups->lock);
+    return next;
+}
+
 /* ---- JoinGroup ---- */
 
 static bool members_list(fr_kafka_call *call, const fr_group *group, fr_kafka_JoinGroupResponse *response)
@@ -94,17 +111,7 @@ static fr_kafka_next join_answer(fr_kafka_call *call, const fr_group *group, con
 
 static fr_kafka_next join_look(fr_kafka *door, fr_kafka_call *call)
 {
-    const fr_kafka_JoinGroupRequest *request = call->request;
-    parked *self = call->state;
-    fr_kafka_groups *groups = door->groups;
-    pthread_mutex_lock(&groups->lock);
-    fr_group_row *row = fr_groups_find(groups, request->groupId);
-    if (!self->waiter.done && row) fr_group_tick(&row->group, groups->now_ms());
-    if (!self->waiter.done && !self->waiter.parked) self->waiter.done = true, self->waiter.error = KAFKA_UNKNOWN_MEMBER_ID;
-    fr_kafka_next next = self->waiter.done ? join_answer(call, row ? &row->group : NULL, &self->waiter)
-                                           : wait_for(door, call, &row->group, join_look);
-    pthread_mutex_unlock(&groups->lock);
-    return next;
+    return look(door, call, ((const fr_kafka_JoinGroupRequest *)call->request)->groupId, join_answer, join_look);
 }
 
 static bool join_fill(fr_kafka_groups *groups, fr_kafka_call *call, const fr_kafka_JoinGroupRequest *request, fr_group_join_request *out)
@@ -181,17 +188,7 @@ static fr_kafka_next sync_answer(fr_kafka_call *call, const fr_group *group, con
 
 static fr_kafka_next sync_look(fr_kafka *door, fr_kafka_call *call)
 {
-    const fr_kafka_SyncGroupRequest *request = call->request;
-    parked *self = call->state;
-    fr_kafka_groups *groups = door->groups;
-    pthread_mutex_lock(&groups->lock);
-    fr_group_row *row = fr_groups_find(groups, request->groupId);
-    if (!self->waiter.done && row) fr_group_tick(&row->group, groups->now_ms());
-    if (!self->waiter.done && !self->waiter.parked) self->waiter.done = true, self->waiter.error = KAFKA_UNKNOWN_MEMBER_ID;
-    fr_kafka_next next = self->waiter.done ? sync_answer(call, row ? &row->group : NULL, &self->waiter)
-                                           : wait_for(door, call, &row->group, sync_look);
-    pthread_mutex_unlock(&groups->lock);
-    return next;
+    return look(door, call, ((const fr_kafka_SyncGroupRequest *)call->request)->groupId, sync_answer, sync_look);
 }
 
 fr_kafka_next fr_kafka_sync_group(fr_kafka *door, fr_kafka_call *call)

@@ -6,22 +6,15 @@
  * 0.95 and 0.99 are interpolated; those to the routers (512 a query) are not counted, so that graphs compare. --one-by-one: never in
  * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
  * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. */
+#include "bench/index/bench_data.h"
 #include "index/table_private.h"
 
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define QUERIES 500u
-
-typedef struct matrix {
-    uint32_t rows, dimension;
-    float *data;
-} matrix;
 
 typedef struct run {
     fr_table *table;
@@ -35,46 +28,6 @@ typedef struct run {
     double *latency;
     uint32_t latency_count;
 } run;
-
-static double clock_s(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
-{
-    char path[4096];
-    matrix m = {0};
-    uint32_t head[2] = {0, 0};
-    bool bytes = true;
-    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) {
-        bytes = false;
-        snprintf(path, sizeof path, "%s.%s.fbin", prefix, part);
-        f = fopen(path, "rb");
-    }
-    if (f == NULL || fread(head, 4, 2, f) != 2) {
-        fprintf(stderr, "build_bench: cannot read %s\n", path);
-        exit(2);
-    }
-    m.rows = limit != 0 && limit < head[0] ? limit : head[0];
-    m.dimension = head[1];
-    m.data = fr_alloc_pages(FR_MEM_TEST, (size_t)m.rows * m.dimension * sizeof(float));
-    size_t size = bytes ? m.dimension : m.dimension * 4u;
-    uint8_t *row = fr_alloc(FR_MEM_TEST, size);
-    for (uint32_t i = 0; i < m.rows; i++) {
-        if (fread(row, 1, size, f) != size) exit(2);
-        float *out = m.data + (size_t)i * m.dimension;
-        if (!bytes) memcpy(out, row, size);
-        for (uint32_t j = 0; bytes && j < m.dimension; j++) out[j] = row[j];
-    }
-    fr_free(FR_MEM_TEST, row);
-    fclose(f);
-    return m;
-}
 
 static void put(run *r, uint32_t i)
 {

@@ -3,34 +3,14 @@
  *
  * usage: disk_bench PREFIX [--profile balanced|compact] [--metric l2|ip|cosine] [--threads N] [--rows N]
  * Run it inside a memory control group to see what a limit does: bench/README.md. */
-#include "api/base.h"
+#include "bench/index/bench_data.h"
 
 #include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 #define PIECE 2048u
 #define K 10u
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double resident_mb(void)
-{
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f != NULL && fscanf(f, "%ld %ld", &pages, &resident) != 2) resident = 0;
-    if (f != NULL) fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
 
 typedef struct rows {
     int fd;

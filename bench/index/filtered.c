@@ -7,25 +7,18 @@
  * (and its scan is not what was taken).
  * Attributes of row i, from a hash: color 10 values, flag, shop 100, user 1,000, price a float in [0, 1000); cluster: the nearest of
  * 100 rows, so that it goes with the vector. `opposed` asks for the cluster farthest from the query, `near` for its own. */
+#include "bench/index/bench_data.h"
 #include "index/table.h"
 #include "api/doc.h"
 
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define K 10u
 #define CLUSTERS 100u
 #define ROUNDS 5
-
-typedef struct matrix {
-    uint32_t rows, dimension;
-    float *data;
-} matrix;
 
 typedef struct setup {
     const char *prefix, *json, *table, *only;
@@ -34,48 +27,14 @@ typedef struct setup {
     uint32_t failed;
 } setup;
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Of this thread: a search waits for nothing, and the machine may have other work. */
-static double busy_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+static double busy_s(void) { return clock_s(CLOCK_THREAD_CPUTIME_ID); }
 
 static void must(fr_code code, const fr_err *err)
 {
     if (code == FR_OK) return;
     fprintf(stderr, "filtered: %s: %s\n", fr_strcode(code), err->text);
     exit(2);
-}
-
-static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
-{
-    char path[4096];
-    uint32_t head[2];
-    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
-    FILE *f = fopen(path, "rb");
-    if (f == NULL || fread(head, 4, 2, f) != 2) {
-        fprintf(stderr, "cannot read %s\n", path);
-        exit(2);
-    }
-    matrix m = {limit != 0 && limit < head[0] ? limit : head[0], head[1], NULL};
-    m.data = fr_alloc_pages(FR_MEM_TEST, (size_t)m.rows * m.dimension * sizeof(float));
-    uint8_t *row = fr_alloc(FR_MEM_TEST, m.dimension);
-    for (uint32_t i = 0; i < m.rows; i++) {
-        if (fread(row, 1, m.dimension, f) != m.dimension) exit(2);
-        for (uint32_t j = 0; j < m.dimension; j++) m.data[(size_t)i * m.dimension + j] = row[j];
-    }
-    fr_free(FR_MEM_TEST, row);
-    fclose(f);
-    return m;
 }
 
 static float squared(const float *a, const float *b, uint32_t n)

@@ -6,78 +6,11 @@
  * --check: only the default ef and 256, and status 1 when recall is below 0.95 and 0.99; with --churn also after it.
  * PREFIX.base.u8bin, PREFIX.query.u8bin, PREFIX.gt.i32bin (or .fbin), as ../shared/data/make.sh makes them; with --rows, ground truth is
  * computed here. Recall counts a hit by distance with 1e-3 relative tolerance, strict with none (as shared/bench/peers.py does). */
-#include "api/base.h"
+#include "bench/index/bench_data.h"
 
 #include <getopt.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
-
-typedef struct matrix {
-    uint32_t rows, dimension;
-    float *data;
-} matrix;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double cpu_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double resident_mb(void)
-{
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f != NULL && fscanf(f, "%ld %ld", &pages, &resident) != 2) resident = 0;
-    if (f != NULL) fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
-
-static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
-{
-    char path[4096];
-    matrix m = {0};
-    uint32_t head[2];
-    bool bytes = true;
-    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) {
-        bytes = false;
-        snprintf(path, sizeof path, "%s.%s.fbin", prefix, part);
-        f = fopen(path, "rb");
-    }
-    if (f == NULL || fread(head, 4, 2, f) != 2) {
-        fprintf(stderr, "cannot read %s\n", path);
-        exit(2);
-    }
-    m.rows = limit != 0 && limit < head[0] ? limit : head[0];
-    m.dimension = head[1];
-    size_t count = (size_t)m.rows * m.dimension;
-    m.data = fr_alloc_pages(FR_MEM_TEST, count * sizeof(float));
-    uint8_t *row = fr_alloc(FR_MEM_TEST, m.dimension * 4u);
-    for (uint32_t i = 0; i < m.rows; i++) {
-        size_t size = bytes ? m.dimension : m.dimension * 4u;
-        if (fread(row, 1, size, f) != size) exit(2);
-        for (uint32_t j = 0; j < m.dimension; j++) {
-            float v = row[j];
-            if (!bytes) memcpy(&v, row + 4 * j, 4);
-            m.data[(size_t)i * m.dimension + j] = v;
-        }
-    }
-    fr_free(FR_MEM_TEST, row);
-    fclose(f);
-    return m;
-}
 
 static double distance(fr_metric metric, const float *a, const float *b, uint32_t n)
 {
@@ -254,7 +187,7 @@ int main(int argc, char **argv)
     fr_index *index;
     fr_err err;
     fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes, .profile = s.profile, .vectors = s.vectors, .m = s.links};
-    double before = resident_mb(), start = now_s(), cpu = cpu_s();
+    double before = resident_mb(), start = now_s(), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
     if (s.open != NULL) {
         must(fr_index_open_file(s.open, &index, &err), &err);
     } else {
@@ -262,7 +195,7 @@ int main(int argc, char **argv)
         must(fr_index_add(index, ids, base.data, base.rows, s.threads, &err), &err);
     }
     double build = now_s() - start, resident = resident_mb() - before;
-    printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s.prefix, build, cpu_s() - cpu, s.threads,
+    printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s.prefix, build, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu, s.threads,
            resident, (double)fr_index_memory(index) / 1e6);
     FILE *json = s.json != NULL ? fopen(s.json, "w") : NULL;
     if (json != NULL)

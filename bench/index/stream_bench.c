@@ -9,23 +9,16 @@
  * fresh: the latency of a search alone, and with N rows just inserted and not linked (nobody links), interleaved; and
  *        whether each fresh row is the first hit of its own vector.
  * open:  saves to a file, opens it again: time to the first answer, and whether it is the same. */
+#include "bench/index/bench_data.h"
 #include "index/table.h"
 #include "simd/simd.h"
 
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define K 10u
-
-typedef struct matrix {
-    uint32_t rows, dimension;
-    float *data;
-} matrix;
 
 typedef struct setup {
     const char *prefix, *file;
@@ -35,45 +28,11 @@ typedef struct setup {
     double *limit; /* squared distance of the 10th nearest, per query */
 } setup;
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void must(fr_code code, const fr_err *err)
 {
     if (code == FR_OK) return;
     fprintf(stderr, "stream_bench: %s: %s\n", fr_strcode(code), err->text);
     exit(1);
-}
-
-static matrix read_matrix(const char *prefix, const char *part, uint32_t limit)
-{
-    char path[4096];
-    uint32_t head[2];
-    snprintf(path, sizeof path, "%s.%s.u8bin", prefix, part);
-    FILE *f = fopen(path, "rb");
-    bool bytes = f != NULL;
-    if (!bytes) snprintf(path, sizeof path, "%s.%s.fbin", prefix, part), f = fopen(path, "rb");
-    if (f == NULL || fread(head, 4, 2, f) != 2) {
-        fprintf(stderr, "stream_bench: cannot read %s\n", path);
-        exit(2);
-    }
-    matrix m = {limit != 0 && limit < head[0] ? limit : head[0], head[1], NULL};
-    size_t width = bytes ? m.dimension : m.dimension * 4u;
-    m.data = fr_alloc_pages(FR_MEM_TEST, (size_t)m.rows * m.dimension * sizeof(float));
-    uint8_t *row = fr_alloc(FR_MEM_TEST, width);
-    for (uint32_t i = 0; i < m.rows; i++) {
-        if (fread(row, 1, width, f) != width) exit(2);
-        float *to = m.data + (size_t)i * m.dimension;
-        if (bytes) fr_simd_to_f32(FR_SCALAR_U8, row, m.dimension, to);
-        else memcpy(to, row, width);
-    }
-    fr_free(FR_MEM_TEST, row);
-    fclose(f);
-    return m;
 }
 
 static double *limits_of(const matrix *base, const matrix *query)

@@ -156,22 +156,8 @@ static fr_code add_part(letter_call *call, const fr_produce *part)
 
 static fr_code append_letters(fr_db *db, fr_collection *letters, const letter_call *call, fr_err *err)
 {
-    fr_shard *shard = &letters->shards[0];
-    uint8_t *data;
-    size_t size;
-    fr_offset base;
-    fr_commit *commit = fr_engine_commit_new(db, letters, 1);
-    if (commit == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
-    fr_code code = fr_batch_writer_end(&db->encoder, &data, &size);
-    if (code == FR_OK && fr_shard_log(shard) == NULL) code = fr_engine_shard_open_log(shard, err);
-    if (code == FR_OK) code = fr_log_append(fr_shard_log(shard), data, size, &base, err);
-    if (code != FR_OK) {
-        fr_engine_append_failed(db, shard, code, err);
-        fr_engine_commit_free(db, commit);
-        return code;
-    }
-    commit->parts[commit->part_count++] = (fr_written){0, base, base + (fr_offset)call->count - 1};
-    commit->number = ++letters->commit_last;
+    fr_commit *commit;
+    FR_TRY(fr_engine_append_encoded(db, letters, call->count, &commit, err));
     fr_engine_round_add(db, commit);
     return FR_OK;
 }

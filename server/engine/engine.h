@@ -510,6 +510,8 @@ bool fr_engine_linker_step(fr_db *db);
 bool fr_engine_keeper_step(fr_db *db);
 fr_code fr_engine_append(fr_db *db, fr_collection *collection, const fr_batch *batch, fr_write *write,
                          fr_commit **commit_out, fr_err *err);
+/* What the encoder holds, as one batch of partition 0; the commit is not in the round yet. */
+fr_code fr_engine_append_encoded(fr_db *db, fr_collection *topic, uint32_t records, fr_commit **commit_out, fr_err *err);
 void fr_engine_round_add(fr_db *db, fr_commit *commit);
 void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *err);
 void fr_engine_commit_free(fr_db *db, fr_commit *commit);

@@ -121,27 +121,9 @@ void fr_txns_free(fr_db *db)
 
 static fr_code append_record(fr_db *db, fr_span key, fr_span value, fr_commit **commit_out, fr_err *err)
 {
-    fr_collection *topic = db->txn_topic;
-    fr_shard *shard = &topic->shards[0];
-    uint8_t *data;
-    size_t size;
-    fr_offset base;
-    fr_commit *commit = fr_engine_commit_new(db, topic, 1);
-    if (commit == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     fr_batch_writer_begin(&db->encoder, FR_CODEC_NONE);
     fr_batch_writer_add(&db->encoder, db->io->now_ms(db->io), key, value, NULL, 0);
-    fr_code code = fr_batch_writer_end(&db->encoder, &data, &size);
-    if (code == FR_OK && fr_shard_log(shard) == NULL) code = fr_engine_shard_open_log(shard, err);
-    if (code == FR_OK) code = fr_log_append(fr_shard_log(shard), data, size, &base, err);
-    if (code != FR_OK) {
-        fr_engine_append_failed(db, shard, code, err);
-        fr_engine_commit_free(db, commit);
-        return code;
-    }
-    commit->parts[commit->part_count++] = (fr_written){0, base, base};
-    commit->number = ++topic->commit_last;
-    *commit_out = commit;
-    return FR_OK;
+    return fr_engine_append_encoded(db, db->txn_topic, 1, commit_out, err);
 }
 
 static fr_code append_entry(fr_db *db, fr_txn_entry *entry, fr_commit **commit_out, fr_err *err)

@@ -257,6 +257,28 @@ void fr_engine_append_failed(fr_db *db, fr_shard *shard, fr_code code, const fr_
     }
 }
 
+fr_code fr_engine_append_encoded(fr_db *db, fr_collection *topic, uint32_t records, fr_commit **commit_out, fr_err *err)
+{
+    fr_shard *shard = &topic->shards[0];
+    uint8_t *data;
+    size_t size;
+    fr_offset base;
+    fr_commit *commit = fr_engine_commit_new(db, topic, 1);
+    if (commit == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    fr_code code = fr_batch_writer_end(&db->encoder, &data, &size);
+    if (code == FR_OK && fr_shard_log(shard) == NULL) code = fr_engine_shard_open_log(shard, err);
+    if (code == FR_OK) code = fr_log_append(fr_shard_log(shard), data, size, &base, err);
+    if (code != FR_OK) {
+        fr_engine_append_failed(db, shard, code, err);
+        fr_engine_commit_free(db, commit);
+        return code;
+    }
+    commit->parts[commit->part_count++] = (fr_written){0, base, base + (fr_offset)records - 1};
+    commit->number = ++topic->commit_last;
+    *commit_out = commit;
+    return FR_OK;
+}
+
 static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, const plan *p, fr_err *err)
 {
     for (uint32_t i = 0; i < c->shard_count; i++) {
