@@ -26,6 +26,9 @@ extern "C" {
 
 /* ---- limits: each has a name, and an error that states it -------------------------------------------------------- */
 #define FR_DIMENSION_MAX 32768u
+#define FR_DIMENSION_BITS_MAX 262144u /* binary vectors: a multiple of 8 */
+#define FR_SPARSE_NONZERO_MAX 16384u  /* pairs of one sparse vector */
+#define FR_VECTOR_FIELDS_MAX 8u       /* vector fields of a collection */
 #define FR_K_MAX 16384u /* also the largest offset + k */
 #define FR_EF_MAX 32768u
 #define FR_QUERIES_MAX 1024u       /* vectors of one search */
@@ -37,6 +40,8 @@ extern "C" {
 #define FR_FIELDS_MAX 64u
 #define FR_INDEXED_MAX 16u       /* metadata fields of a collection declared as indexed */
 #define FR_INDEXED_BYTES_MAX 63u /* the path of one */
+#define FR_ATTRIBUTES_BYTES_MAX (256u << 10) /* what a door keeps with a collection or a database */
+#define FR_DATABASES_MAX 1024u
 #define FR_KEY_BYTES_MAX 512u
 #define FR_NAME_BYTES_MAX 249u
 #define FR_EVENT_ID_BYTES_MAX 256u
@@ -112,7 +117,14 @@ typedef enum fr_type {
     FR_TYPE_VECTOR_I8 = 105
 } fr_type;
 
-typedef enum fr_metric { FR_METRIC_L2 = 0, FR_METRIC_IP = 1, FR_METRIC_COSINE = 2 } fr_metric;
+typedef enum fr_metric {
+    FR_METRIC_L2 = 0,
+    FR_METRIC_IP = 1, /* sparse vectors, too */
+    FR_METRIC_COSINE = 2,
+    FR_METRIC_HAMMING = 3, /* binary vectors: bits that differ */
+    FR_METRIC_JACCARD = 4, /* binary vectors: 1 - |a and b| / |a or b| */
+    FR_METRIC_BM25 = 5     /* sparse vectors of term frequencies */
+} fr_metric;
 typedef enum fr_codes { FR_CODES_SQ8 = 0, FR_CODES_NONE = 1 } fr_codes; /* what the walk reads: 8-bit codes, or originals */
 /* What a collection is built for (index/README.md, Profiles): where original vectors live, second-level codes, default m. */
 typedef enum fr_profile { FR_PROFILE_BALANCED = 0, FR_PROFILE_SPEED = 1, FR_PROFILE_COMPACT = 2 } fr_profile;
@@ -121,6 +133,8 @@ typedef enum fr_vectors_at { FR_VECTORS_AUTO = 0, FR_VECTORS_MEMORY = 1, FR_VECT
 typedef enum fr_id_type { FR_ID_ANY = 0, FR_ID_INT64 = 1, FR_ID_STRING = 2 } fr_id_type;
 
 /* Field ids: 1..65279 are the schema's and never reused. The rest are the record's own. */
+/* The key is field 1. Vector fields have values of their own in a record; declared scalar fields and any other key stand together
+ * in the document of FR_FIELD_DYNAMIC, under their names. Keys that begin with '$' belong to doors and are not shown by others. */
 #define FR_FIELD_KEY 1u          /* the simple collection: id */
 #define FR_FIELD_VECTOR 2u       /* the simple collection: vector */
 #define FR_FIELD_DYNAMIC 0xFF00u /* metadata: one JSON document */
@@ -134,9 +148,12 @@ typedef struct fr_field_def {
     char name[64];
     fr_type type;
     uint32_t dimension;  /* vectors */
-    uint32_t max_length; /* VARCHAR */
+    uint32_t max_length; /* VARCHAR, and VARCHAR elements of an ARRAY: bytes; 0 = no limit of its own */
+    fr_type element_type;  /* ARRAY: a scalar type */
+    uint32_t max_capacity; /* ARRAY: elements; 0 = no limit of its own */
     bool primary, nullable;
     fr_metric metric; /* vectors */
+    float bm25_k1, bm25_b; /* BM25; 0 = 1.2 and 0.75 */
     fr_codes codes;
     uint32_t m, ef_construction;
     fr_profile profile;
@@ -149,6 +166,7 @@ typedef struct fr_collection_def {
     fr_id_type id_type;
     uint32_t partitions; /* 0 = 1 */
     bool drop_stale;     /* the stale rule: an older source time does nothing */
+    bool no_dynamic;     /* only declared fields are taken */
     uint32_t indexed_count; /* metadata fields that filters will name: paths as in filters, "price" or "a.b[0]" */
     char indexed[FR_INDEXED_MAX][FR_INDEXED_BYTES_MAX + 1];
     char embedder[16];   /* "" or "hash": how text becomes the vector */
@@ -223,11 +241,22 @@ typedef struct fr_collection_info {
     } partitions[FR_PARTITIONS_MAX];
 } fr_collection_info;
 
-FR_API fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out); /* a collection's name or an alias */
+FR_API fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out); /* a collection's name or an alias, in the default database */
+/* The same in a database ("" or "default" = the default one); NOT_FOUND with err.field "database" or "collection". version_out (may
+ * be NULL) changes whenever the collection's definition or attributes do: what a door may cache by. */
+FR_API fr_code fr_resolve_in(fr_db *db, const char *database, const char *name, fr_id *id_out, uint64_t *version_out, fr_err *err);
+/* What FR_WRITE_COLLECTION_CREATE and _ALTER were given as attributes: a copy, fr_bytes_free it. Size 0 = none. */
+FR_API fr_code fr_collection_attributes(fr_db *db, fr_id id, fr_span *bytes_out);
+FR_API void fr_bytes_free(fr_span bytes);
+/* Databases beside "default" (which is always there, and last to be listed is not promised). */
+FR_API uint32_t fr_database_list(fr_db *db, void (*each)(void *user, const char *name, fr_id id, fr_span attributes), void *user);
+/* A clock that never goes back and never gives a number twice, across restarts too: ms since 1970 << 18 | count. Cheap, any thread. */
+FR_API uint64_t fr_timestamp(fr_db *db);
 FR_API fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info_out);
 FR_API uint32_t fr_collection_list(fr_db *db, fr_id *ids, uint32_t max); /* by name; returns how many there are */
 FR_API fr_code fr_alias_get(fr_db *db, const char *alias, char *name_out, size_t size);
 FR_API uint32_t fr_alias_list(fr_db *db, void (*each)(void *user, const char *alias, const char *collection), void *user);
+FR_API uint32_t fr_alias_list_in(fr_db *db, const char *database, void (*each)(void *user, const char *alias, fr_id collection), void *user);
 
 /* -- events: what a write holds -- */
 typedef struct fr_value {
@@ -241,6 +270,9 @@ typedef struct fr_event {
     fr_span key; /* 1..512 bytes UTF-8; integers in canonical decimal */
     bool key_is_int;
     bool remove;              /* tombstone: values are ignored */
+    bool partial;             /* what is not given stays: vector fields, and keys of the document (null = made null); the writer merges
+                                 behind a barrier of the collection. NOT_FOUND, and nothing is written, where a key has no entity
+                                 and what is given is no whole record */
     fr_span event_id;         /* size 0 = none */
     int64_t source_time_ms;   /* FR_TIME_NONE = none */
     fr_span model_version;    /* size 0 = none */
@@ -267,6 +299,10 @@ typedef enum fr_write_kind {
     FR_WRITE_COLLECTION_DROP,   /* id */
     FR_WRITE_ALIAS_PUT,         /* name -> target collection name */
     FR_WRITE_ALIAS_DROP,        /* name */
+    FR_WRITE_COLLECTION_ALTER,  /* id, change */
+    FR_WRITE_COLLECTION_TRUNCATE, /* id: every entity goes, as by a filter that all match */
+    FR_WRITE_DATABASE_PUT,      /* name, attributes: made, or its attributes replaced; EXISTS with create_only */
+    FR_WRITE_DATABASE_DROP,     /* name; INVALID while it holds collections */
     /* topics (below); a topic is dropped by COLLECTION_DROP */
     FR_WRITE_TOPIC_CREATE,      /* topic: name, kind, partitions, configs; out: id */
     FR_WRITE_TOPIC_PARTITIONS,  /* id, topic: partitions = the new count */
@@ -368,6 +404,20 @@ typedef struct fr_txn {
     bool commit;
 } fr_txn;
 
+/* FR_WRITE_COLLECTION_ALTER: what is NULL or 0 stays. All or nothing. */
+typedef struct fr_collection_change {
+    uint64_t if_version;          /* refused with BUSY when the collection has another version by now; 0 = any */
+    const char *database, *name;  /* renamed, moved; the id stays. EXISTS when taken */
+    const fr_field_def *add;      /* scalar fields, nullable: rows of before have null; EXISTS when the name is taken */
+    uint32_t add_count;
+    const char *drop;             /* a scalar field: its values are not shown any more */
+    const fr_field_def *set;      /* by name: a wider max_length or max_capacity; of a vector field also metric, m, ef_construction,
+                                     codes, profile, vectors, bm25_*: its index is built anew from the rows, searches go on meanwhile */
+    uint32_t set_count;
+    bool set_attributes;
+    fr_span attributes;
+} fr_collection_change;
+
 /* Pinned, owned by the caller from fr_submit until done(). One fr_write is in flight once. */
 typedef struct fr_write {
     fr_write_kind kind;
@@ -375,8 +425,13 @@ typedef struct fr_write {
     fr_id id;                     /* collection; out for CREATE */
     const fr_batch *batch;        /* EVENTS; routed to partitions by key */
     const fr_collection_def *def; /* CREATE */
-    const char *name, *target;    /* aliases */
+    const char *name, *target;    /* aliases, databases */
+    const char *database;         /* aliases; NULL = default */
+    const fr_collection_change *change; /* COLLECTION_ALTER */
+    fr_span attributes;           /* COLLECTION_CREATE, DATABASE_PUT: a binary document (api/doc.h) that is given back as it is */
+    bool create_only;             /* DATABASE_PUT */
     const char *filter;           /* DELETE_MATCHING */
+    fr_span filter_params;        /* of fr_query */
     const fr_topic_change *topic; /* TOPIC_* */
     fr_produce *produce;          /* BATCHES */
     uint32_t produce_count;
@@ -423,18 +478,22 @@ FR_API void fr_searcher_free(fr_searcher *searcher);
 
 typedef struct fr_query {
     fr_id id;
+    uint16_t field;       /* the vector field that is searched; 0 = the first */
     const float *vectors; /* query_count x dimension, host order; need not be normalised for COSINE */
+    const fr_span *vector_bytes; /* or, instead: query_count vectors in elements of the field's type (the only way for binary and sparse) */
     uint32_t query_count, dimension;
     uint32_t k, offset; /* the first `offset` hits are skipped; offset + k <= FR_K_MAX */
     uint32_t ef;        /* 0 = the collection's default */
     float recall;       /* > 0 instead of ef: the smallest ef that reaches this recall@10 by the collection's own measure */
     const char *filter; /* NULL or "" = none; the Milvus expression language: index/README.md */
+    fr_span filter_params; /* binary document, an object: the values of {name} in the filter; size 0 = none */
     bool has_radius, has_range_filter;
     float radius, range_filter; /* L2: range_filter <= d < radius; IP, COSINE on score: radius < s <= range_filter */
     const char *group_by;       /* metadata path; NULL = none: at most group_size hits with an equal value */
     uint32_t group_size;        /* 0 = 1 */
     bool exact;                 /* the oracle: scan everything */
     bool with_metadata, with_vector;
+    uint32_t vector_fields; /* bit i: hits[].vectors[i] is wanted, of the i-th vector field of the definition */
     uint32_t min_offset_count; /* read your writes: BEHIND when one is not applied */
     struct fr_min_offset {
         int32_t partition;
@@ -452,7 +511,8 @@ typedef struct fr_hit {
     int64_t source_time_ms;
     fr_span model_version;
     fr_span metadata;    /* binary document (api/doc.h); size 0 = none or not asked */
-    const float *vector; /* dimension floats; NULL unless asked */
+    const float *vector; /* of the first vector field, when dense: dimension floats; NULL unless asked */
+    fr_span vectors[FR_VECTOR_FIELDS_MAX]; /* elements of the field's type; size 0 = not asked, or null */
 } fr_hit;
 
 typedef struct fr_explain {
@@ -476,13 +536,22 @@ typedef struct fr_explain {
 FR_API fr_code fr_search(fr_searcher *searcher, const fr_query *query, fr_hit *hits, uint32_t *hit_counts, fr_explain *explain,
                          fr_err *err) FR_MUST_CHECK;
 
+typedef struct fr_condition { /* NULL: every entity */
+    const char *filter;
+    fr_span params; /* filter_params of fr_query */
+} fr_condition;
+typedef struct fr_wanted { /* NULL: keys and metadata */
+    bool vector;            /* hits[].vector */
+    uint32_t vector_fields; /* hits[].vectors, bits as in fr_query */
+} fr_wanted;
+
 /* Entities by key, in the order asked; missing ones are left out. hits: room for key_count. */
-FR_API fr_code fr_get(fr_searcher *searcher, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+FR_API fr_code fr_get(fr_searcher *searcher, fr_id id, const fr_span *keys, uint32_t key_count, const fr_wanted *wanted, fr_hit *hits,
                       uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
-FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const char *filter, uint64_t *count_out, fr_err *err) FR_MUST_CHECK;
-/* Entities in key order (bytes), keys > after (size 0 = from the start): each that stays exactly once. */
-FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const char *filter, fr_span after, uint32_t limit, bool with_vector,
-                         fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const fr_condition *condition, uint64_t *count_out, fr_err *err) FR_MUST_CHECK;
+/* Entities in key order (bytes; numbers where id_type is INT64), keys > after (size 0 = from the start): each that stays exactly once. */
+FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const fr_condition *condition, fr_span after, uint32_t limit,
+                         const fr_wanted *wanted, fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
 
 /* -- text -- */
 /* Text to the collection's vector by its embedder; out: dimension floats. UNSUPPORTED when it has none. */

@@ -432,7 +432,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
 
 /* ==== by key ==== */
 
-fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, const fr_wanted *wanted, fr_hit *hits,
                uint32_t *hit_count, fr_err *err)
 {
     fr_collection *c;
@@ -445,7 +445,7 @@ fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count
         const fr_table *table = fr_shard_table(&c->shards[partition]);
         uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
-        code = fr_query_copy(s, c, table, partition, row, true, with_vector, &hits[*hit_count]);
+        code = fr_query_copy(s, c, table, partition, row, true, wanted != NULL && wanted->vector, &hits[*hit_count]);
         if (code == FR_OK) (*hit_count)++;
         else fr_fail(err, code, NULL, "no memory for the answer");
     }

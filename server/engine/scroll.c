@@ -44,13 +44,13 @@ static uint64_t count_keys(const fr_collection *c, const fr_filter *filter, cons
     return count;
 }
 
-fr_code fr_count(fr_searcher *s, fr_id id, const char *text, uint64_t *count_out, fr_err *err)
+fr_code fr_count(fr_searcher *s, fr_id id, const fr_condition *condition, uint64_t *count_out, fr_err *err)
 {
     fr_collection *c;
     fr_filter *filter = NULL;
     *count_out = 0;
     FR_TRY(fr_query_begin(s, id, &c, err));
-    fr_code code = fr_query_filter(c, text, &filter, err);
+    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, &filter, err);
     if (code == FR_OK && filter == NULL) {
         *count_out = (uint64_t)FR_MAX(atomic_load_explicit(&c->count, memory_order_relaxed), 0);
     } else if (code == FR_OK) {
@@ -144,8 +144,8 @@ static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *s
     return FR_OK;
 }
 
-fr_code fr_scroll(fr_searcher *s, fr_id id, const char *text, fr_span after, uint32_t limit, bool with_vector,
-                  fr_hit *hits, uint32_t *hit_count, fr_err *err)
+fr_code fr_scroll(fr_searcher *s, fr_id id, const fr_condition *condition, fr_span after, uint32_t limit,
+                  const fr_wanted *wanted, fr_hit *hits, uint32_t *hit_count, fr_err *err)
 {
     fr_collection *c;
     fr_filter *filter = NULL;
@@ -153,7 +153,7 @@ fr_code fr_scroll(fr_searcher *s, fr_id id, const char *text, fr_span after, uin
     if (limit == 0 || limit > FR_K_MAX)
         return fr_fail(err, FR_ERR_INVALID, "limit", "limit must be 1 to %u, got %u", FR_K_MAX, limit);
     FR_TRY(fr_query_begin(s, id, &c, err));
-    fr_code code = fr_query_filter(c, text, &filter, err);
+    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, &filter, err);
     if (code == FR_OK) {
         scroll_state state = {.filter = filter, .limit = limit, .after = after};
         state.heap = fr_alloc(FR_MEM_SEARCH, limit * sizeof *state.heap);
@@ -164,7 +164,7 @@ fr_code fr_scroll(fr_searcher *s, fr_id id, const char *text, fr_span after, uin
             uint32_t row = 0;
             if (table != NULL) (void)!fr_table_scan(table, &row, UINT32_MAX, visible, scroll_row, &state);
         }
-        if (code == FR_OK) code = copy_page(s, c, &state, with_vector, hits, err);
+        if (code == FR_OK) code = copy_page(s, c, &state, wanted != NULL && wanted->vector, hits, err);
         fr_query_leave(s);
         if (code == FR_OK) *hit_count = state.count;
         fr_free(FR_MEM_SEARCH, state.heap);

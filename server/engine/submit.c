@@ -261,6 +261,10 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
     case FR_WRITE_TXN_END: return check_txn(write, err);
+    case FR_WRITE_COLLECTION_ALTER:
+    case FR_WRITE_COLLECTION_TRUNCATE:
+    case FR_WRITE_DATABASE_PUT:
+    case FR_WRITE_DATABASE_DROP: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "not possible yet");
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }

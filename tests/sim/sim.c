@@ -259,7 +259,7 @@ static void read_state(world *w, uint32_t c, uint32_t versions[KEYS])
     if (fr_searcher_create(w->db, &s) != FR_OK) broken(w, "no searcher");
     do {
         fr_err err = {0};
-        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, true, hits, &count, &err) != FR_OK)
+        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, &(fr_wanted){.vector = true}, hits, &count, &err) != FR_OK)
             broken(w, "scroll: %s", err.text);
         for (uint32_t i = 0; i < count; i++) {
             uint32_t key = 0,

@@ -93,7 +93,7 @@ static void check_collection(fr_db *db, fr_id id, fr_type type, fr_metric metric
     for (uint32_t key = 0; key < ROWS; key++) {
         char text[16];
         fr_span span = fr_span_of(text, (size_t)snprintf(text, sizeof text, "k%u", key));
-        must(fr_get(s, id, &span, 1, true, hits, &count, err));
+        must(fr_get(s, id, &span, 1, &(fr_wanted){.vector = true}, hits, &count, err));
         assert_int_equal(count, 1);
         row_of(type, key, version_at(key, replaced), bytes, numbers);
         assert_memory_equal(hits[0].vector, numbers, sizeof numbers);
@@ -227,7 +227,7 @@ static void what_a_type_cannot_hold_is_refused(void **state)
     uint32_t count;
     fr_span key = fr_span_text("k");
     must(fr_searcher_create(db, &s));
-    must(fr_get(s, half, &key, 1, true, &hit, &count, err));
+    must(fr_get(s, half, &key, 1, &(fr_wanted){.vector = true}, &hit, &count, err));
     assert_true(hit.vector[0] >= 1 && hit.vector[0] <= 1 && hit.vector[1] >= 65504 && hit.vector[3] <= 0);
     fr_searcher_free(s);
     fr_collection_def *def = calloc(1, sizeof *def);
