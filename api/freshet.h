@@ -179,10 +179,11 @@ typedef struct fr_collection_def {
     uint32_t m, ef_construction; /* 0 = 16 (compact: 10), 100 */
     fr_profile profile;
     fr_vectors_at vectors;
-    fr_type vector_type; /* 0 = VECTOR_F32; or VECTOR_F16, VECTOR_BF16, VECTOR_I8 */
+    fr_type vector_type; /* 0 = VECTOR_F32; or VECTOR_F16, VECTOR_BF16, VECTOR_I8, VECTOR_BINARY */
 } fr_collection_def;
 
-/* Vectors of numbers to the elements of a type and back. F16, BF16: rounded to nearest, ties to even; I8: whole numbers, -128 to 127.
+/* Vectors of numbers to the elements of a type and back. F16, BF16: rounded to nearest, ties to even; I8: whole numbers, -128 to 127;
+ * BINARY: 0 or 1, eight a byte, the first in the highest bit (as numpy.packbits).
  *   bytes_out  fr_vector_bytes(type, dimension) bytes, any alignment
  *   field      of the error; may be NULL
  *   errors     INVALID: a number that the type cannot hold, or not a type of dense vectors
@@ -191,6 +192,10 @@ FR_API size_t fr_vector_bytes(fr_type type, uint32_t dimension); /* 0 = not a ty
 FR_API fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, void *bytes_out, const char *field,
                               fr_err *err) FR_MUST_CHECK;
 FR_API void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out);
+/* A binary vector from `count` numbers: `dimension` of 0 and 1, or dimension / 8 bytes as whole numbers of 0 to 255 (-128 to -1 are bytes,
+ * too). bytes_out: dimension / 8. INVALID: neither. */
+FR_API fr_code fr_vector_pack_bits(const float *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field,
+                                   fr_err *err) FR_MUST_CHECK;
 
 /* ---- the database ------------------------------------------------------------------------------------------------- */
 typedef struct fr_db fr_db;
@@ -262,7 +267,8 @@ FR_API uint32_t fr_alias_list_in(fr_db *db, const char *database, void (*each)(v
 typedef struct fr_value {
     uint16_t field;
     uint8_t type; /* fr_type */
-    fr_span bytes; /* little endian; vectors: dimension x element (of the field's type, or F32: rounded to it); JSON: api/doc.h */
+    fr_span bytes; /* little endian; vectors: dimension x element (of the field's type, or F32: rounded to it; F32 of a BINARY field:
+                    * fr_vector_pack_bits); JSON: api/doc.h */
 } fr_value;
 
 #define FR_TIME_NONE INT64_MIN
@@ -703,21 +709,22 @@ typedef struct fr_index_options {
     fr_profile profile;
     fr_vectors_at vectors;
     const char *folder; /* of the unnamed file that holds originals on disk; NULL = $TMPDIR or /var/tmp */
-    fr_type type;       /* what every vector is exact in, and kept in: VECTOR_F16, BF16, I8; 0 or VECTOR_F32 = any numbers */
+    fr_type type;       /* what every vector is exact in, and kept in: VECTOR_F16, BF16, I8; 0 or VECTOR_F32 = any numbers.
+                         * VECTOR_BINARY (HAMMING, JACCARD): where a function below takes or gives floats, it is dimension / 8 bytes a vector */
 } fr_index_options;
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);
-/* Add or replace many: ids[count], vectors[count x dimension]. Returns when all are searchable and linked. One caller at a time.
+/* Add or replace many: ids[count], vectors[count x dimension] (floats; VECTOR_BINARY: bytes). Returns when all are searchable and linked. One caller at a time.
  * INVALID, and nothing is added, when the index has a type and a vector is not exact in it. */
-FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads,
+FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;
 FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;
 /* ids_out, distances_out: query_count x k; missing hits: id -1, distance +inf. Any thread, also during add and remove. */
-FR_API fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef,
+FR_API fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t query_count, uint32_t k, uint32_t ef,
                                     uint32_t threads, int64_t *ids_out, float *distances_out, fr_err *err) FR_MUST_CHECK;
 /* Are these ids there, and with which vectors (as they were given)? vectors_out: count x dimension or NULL; rows of missing ids are
  * zeros. Any thread, also during add and remove. */
-FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out) FR_MUST_CHECK;
+FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, void *vectors_out, bool *present_out) FR_MUST_CHECK;
 FR_API void fr_index_settings(const fr_index *index, fr_index_options *options_out); /* also of an index that was opened */
 /* The smallest ef that reaches this recall@10 (0 < recall < 1) with a margin, by the index's own measure: taken at the first call
  * and when a tenth of the rows has changed. measured_out: the recall measured there; 0 = a guess, another thread measures. */

@@ -258,7 +258,7 @@ static fr_code load_array(fr_source *source, fr_chunk_kind kind, fr_extents *x, 
 
 static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_err *err)
 {
-    if (h->kind > FR_CODE_SQ8) return corrupt(err, "code kind", h->kind);
+    if (h->kind > FR_CODE_BIT || (h->kind == FR_CODE_BIT) != fr_table_is_binary(&t->options)) return corrupt(err, "code kind", h->kind);
     fr_codeset *codes = fr_codeset_create((fr_code_kind)h->kind, t->options.metric, t->options.dimension, t->options.seed);
     if (codes == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
     fr_codeset_free(fr_codes_of(t));
@@ -350,7 +350,7 @@ static bool blob_of(const fr_table *t, uint64_t ref, fr_blob *blob_out)
 static bool has_vector(const fr_table *t, uint32_t row)
 {
     fr_code_kind kind = fr_codes_of(t)->kind;
-    if (kind == FR_CODE_U8 || kind == FR_CODE_I8) return true;
+    if (fr_code_native(kind)) return true;
     return row >> t->vectors.chunk_log2 < t->vectors.chunk_count && fr_vectors_chunk(&t->vectors, row) != NULL;
 }
 
@@ -361,22 +361,27 @@ static fr_code load_row(fr_table *t, uint32_t row, const fr_chunk_row *saved, fr
 {
     fr_row *r = fr_row_at(t, row);
     bool alive = saved->made >= 0 && saved->made <= at && (saved->ended == -1 || saved->ended > at);
+    bool bare = saved->linked == FR_BARE;
     fr_blob blob;
     if (!alive || saved->ended != -1) fr_mark(t, FR_CHUNK_ROWS_OF, row); /* the image differs from what we hold now */
     if (!alive) {
         set64(&r->birth, FR_NEVER);
         atomic_store_explicit(&r->made, -1, memory_order_relaxed);
         set64(&r->death, 0);
+        atomic_store_explicit(&r->linked, FR_BARE, memory_order_relaxed); /* a slot that may never have held a vector */
         return FR_OK;
     }
-    if (!blob_of(t, saved->blob, &blob) || saved->level > FR_LEVEL_MAX || !has_vector(t, row)) return corrupt(err, "row", row);
+    if (!blob_of(t, saved->blob, &blob) || saved->level > FR_LEVEL_MAX || !(bare || has_vector(t, row))) return corrupt(err, "row", row);
     set64(&r->birth, 0);
     set64(&r->death, FR_NEVER);
     atomic_store_explicit(&r->made, saved->made, memory_order_relaxed);
     set64(&r->blob, saved->blob);
     atomic_store_explicit(&r->parent, saved->parent, memory_order_relaxed); /* judged in load_tree */
     r->level = saved->level;
-    atomic_store_explicit(&r->linked, saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED, memory_order_relaxed);
+    uint8_t linked = bare ? FR_BARE : saved->linked == FR_LINKED ? FR_LINKED : FR_UNLINKED;
+    atomic_store_explicit(&r->linked, linked, memory_order_relaxed);
+    if (bare) atomic_store_explicit(&t->bare, atomic_load_explicit(&t->bare, memory_order_relaxed) + 1, memory_order_relaxed);
+    else t->any_vector = true;
     uint32_t size = fr_blob_size(&blob);
     fr_heap_segment_at(&t->heap, (uint32_t)(saved->blob >> 32))->live += size;
     t->heap.live += size;
@@ -561,7 +566,7 @@ static fr_code load_graph(fr_table *t, uint64_t entry, uint64_t *linked, uint64_
         for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&fr_links_at(t, row)[i], 0, memory_order_relaxed);
         if (!fr_row_alive(fr_row_at(t, row))) {
             fr_list_push(t, &t->free, row);
-        } else {
+        } else if (!fr_row_bare(fr_row_at(t, row))) {
             if (!fr_ring_reserve(t)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
             fr_ring_push(t, row);
         }

@@ -102,7 +102,8 @@ static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
     }
     if (run->found == q->k) return FR_OK;
     if (run->beyond && !q->has_low) return FR_OK;
-    if (run->found >= atomic_load_explicit(&run->t->live, memory_order_relaxed)) return FR_OK;
+    uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), bare = atomic_load_explicit(&run->t->bare, memory_order_relaxed);
+    if (run->found + bare >= live) return FR_OK;
     run->info->plan = run->matched ? "filtered graph, then scan" : "graph, then scan";
     run->found = 0;
     FR_TRY(fr_run_fit(run, ef, err));

@@ -42,8 +42,7 @@ const fr_table_options *fr_table_settings(const fr_table *t) { return &t->option
 
 fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err)
 {
-    if (options->dimension == 0 || options->dimension > FR_DIMENSION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "dimension", "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, options->dimension);
+    FR_TRY(fr_vector_type_check(options->type, options->dimension, options->metric, "", err));
     if (options->m != 0 && (options->m < 2 || options->m > 32))
         return fr_fail(err, FR_ERR_INVALID, "m", "m must be 2 to 32, got %u", options->m);
     if (options->ef_construction > 4096)
@@ -63,7 +62,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
     for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_init(&t->dirty[k], 1, FR_MEM_ROWS);
-    fr_vectors_init(&t->vectors, options->dimension);
+    uint32_t width = fr_table_width(options);
+    fr_vectors_init(&t->vectors, width);
     t->vectors.given = options->type == FR_TYPE_VECTOR_F16    ? FR_SCALAR_F16
                        : options->type == FR_TYPE_VECTOR_BF16 ? FR_SCALAR_BF16
                        : options->type == FR_TYPE_VECTOR_I8   ? FR_SCALAR_I8 : FR_SCALAR_F32;
@@ -72,9 +72,9 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;
     if (options->spill_from != 0) t->vectors.spill_from = options->spill_from;
     t->all_i8 = options->metric != FR_METRIC_COSINE;
-    uint32_t padded = (options->dimension + 63) / 64 * 64;
+    uint32_t padded = (width + 63) / 64 * 64;
     t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
-    fr_codeset *none = fr_codeset_create(FR_CODE_NONE, options->metric, options->dimension, options->seed);
+    fr_codeset *none = fr_codeset_create(fr_table_is_binary(options) ? FR_CODE_BIT : FR_CODE_NONE, options->metric, options->dimension, options->seed);
     atomic_init(&t->codes, none);
     atomic_init(&t->ring, NULL);
     t->recall = fr_recall_create();
@@ -137,9 +137,13 @@ bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
     return fr_span_equal(blob.key, key);
 }
 
-bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out)
+bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out)
 {
-    if (codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8) {
+    if (fr_row_bare(fr_row_at(t, row))) {
+        memset(out, 0, fr_table_is_binary(&t->options) ? t->options.dimension / 8 : t->options.dimension * sizeof(float));
+        return true;
+    }
+    if (fr_code_native(codes->kind)) {
         fr_codeset_decode(codes, row, out);
         return true;
     }
@@ -150,7 +154,9 @@ bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, f
     return data != NULL;
 }
 
-bool fr_table_vector(const fr_table *t, uint32_t row, float *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
+bool fr_table_vector(const fr_table *t, uint32_t row, void *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
+
+bool fr_table_has_vector(const fr_table *t, uint32_t row) { return !fr_row_bare(fr_row_at(t, row)); }
 
 void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 {
@@ -213,8 +219,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
 {
     fr_codeset *old = fr_codes_of(t);
     uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed), dimension = t->options.dimension;
-    bool was_native = old->kind == FR_CODE_U8 || old->kind == FR_CODE_I8;
-    bool is_native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
+    bool was_native = fr_code_native(old->kind), is_native = fr_code_native(kind);
     fr_codeset *fresh = fr_codeset_create(kind, t->options.metric, dimension, t->options.seed);
     float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
     size_t samples_size = 0;
@@ -224,6 +229,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     if (fresh == NULL || vector == NULL) goto out;
     t->vectors.may_spill |= kind == FR_CODE_SQ8;
     for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
+        if (fr_row_bare(fr_row_at(t, r))) continue;
         fr_codeset_decode(old, r, vector);
         if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) goto out;
         fr_vectors_spill(&t->vectors, r, &t->retired); /* they need not fit into memory at once */
@@ -237,7 +243,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         if (samples == NULL || sample_at == NULL) goto out;
         for (uint64_t i = 0; i < want; i++) {
             uint32_t r = (uint32_t)(i * rows / want);
-            if (!fr_row_alive(fr_row_at(t, r))) continue;
+            if (!fr_row_alive(fr_row_at(t, r)) || fr_row_bare(fr_row_at(t, r))) continue;
             sample_at[count] = samples + (size_t)count * dimension;
             if (fr_row_original(t, old, r, samples + (size_t)count * dimension)) count++;
         }
@@ -278,8 +284,10 @@ out:
 }
 
 /* Choose or leave the native kinds before a vector is stored. */
-static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
+static fr_code fit_kind(fr_table *t, const void *numbers, fr_err *err)
 {
+    if (numbers == NULL || fr_table_is_binary(&t->options)) return FR_OK;
+    const float *vector = numbers;
     bool u8 = t->options.metric != FR_METRIC_COSINE, i8 = u8;
     for (uint32_t j = 0; (u8 || i8) && j < t->options.dimension; j++) {
         float v = vector[j];
@@ -289,7 +297,8 @@ static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
     }
     if (t->options.codes == FR_CODES_NONE) return FR_OK;
     fr_code_kind kind = fr_codes_of(t)->kind;
-    if (atomic_load_explicit(&t->row_count, memory_order_relaxed) == 0) {
+    if (!t->any_vector) {
+        t->any_vector = true;
         t->all_i8 = i8;
         if (u8 || i8) return fr_table_recode(t, u8 ? FR_CODE_U8 : FR_CODE_I8, err);
         return FR_OK;
@@ -320,6 +329,7 @@ static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commi
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
+    if (fr_row_bare(r)) atomic_fetch_sub_explicit(&t->bare, 1, memory_order_relaxed);
     fr_spin_lock(&t->list_lock);
     fr_list_push(t, &t->dead, row);
     fr_spin_unlock(&t->list_lock);
@@ -357,7 +367,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     fr_blob blob = {.key = data->key, .key_is_int = data->key_is_int, .source_time_ms = data->source_time_ms,
                     .model_version = data->model_version, .metadata = data->metadata};
     uint64_t ref = 0;
-    bool native = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8;
+    bool bare = data->vector == NULL, native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
     if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
         !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
@@ -365,12 +375,12 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
     /* nothing fails from here on */
     fr_blob_write(at, &blob);
-    if (codes->kind != FR_CODE_NONE) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
+    if (codes->kind != FR_CODE_NONE && !bare) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
     if (t->free.count != 0) fr_list_pop(t, &t->free); /* the applier's own list */
     fr_row *r = fr_row_at(t, row);
     bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
     r->level = (uint8_t)fr_rows_level(t, row, data->offset);
-    atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
+    atomic_store_explicit(&r->linked, bare ? FR_BARE : FR_UNLINKED, memory_order_relaxed);
     atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
     fr_past *past = fr_past_at(t, row);
@@ -387,9 +397,10 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
-    fr_ring_push(t, row);
+    if (!bare) fr_ring_push(t, row);
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
+    if (bare) atomic_fetch_add_explicit(&t->bare, 1, memory_order_relaxed);
     if (replaces) kill_row(t, old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
     return FR_OK;
@@ -504,11 +515,12 @@ uint32_t fr_table_dead(const fr_table *t)
 
 void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
 {
-    static const char *const kinds[] = {"none", "u8", "i8", "sq8"};
+    static const char *const kinds[] = {"none", "u8", "i8", "sq8", "bit"};
     static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
     fr_codeset *codes = fr_codes_of(t);
     *out = (fr_table_stats){0};
     out->live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    out->bare = atomic_load_explicit(&t->bare, memory_order_relaxed);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
@@ -528,7 +540,7 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
     out->code_kind = kinds[codes->kind];
-    out->vector_kind = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8 ? kinds[codes->kind]
+    out->vector_kind = fr_code_native(codes->kind) ? kinds[codes->kind]
                      : t->vectors.chunk_count == 0 ? "none"
                      : scalars[fr_vectors_chunk(&t->vectors, (t->vectors.chunk_count - 1) << t->vectors.chunk_log2)->type];
 }

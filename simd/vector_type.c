@@ -1,6 +1,8 @@
 /* vector_type.c: fr_vector_* of freshet.h: the element types in which vectors are given and kept in the log. */
 #include "simd/simd.h"
 
+#include <stdio.h>
+
 static bool scalar_of(fr_type type, fr_scalar *out)
 {
     switch (type) {
@@ -8,6 +10,7 @@ static bool scalar_of(fr_type type, fr_scalar *out)
     case FR_TYPE_VECTOR_F16: *out = FR_SCALAR_F16; return true;
     case FR_TYPE_VECTOR_BF16: *out = FR_SCALAR_BF16; return true;
     case FR_TYPE_VECTOR_I8: *out = FR_SCALAR_I8; return true;
+    case FR_TYPE_VECTOR_BINARY: *out = FR_SCALAR_BIT; return true;
     default: return false;
     }
 }
@@ -25,6 +28,7 @@ static bool fits(fr_scalar scalar, const void *packed, uint32_t i, float number)
     switch (scalar) {
     case FR_SCALAR_F16: return (fr_load_le16(at + 2 * (size_t)i) & 0x7c00u) != 0x7c00u;
     case FR_SCALAR_BF16: return (fr_load_le16(at + 2 * (size_t)i) & 0x7f80u) != 0x7f80u;
+    case FR_SCALAR_BIT: return number == 0.0f || number == 1.0f;
     case FR_SCALAR_I8: return number >= -128.0f && number <= 127.0f && number == (float)(int32_t)number;
     default: return number >= -3.402823466e38f && number <= 3.402823466e38f;
     }
@@ -34,7 +38,8 @@ fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, v
 {
     static const char *const limits[FR_SCALAR_COUNT] = {
         [FR_SCALAR_F32] = "a finite 32-bit float", [FR_SCALAR_F16] = "a 16-bit float: at most 65504 in size",
-        [FR_SCALAR_BF16] = "a finite bfloat16", [FR_SCALAR_I8] = "a whole number of -128 to 127"};
+        [FR_SCALAR_BF16] = "a finite bfloat16", [FR_SCALAR_I8] = "a whole number of -128 to 127",
+        [FR_SCALAR_BIT] = "0 or 1"};
     fr_scalar scalar;
     if (!scalar_of(type, &scalar))
         return fr_fail(err, FR_ERR_INVALID, field, "type %d is not one of dense vectors", (int)type);
@@ -50,4 +55,41 @@ void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float
 {
     fr_scalar scalar;
     if (scalar_of(type, &scalar)) fr_simd_to_f32(scalar, bytes, dimension, numbers_out);
+}
+
+fr_code fr_vector_pack_bits(const float *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field, fr_err *err)
+{
+    uint8_t *out = bytes_out;
+    if (count == dimension) return fr_vector_pack(FR_TYPE_VECTOR_BINARY, numbers, dimension, bytes_out, field, err);
+    if (count != dimension / 8)
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %u numbers; %u bits are %u numbers of 0 and 1, or %u bytes", count, dimension,
+                       dimension, dimension / 8);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(numbers[i] >= -128.0f && numbers[i] <= 255.0f) || numbers[i] != (float)(int32_t)numbers[i])
+            return fr_fail(err, FR_ERR_INVALID, field, "a byte of the vector must be a whole number of 0 to 255 (or -128 to 127); it is %.9g",
+                           (double)numbers[i]);
+        out[i] = (uint8_t)(int32_t)numbers[i];
+    }
+    return FR_OK;
+}
+
+fr_code fr_vector_type_check(fr_type type, uint32_t dimension, fr_metric metric, const char *prefix, fr_err *err)
+{
+    char field[48];
+    bool binary = type == FR_TYPE_VECTOR_BINARY;
+    snprintf(field, sizeof field, "%sdimension", prefix);
+    if (binary && (dimension == 0 || dimension > FR_DIMENSION_BITS_MAX || dimension % 8 != 0))
+        return fr_fail(err, FR_ERR_INVALID, field, "the dimension of binary vectors must be a multiple of 8, up to %u, got %u",
+                       FR_DIMENSION_BITS_MAX, dimension);
+    if (!binary && (dimension == 0 || dimension > FR_DIMENSION_MAX))
+        return fr_fail(err, FR_ERR_INVALID, field, "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, dimension);
+    snprintf(field, sizeof field, "%svector_type", prefix);
+    if (type != FR_TYPE_NONE && fr_vector_bytes(type, 1) == 0)
+        return fr_fail(err, FR_ERR_INVALID, field, "vector_type must be f32, f16, bf16, int8 or binary");
+    snprintf(field, sizeof field, "%smetric", prefix);
+    if (binary && metric != FR_METRIC_HAMMING && metric != FR_METRIC_JACCARD)
+        return fr_fail(err, FR_ERR_INVALID, field, "the metric of binary vectors must be hamming or jaccard");
+    if (!binary && (unsigned)metric > FR_METRIC_COSINE)
+        return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine (binary vectors: hamming, jaccard)");
+    return FR_OK;
 }
