@@ -23,13 +23,6 @@ typedef struct commit {
 
 static bool group_id_ok(fr_span id) { return id.data && id.size && id.size <= FR_GROUP_ID_BYTES_MAX && !memchr(id.data, 0, id.size); }
 
-/* What a client of a coordinator understands as "again later". */
-static int16_t coordinator_error(const fr_write *write)
-{
-    int16_t error = fr_kafka_reason(write->reason, write->code);
-    return error == KAFKA_NOT_LEADER_OR_FOLLOWER || error == KAFKA_STORAGE_ERROR ? KAFKA_COORDINATOR_NOT_AVAILABLE : error;
-}
-
 static commit *commit_new(fr_kafka_call *call, int64_t count)
 {
     if (count > (int64_t)FR_RECORDS_MAX) return NULL;
@@ -119,7 +112,7 @@ static fr_kafka_next commit_answer(fr_kafka_call *call, const commit *self, int1
 static int16_t commit_end(fr_kafka *door, fr_kafka_call *call, commit *self)
 {
     const fr_write *write = &call->writes[0];
-    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : coordinator_error(write);
+    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : fr_kafka_coordinator_error(write);
     pthread_mutex_lock(&door->groups->lock);
     for (uint32_t i = 0; i < self->count; i++) {
         item *one = &self->items[i];
@@ -133,7 +126,8 @@ static int16_t commit_end(fr_kafka *door, fr_kafka_call *call, commit *self)
             one->error = KAFKA_COORDINATOR_NOT_AVAILABLE;
         }
     }
-    if (--self->row->writes == 0) fr_offsets_purge(&self->row->offsets);
+    self->row->writes--;
+    fr_groups_purge(self->row);
     pthread_mutex_unlock(&door->groups->lock);
     return error;
 }
@@ -201,7 +195,7 @@ static int16_t fenced(const fr_kafka_call *call, int16_t error, int16_t from)
 static fr_kafka_next added(fr_kafka *door, fr_kafka_call *call)
 {
     (void)door;
-    return added_answer(call, fenced(call, coordinator_error(&call->writes[0]), 2));
+    return added_answer(call, fenced(call, fr_kafka_coordinator_error(&call->writes[0]), 2));
 }
 
 /* The offsets' topic becomes a partition of the transaction. */
@@ -405,11 +399,24 @@ static bool fetch_old(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Offset
     return true;
 }
 
+/* Partitions that are named; a group counts as one, too. */
+static int64_t asked(const fr_kafka_OffsetFetchRequest *request)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) count += 1 + FR_MAX(request->topics.items[i].partitionIndexes.count, 0);
+    for (int32_t g = 0; g < request->groups.count; g++) {
+        const fr_kafka_OffsetFetchRequestGroup *group = &request->groups.items[g];
+        count++;
+        for (int32_t i = 0; i < group->topics.count; i++) count += 1 + FR_MAX(group->topics.items[i].partitionIndexes.count, 0);
+    }
+    return count;
+}
+
 fr_kafka_next fr_kafka_offset_fetch(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_OffsetFetchRequest *request = call->request;
     fr_kafka_OffsetFetchResponse *response = FR_KAFKA_RESPONSE(call, OffsetFetchResponse);
-    if (!response) return FR_KAFKA_CLOSE;
+    if (!response || asked(request) > (int64_t)FR_KAFKA_PARTITIONS_ASKED_MAX) return FR_KAFKA_CLOSE;
     bool enough = true;
     pthread_mutex_lock(&door->groups->lock);
     if (call->header.version < 8) {
@@ -450,12 +457,13 @@ static fr_kafka_next delete_answer(fr_kafka_call *call, const commit *self, int1
 
 static int16_t removal_end(fr_kafka *door, const fr_write *write, fr_group_row *row, const item *items, uint32_t count)
 {
-    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : coordinator_error(write);
+    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : fr_kafka_coordinator_error(write);
     pthread_mutex_lock(&door->groups->lock);
     for (uint32_t i = 0; i < count && !error; i++)
         if (!items[i].error)
             fr_offsets_remove(&row->offsets, items[i].one.topic, items[i].one.partition, write->written[0].first + (fr_offset)items[i].record);
-    if (--row->writes == 0) fr_offsets_purge(&row->offsets);
+    row->writes--;
+    fr_groups_purge(row);
     pthread_mutex_unlock(&door->groups->lock);
     return error;
 }

@@ -33,6 +33,7 @@ fr_group_row *fr_groups_make(fr_kafka_groups *groups, fr_span name)
     }
     memcpy(row->name, name.data, name.size);
     row->name[name.size] = 0;
+    row->group.budget = &groups->budget;
     fr_group_row **bucket = bucket_of(groups, name);
     row->next = *bucket;
     *bucket = row;
@@ -50,6 +51,12 @@ static void row_free(fr_group_row *row)
     fr_free(FR_MEM_DOOR, row);
 }
 
+/* A commit under way, or an offset of an open transaction, may stand before the tombstone in the log: it must stay the older one. */
+void fr_groups_purge(fr_group_row *row)
+{
+    if (!row->writes && !row->pending) fr_offsets_purge(&row->offsets);
+}
+
 /* Times that are over; groups that hold nothing go. */
 void fr_groups_sweep(fr_kafka_groups *groups, bool now)
 {
@@ -60,7 +67,7 @@ void fr_groups_sweep(fr_kafka_groups *groups, bool now)
         for (fr_group_row **at = &groups->buckets[i]; *at;) {
             fr_group_row *row = *at;
             fr_group_tick(&row->group, now_ms);
-            if (!row->writes) fr_offsets_purge(&row->offsets);
+            fr_groups_purge(row);
             if (fr_groups_known(row) || row->writes || row->group.members) {
                 at = &row->next;
                 continue;
@@ -226,6 +233,7 @@ fr_code fr_kafka_groups_open(fr_db *db, int64_t (*now_ms)(void), uint64_t seed, 
     if (!groups) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the groups");
     groups->db = db, groups->now_ms = now_ms, groups->seed = seed;
     groups->swept_ms = now_ms();
+    groups->budget.max = FR_GROUPS_BYTES_MAX;
     pthread_mutex_init(&groups->lock, NULL);
     fr_txn_watch(db, on_end, groups);
     fr_code code = topic_make(groups, err);

@@ -10,6 +10,8 @@
 #define FR_KAFKA_CONTROL_BYTES_MAX (16u << 20) /* every request but Produce */
 #define FR_KAFKA_STRUCT_BYTES_MAX (64u << 20)  /* what one request may take when decoded, records apart */
 #define FR_KAFKA_FETCH_BYTES_MAX (64u << 20)   /* of one reply, but for a single larger batch */
+#define FR_KAFKA_REPLY_BYTES_MAX (64u << 20)   /* of one reply, record batches apart; over it the connection is closed */
+#define FR_KAFKA_FETCH_FILES_MAX 256u          /* ranges of files in one reply; the other partitions from memory */
 #define FR_KAFKA_FETCH_WAIT_MS_MAX 300000
 #define FR_KAFKA_PARTITIONS_ASKED_MAX 100000u  /* partitions named in one request */
 

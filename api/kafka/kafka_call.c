@@ -82,7 +82,11 @@ fr_kafka_next fr_kafka_reply(fr_kafka_call *call, const void *response)
     fr_kafka_out_be32(out, (uint32_t)call->header.correlation);
     /* ApiVersions is answered with the old header in every version: the client cannot know yet what is spoken here. */
     if (message->key != 18 && fr_kafka_flexible(message, call->header.version)) fr_kafka_out_byte(out, 0);
-    if (fr_kafka_encode(message, call->header.version, response, out) != FR_OK) return FR_KAFKA_CLOSE;
+    if (fr_kafka_encode(message, call->header.version, response, out) != FR_OK) {
+        if (out->code == FR_ERR_TOO_LARGE)
+            fr_note(FR_NOTE_WARN, "event=kafka_reply_too_large api=%s limit=%u", call->api->name, FR_KAFKA_REPLY_BYTES_MAX);
+        return FR_KAFKA_CLOSE;
+    }
     uint64_t size = out->size - 4 + out->spliced;
     if (size > INT32_MAX) return FR_KAFKA_CLOSE;
     fr_store_be32(out->data, (uint32_t)size);
@@ -149,7 +153,7 @@ static bool header_flexible(int16_t key, int16_t version)
 
 void fr_kafka_call_init(fr_kafka_call *call)
 {
-    *call = (fr_kafka_call){0};
+    *call = (fr_kafka_call){.out = {.limit = FR_KAFKA_REPLY_BYTES_MAX}};
     fr_arena_init(&call->arena, FR_MEM_DOOR, FR_KAFKA_STRUCT_BYTES_MAX);
 }
 

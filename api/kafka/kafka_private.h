@@ -63,6 +63,8 @@ enum {
 int16_t fr_kafka_error(fr_code code);                          /* kafka_errors.c: the one table */
 int16_t fr_kafka_reason(fr_reason reason, fr_code code);       /* the reason when there is one, else the code */
 
+int16_t fr_kafka_coordinator_error(const fr_write *write); /* "again later" as clients of a coordinator know it */
+
 struct fr_kafka_api {
     int16_t key;
     int16_t advertised_first; /* of ApiVersions; -1 = what the messages say */

@@ -49,6 +49,17 @@ static fr_kafka_next answer(fr_kafka_call *call)
     return fr_kafka_reply(call, response);
 }
 
+/* acks = 0: nothing is answered, so an error closes the connection: the client looks at the topics anew, as with Apache Kafka. */
+static fr_kafka_next quiet(const fr_kafka_call *call)
+{
+    const fr_kafka_ProduceRequest *request = call->request;
+    const share *one = call->state;
+    for (int32_t i = 0; i < request->topicData.count; i++)
+        for (int32_t j = 0; j < request->topicData.items[i].partitionData.count; j++, one++)
+            if (one->produce ? fr_kafka_reason(one->produce->reason, one->produce->code) : one->error) return FR_KAFKA_CLOSE;
+    return FR_KAFKA_NO_REPLY;
+}
+
 static fr_kafka_next finished(fr_kafka *door, fr_kafka_call *call)
 {
     (void)door;
@@ -63,7 +74,7 @@ static fr_kafka_next finished(fr_kafka *door, fr_kafka_call *call)
             produce->reason = write->reason;
         }
     }
-    return request->acks == 0 ? FR_KAFKA_NO_REPLY : answer(call);
+    return request->acks == 0 ? quiet(call) : answer(call);
 }
 
 /* One topic's shares; *next is advanced. */

@@ -16,8 +16,7 @@ static bool id_ok(fr_span id) { return !id.data || (id.size && id.size <= FR_TRA
 /* Before InitProducerId 4 (and AddPartitionsToTxn 2, EndTxn 2) clients do not know PRODUCER_FENCED. */
 static int16_t error_of(const fr_kafka_call *call, int16_t fenced_from)
 {
-    const fr_write *write = &call->writes[0];
-    int16_t error = fr_kafka_reason(write->reason, write->code);
+    int16_t error = fr_kafka_coordinator_error(&call->writes[0]);
     return error == KAFKA_PRODUCER_FENCED && call->header.version < fenced_from ? KAFKA_INVALID_PRODUCER_EPOCH : error;
 }
 

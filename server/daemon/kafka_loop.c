@@ -299,9 +299,12 @@ static bool may_start(const kafka_connection *self, fr_span frame)
 {
     if (self->jobs >= FR_DAEMON_KAFKA_PIPELINE_MAX) return false;
     if (self->jobs && self->bytes + frame.size > FR_DAEMON_KAFKA_INPUT_MAX) return false;
-    for (const job *one = self->head; one; one = one->next)
+    uint64_t waiting = 0;
+    for (const job *one = self->head; one; one = one->next) {
         if (one->state < JOB_READY && !fr_kafka_pipelines(&one->call, frame)) return false;
-    return true;
+        if (one->state == JOB_READY) waiting += one->call.out.size + one->call.out.spliced;
+    }
+    return waiting < FR_DAEMON_KAFKA_OUTPUT_MAX;
 }
 
 static bool start(kafka_connection *self, fr_span frame)
@@ -492,8 +495,8 @@ static void expire(fr_kafka_loop *loop, bool all)
         job *self = H2O_STRUCT_FROM_MEMBER(job, waiting, node);
         if (!all && self->deadline_ms > now_ms(loop)) continue;
         fr_kafka_next told = fr_kafka_expire(&loop->daemon->kafka, &self->call, all);
-        if (told == FR_KAFKA_WAIT) { /* its wake is on the way, or it has looked and waits on */
-            self->deadline_ms = now_ms(loop) + self->call.wait_ms;
+        if (told == FR_KAFKA_WAIT) { /* its wake is on the way: the deadline stays; or it has looked and waits on */
+            if (!atomic_load(&self->call.fired)) self->deadline_ms = now_ms(loop) + self->call.wait_ms;
             continue;
         }
         advance(self, told);

@@ -11,6 +11,8 @@
 #define FR_DAEMON_KAFKA_PIPELINE_MAX 64u /* requests of one connection under way */
 #define FR_DAEMON_KAFKA_INPUT_MAX (256u << 20) /* bytes of requests under way of one connection; one larger request still goes */
 
+#define FR_DAEMON_KAFKA_OUTPUT_MAX (8u << 20) /* bytes in memory of replies not sent yet: over it no further request starts */
+
 struct fr_daemon;
 typedef struct fr_kafka_loop fr_kafka_loop;
 

@@ -203,7 +203,7 @@ static const char *default_of(fr_topic_kind kind, const config_row *row)
     return row->value;
 }
 
-static const char *effective(fr_topic_kind kind, const fr_configs *configs, const char *name)
+const char *fr_configs_effective(fr_topic_kind kind, const fr_configs *configs, const char *name)
 {
     const char *value = fr_configs_get(configs, name);
     return value != NULL ? value : default_of(kind, row_of(name));
@@ -211,12 +211,12 @@ static const char *effective(fr_topic_kind kind, const fr_configs *configs, cons
 
 static int64_t number(fr_topic_kind kind, const fr_configs *configs, const char *name)
 {
-    return strtoll(effective(kind, configs, name), NULL, 10);
+    return strtoll(fr_configs_effective(kind, configs, name), NULL, 10);
 }
 
 static void take_text(fr_topic_kind kind, const fr_configs *configs, const char *name, char out[64])
 {
-    snprintf(out, 64, "%s", effective(kind, configs, name));
+    snprintf(out, 64, "%s", fr_configs_effective(kind, configs, name));
 }
 
 fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limits *limits, fr_reason *reason, fr_err *err)
@@ -228,7 +228,7 @@ fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limit
     if (count > FR_CONFIGS_MAX)
         return refuse(err, reason, FR_REASON_INVALID_CONFIG, "configs", "a topic has at most 64 configs of its own");
     if (limits == NULL) return FR_OK;
-    const char *policy = effective(kind, c, "cleanup.policy");
+    const char *policy = fr_configs_effective(kind, c, "cleanup.policy");
     *limits = (fr_topic_limits){
         .retention_ms = number(kind, c, "retention.ms"),
         .retention_bytes = number(kind, c, "retention.bytes"),
@@ -239,13 +239,13 @@ fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limit
         .max_compaction_lag_ms = number(kind, c, "max.compaction.lag.ms"),
         .before_max_ms = number(kind, c, "message.timestamp.before.max.ms"),
         .after_max_ms = number(kind, c, "message.timestamp.after.max.ms"),
-        .dirty_ratio = strtod(effective(kind, c, "min.cleanable.dirty.ratio"), NULL),
+        .dirty_ratio = strtod(fr_configs_effective(kind, c, "min.cleanable.dirty.ratio"), NULL),
         .message_bytes = (uint32_t)number(kind, c, "max.message.bytes"),
         .compact = strstr(policy, "compact") != NULL,
         .expires = strstr(policy, "delete") != NULL,
-        .append_time = strcmp(effective(kind, c, "message.timestamp.type"), "LogAppendTime") == 0,
-        .fetch_raw = strcmp(effective(kind, c, "freshet.fetch"), "raw") == 0,
-        .json = {.debezium = strcmp(effective(kind, c, "freshet.envelope"), "debezium") == 0},
+        .append_time = strcmp(fr_configs_effective(kind, c, "message.timestamp.type"), "LogAppendTime") == 0,
+        .fetch_raw = strcmp(fr_configs_effective(kind, c, "freshet.fetch"), "raw") == 0,
+        .json = {.debezium = strcmp(fr_configs_effective(kind, c, "freshet.envelope"), "debezium") == 0},
     };
     take_text(kind, c, "freshet.field.vector", limits->json.vector);
     take_text(kind, c, "freshet.field.metadata", limits->json.metadata);

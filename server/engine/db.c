@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OPEN_WAIT_MS 30000
+
 /* ==== bells ==== */
 
 void fr_bell_init(fr_bell *bell)
@@ -353,6 +355,20 @@ static void free_db(fr_db *db)
     fr_free(FR_MEM_ENGINE, db);
 }
 
+/* A crash between the markers of a transaction left it applied in one partition only: nobody searches before the others have
+ * theirs. A full disk is not waited for: reads go on. */
+static void end_transactions(fr_db *db)
+{
+    if (atomic_load(&db->txns.recovered) == 0) return;
+    if (db->options.no_threads) fr_engine_drain(db);
+    for (uint32_t i = 0; i < OPEN_WAIT_MS && !db->options.no_threads && atomic_load(&db->txns.recovered) != 0; i++) {
+        if (atomic_load(&db->state) != FR_OK) break;
+        db->io->sleep_ms(db->io, 1);
+    }
+    if (atomic_load(&db->txns.recovered) != 0)
+        fr_note(FR_NOTE_WARN, "event=transactions_unended count=%u", atomic_load(&db->txns.recovered));
+}
+
 fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_err *err)
 {
     *db_out = NULL;
@@ -366,6 +382,7 @@ fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_e
     db->recovery_ms = (double)(db->io->mono_us(db->io) - start) / 1000.0;
     if (code == FR_OK && !db->options.no_threads && (code = start_threads(db)) != FR_OK)
         fr_fail(err, code, NULL, "threads could not be started");
+    if (code == FR_OK) end_transactions(db);
     if (code != FR_OK) {
         stop_threads(db);
         free_db(db);

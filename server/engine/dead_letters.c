@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-#define HEADERS_OWN 4u
-
 /* NULL: there is none (yet). Else a reference. */
 static fr_collection *letters_of(fr_db *db, const fr_collection *c, bool *taken_out)
 {
@@ -121,7 +119,7 @@ typedef struct letter_call {
 
 static fr_code add_letter(letter_call *call, const fr_produce *part, const fr_log_record *record, const fr_err *why)
 {
-    fr_log_header headers[FR_LOG_HEADERS_MAX + HEADERS_OWN];
+    fr_log_header headers[FR_LOG_HEADERS_MAX];
     char partition[16], offset[24];
     uint32_t count = 0;
     int partition_size = snprintf(partition, sizeof partition, "%d", part->partition);
@@ -130,7 +128,8 @@ static fr_code add_letter(letter_call *call, const fr_produce *part, const fr_lo
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_TOPIC), fr_span_text(call->c->def.name)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_PARTITION), fr_span_of(partition, (size_t)partition_size)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_OFFSET), fr_span_of(offset, (size_t)offset_size)};
-    for (uint32_t i = 0; i < record->header_count; i++) headers[count++] = record->headers[i];
+    for (uint32_t i = 0; i < record->header_count && count < FR_LOG_HEADERS_MAX; i++) /* the last ones are left out: the letter counts */
+        headers[count++] = record->headers[i];
     fr_batch_writer_add(&call->db->encoder, call->db->io->now_ms(call->db->io), record->key, record->value, headers, count);
     call->count++;
     return FR_OK;

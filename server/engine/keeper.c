@@ -102,7 +102,7 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
     if (producers != NULL) {
         /* A transaction's records become rows with its marker. None straddles a snapshot's S; without one nothing is known. */
         if (shard->newest == NULL) return FR_OK;
-        until = FR_MIN(until, fr_producers_first_open(producers));
+        until = FR_MIN(until, fr_producers_first_open(producers, fr_log_durable(log)));
     }
     if (shard->newest != NULL) {
 #ifndef FR_MUTANT_unequal_manifests /* a deliberate fault, to test the tests */

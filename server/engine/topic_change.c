@@ -85,11 +85,27 @@ static fr_code plan_partitions(fr_collection *c, fr_write *write, fr_batch *batc
     return put_again(batch, c, &c->configs, wanted, err); /* only one catalog change is in flight: nobody else writes them */
 }
 
+/* What JSON records mean must not change under a log that is replayed. */
+static fr_code keeps_meaning(const fr_collection *c, const fr_configs *configs, fr_reason *reason, fr_err *err)
+{
+    static const char *const names[] = {"freshet.envelope", "freshet.field.metadata", "freshet.field.model_version",
+                                        "freshet.field.timestamp", "freshet.field.vector"};
+    bool holds = false;
+    for (uint32_t i = 0; i < atomic_load(&c->shard_count); i++)
+        holds = holds || (fr_shard_log(&c->shards[i]) != NULL && fr_log_end(fr_shard_log(&c->shards[i])) != 0);
+    for (size_t i = 0; i < FR_COUNT_OF(names) && holds && c->kind == FR_TOPIC_COLLECTION; i++)
+        if (strcmp(fr_configs_effective(c->kind, &c->configs, names[i]), fr_configs_effective(c->kind, configs, names[i])) != 0)
+            return refuse(err, reason, FR_REASON_POLICY_VIOLATION, FR_ERR_INVALID, names[i],
+                          "the log holds records already, and they would be read anew with it: replay into a new collection");
+    return FR_OK;
+}
+
 static fr_code plan_configs(fr_collection *c, fr_write *write, fr_batch *batch, fr_err *err)
 {
     fr_configs configs;
     FR_TRY(fr_configs_apply(&c->configs, write->topic, &configs, &write->reason, err));
     fr_code code = fr_configs_parse(c->kind, &configs, NULL, &write->reason, err);
+    if (code == FR_OK) code = keeps_meaning(c, &configs, &write->reason, err);
     if (code == FR_OK) code = put_again(batch, c, &configs, atomic_load(&c->shard_count), err);
     fr_configs_free(&configs);
     return code;
