@@ -261,6 +261,8 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
     case FR_WRITE_TXN_END: return check_txn(write, err);
+    case FR_WRITE_ACCESS_PUT:
+    case FR_WRITE_ACCESS_DROP: return fr_engine_access_valid(write, err);
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }
