@@ -52,6 +52,9 @@ extern "C" {
 #define FR_TRANSACTION_MS_MAX 900000   /* transaction.max.timeout.ms */
 #define FR_CONFIGS_MAX 64u             /* overridden configs of one topic */
 #define FR_CONFIG_VALUE_BYTES_MAX 1024u
+#define FR_USER_BYTES_MAX 64u  /* names of users, roles and databases in grants; ids of keys; a door's text of a grant */
+#define FR_ROLES_BYTES_MAX 511u /* of one user, with their commas */
+#define FR_ACCESS_MAX 16384u   /* users, keys, roles, grants and limits together */
 #define FR_EVENT_IDS_KEPT 1048576u          /* idempotency window per partition: the last so many ids ... */
 #define FR_EVENT_ID_MS_KEPT (24 * 3600 * 1000LL) /* ... or this long, the shorter */
 
@@ -75,6 +78,8 @@ typedef enum fr_code {
     FR_ERR_TIMEOUT = 15,
     FR_ERR_UNSUPPORTED = 16,
     FR_ERR_INTERNAL = 17,
+    FR_ERR_DENIED = 18,          /* the text names the privilege that is missing */
+    FR_ERR_UNAUTHENTICATED = 19, /* nobody, or a wrong password or key */
     FR_CODE_COUNT
 } fr_code;
 
@@ -318,7 +323,10 @@ typedef enum fr_write_kind {
     FR_WRITE_DELETE_RECORDS,    /* id, partition, before (-1 = all); out: before = the new start */
     FR_WRITE_PRODUCER_INIT,     /* txn: transactional_id or NULL, timeout_ms, producer_id and _epoch or -1; out: both */
     FR_WRITE_TXN_PARTITIONS,    /* txn: parts */
-    FR_WRITE_TXN_END            /* txn: commit; answered when every marker is durable and applied */
+    FR_WRITE_TXN_END,           /* txn: commit; answered when every marker is durable and applied */
+    /* access (below); access: what and whose */
+    FR_WRITE_ACCESS_PUT,        /* NOT_FOUND: a grant, key or limit of nobody; BUSY: changed since access->offset */
+    FR_WRITE_ACCESS_DROP        /* a user goes with his keys, grants and limits; a role that somebody has stays (EXISTS) */
 } fr_write_kind;
 typedef enum fr_ack { FR_ACK_APPLIED = 0, FR_ACK_DURABLE = 1 } fr_ack;
 
@@ -328,6 +336,7 @@ typedef struct fr_written {
 } fr_written;
 
 /* -- topics: every collection is one; plain ones are logs without an index; internal ones are compacted plain ones -- */
+#define FR_TOPIC_AUDIT "__audit" /* plain, made by the server: refusals and admin acts; no door lets others write to it */
 typedef enum fr_topic_kind { FR_TOPIC_COLLECTION = 0, FR_TOPIC_PLAIN = 1, FR_TOPIC_INTERNAL = 2 } fr_topic_kind;
 
 /* Why a write was refused, in Kafka's words; each is one error of Kafka's protocol. */
@@ -424,6 +433,59 @@ typedef struct fr_collection_change {
     fr_span attributes;
 } fr_collection_change;
 
+/* -- access: users, API keys, roles, grants and limits are records of the catalog; every door asks fr_access_check -- */
+#define FR_USER_ROOT "root"     /* cannot be dropped, may do everything */
+#define FR_ROLE_ADMIN "admin"   /* built in: may do everything */
+#define FR_ROLE_PUBLIC "public" /* built in: every user has it; may be granted more */
+
+typedef enum fr_action { FR_ACTION_READ = 1, FR_ACTION_WRITE = 2, FR_ACTION_ADMIN = 4 } fr_action; /* admin includes both */
+#define FR_ACTIONS_ALL 7u
+typedef enum fr_object {
+    FR_OBJECT_TOPIC = 0,    /* a collection or topic of a database */
+    FR_OBJECT_GROUP = 1,    /* a consumer group */
+    FR_OBJECT_TXN = 2,      /* a transactional id */
+    FR_OBJECT_DATABASE = 3, /* and every topic in it */
+    FR_OBJECT_ALL = 4,      /* everything; asked for: the server itself (users, snapshots) */
+    FR_OBJECT_COUNT
+} fr_object;
+
+/* What a password is checked against: SCRAM's keys (RFC 5802). SHA-256 uses the first 32 bytes of a key. The password is not stored. */
+typedef struct fr_verifier {
+    uint8_t salt[16];
+    uint32_t iterations; /* 0 = there is none */
+    uint8_t stored_key[64], server_key[64];
+} fr_verifier;
+
+typedef enum fr_access_kind { FR_ACCESS_USER, FR_ACCESS_KEY, FR_ACCESS_ROLE, FR_ACCESS_GRANT, FR_ACCESS_LIMIT, FR_ACCESS_KIND_COUNT } fr_access_kind;
+typedef enum fr_access_must { FR_ACCESS_ANY, FR_ACCESS_NEW, FR_ACCESS_OLD } fr_access_must; /* PUT: EXISTS, NOT_FOUND */
+typedef struct fr_access {
+    fr_access_kind kind;
+    fr_access_must must;
+    /* Identity. USER, ROLE: name; KEY: its id; GRANT: whose, with to_role, object, database, object_name, door; LIMIT: user ("*" = each
+     * that has none of his own), client. */
+    char name[FR_USER_BYTES_MAX + 1];
+    fr_offset offset;   /* of its record; PUT: as it was read, so that nobody's change is lost; 0 = do not look */
+    int64_t created_ms; /* out */
+    /* USER */
+    bool superuser;
+    fr_verifier sha256, sha512;
+    char roles[FR_ROLES_BYTES_MAX + 1]; /* "a,b" */
+    /* KEY */
+    char user[FR_USER_BYTES_MAX + 1]; /* whom it acts for */
+    uint8_t digest[32];               /* SHA-256 of the whole key; the key is not stored */
+    int64_t expires_ms;               /* 0 = never */
+    /* GRANT; KEY: what it may do at most */
+    uint32_t actions; /* fr_action, or-ed */
+    bool to_role;
+    fr_object object;
+    char database[FR_USER_BYTES_MAX + 1];      /* "" = default */
+    char object_name[FR_NAME_BYTES_MAX + 1];   /* a trailing * = every name that begins so; names with "__" are not meant by it */
+    char door[FR_USER_BYTES_MAX + 1];          /* a door's own word for the privilege; not looked at */
+    /* LIMIT: a second; 0 = none */
+    char client[FR_USER_BYTES_MAX + 1]; /* Kafka's client id; "" = any */
+    int64_t requests, bytes_in, bytes_out;
+} fr_access;
+
 /* Pinned, owned by the caller from fr_submit until done(). One fr_write is in flight once. */
 typedef struct fr_write {
     fr_write_kind kind;
@@ -446,6 +508,7 @@ typedef struct fr_write {
     const fr_topic_record *record_list; /* RECORDS */
     uint32_t record_count;
     fr_txn *txn;                  /* PRODUCER_INIT, TXN_*; RECORDS inside a transaction */
+    const fr_access *access;      /* ACCESS_* */
     void (*done)(struct fr_write *write); /* called once, on an engine thread; must not block */
     void *user;
     /* out, valid in done() */
@@ -558,6 +621,23 @@ FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const fr_condition *con
 /* Entities in key order (bytes; numbers where id_type is INT64), keys > after (size 0 = from the start): each that stays exactly once. */
 FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const fr_condition *condition, fr_span after, uint32_t limit,
                          const fr_wanted *wanted, fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+
+/* -- access: asking -- */
+/* Who asks, as a door has found out. Zeroed = nobody, who may do nothing. */
+typedef struct fr_principal {
+    char user[FR_USER_BYTES_MAX + 1];
+    char key[FR_USER_BYTES_MAX + 1]; /* the API key's id; "" = a password */
+    bool trusted; /* the server does not ask (--auth off): may do everything */
+} fr_principal;
+/* THE check. A name that is an alias stands for its collection. DENIED names what is missing. No lock, no memory; any thread. What was
+ * revoked is gone with the answer to its write. database: NULL or "" = default; name: NULL with FR_OBJECT_ALL. */
+FR_API fr_code fr_access_check(fr_db *db, const fr_principal *principal, fr_action action, fr_object object, const char *database,
+                               const char *name, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_access_get(fr_db *db, fr_access *access_io); /* in: kind and identity. NOT_FOUND */
+/* By identity; owner NULL = of everybody. each() must not call the database. Returns how many. */
+FR_API uint32_t fr_access_list(fr_db *db, fr_access_kind kind, const char *owner, void (*each)(void *user, const fr_access *access), void *user);
+/* The limit that holds for a user and a client id ("" = none): his own with this client, his own, that of "*" with this client, of "*". */
+FR_API bool fr_access_limit(fr_db *db, const char *user, const char *client, fr_access *limit_out);
 
 /* -- text -- */
 /* Text to the collection's vector by its embedder; out: dimension floats. UNSUPPORTED when it has none. */

@@ -51,6 +51,8 @@ int fr_http_status(fr_code code)
     switch (code) {
     case FR_OK: return 200;
     case FR_ERR_INVALID: return 400;
+    case FR_ERR_UNAUTHENTICATED: return 401;
+    case FR_ERR_DENIED: return 403;
     case FR_ERR_NOT_FOUND: return 404;
     case FR_ERR_EXISTS: return 409;
     case FR_ERR_TOO_LARGE: return 413;

@@ -239,6 +239,12 @@ static int order_aliases(const void *a, const void *b)
     return strcmp(((const fr_alias *)a)->name, ((const fr_alias *)b)->name);
 }
 
+void fr_engine_map_free(fr_map *map)
+{
+    if (map != NULL) fr_engine_access_map_drop(map->access);
+    fr_free(FR_MEM_ENGINE, map);
+}
+
 fr_code fr_engine_catalog_publish(fr_db *db)
 {
     fr_map *old = atomic_load(&db->map);
@@ -263,6 +269,10 @@ fr_code fr_engine_catalog_publish(fr_db *db)
     if (aliases != 0) {
         memcpy(map->aliases, db->names.aliases, aliases * sizeof(fr_alias));
         qsort(map->aliases, aliases, sizeof(fr_alias), order_aliases);
+    }
+    if (fr_engine_access_publish(db, old, map) != FR_OK) {
+        fr_free(FR_MEM_ENGINE, map);
+        return FR_ERR_NO_MEMORY;
     }
     atomic_store(&db->map, map); /* pairs with the load after fr_engine_pin */
     db->names.changed = false;
@@ -439,7 +449,7 @@ static bool decode_uuid(fr_doc root, int64_t id, int64_t created_ms, uint8_t uui
     return true;
 }
 
-static fr_code document_of(fr_span value, fr_doc *doc_out, fr_err *err)
+fr_code fr_engine_document(fr_span value, fr_doc *doc_out, fr_err *err)
 {
     fr_decoded decoded;
     *doc_out = (fr_doc){0}; /* gcc 12 does not see at -O3 that a failure is answered before any use */
@@ -456,7 +466,7 @@ fr_code fr_engine_spec_decode(fr_span value, fr_topic_spec *spec, fr_err *err)
     fr_span key;
     int64_t id = 0, kind = 0, created_ms = 0;
     *spec = (fr_topic_spec){.kind = FR_TOPIC_COLLECTION};
-    FR_TRY(document_of(value, &root, err));
+    FR_TRY(fr_engine_document(value, &root, err));
     bool fine = get_int(root, "id", 1, INT64_MAX, &id) && get_int(root, "created_ms", INT64_MIN, INT64_MAX, &created_ms);
     if (fine && fr_doc_get(root, fr_span_text("kind")).data != NULL)
         fine = get_int(root, "kind", FR_TOPIC_COLLECTION, FR_TOPIC_INTERNAL, &kind);
@@ -502,7 +512,7 @@ fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def, int64_t 
     fr_doc root, item;
     int64_t id_type, partitions, drop_stale;
     *def = (fr_collection_def){.partitions = 0};
-    FR_TRY(document_of(value, &root, err));
+    FR_TRY(fr_engine_document(value, &root, err));
     bool fine = get_text(root, "database", def->database, sizeof def->database) &&
                 get_text(root, "name", def->name, sizeof def->name) &&
                 get_int(root, "id_type", 0, FR_ID_STRING, &id_type) &&
@@ -665,7 +675,7 @@ static fr_code apply_start(fr_db *db, const fr_apply_record *record, fr_err *err
     if (record->value.data == NULL || !parse_start(record->key, &id, &partition)) return FR_OK;
     fr_collection **found = find_collection(db, id);
     if (found == NULL || partition >= (*found)->shard_capacity) return FR_OK;
-    FR_TRY(document_of(record->value, &root, err));
+    FR_TRY(fr_engine_document(record->value, &root, err));
     if (!get_int(root, "start", 0, INT64_MAX, &start))
         return fr_fail(err, FR_ERR_CORRUPT, "catalog", "a partition's start is no number");
     fr_shard *shard = &(*found)->shards[partition];
@@ -689,7 +699,7 @@ static fr_code apply_alias(fr_db *db, const fr_apply_record *record, fr_err *err
     }
     fr_doc root;
     int64_t id;
-    FR_TRY(document_of(record->value, &root, err));
+    FR_TRY(fr_engine_document(record->value, &root, err));
     if (!get_int(root, "id", FR_FIRST_ID, INT64_MAX, &id))
         return fr_fail(err, FR_ERR_CORRUPT, "catalog", "alias '%s' has no id", name);
     if (at == db->names.alias_capacity) {
@@ -716,7 +726,7 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
     if (record->key.size == 1 && key[0] == 'n' && record->value.data != NULL) {
         fr_doc root;
         int64_t next = 0;
-        code = document_of(record->value, &root, &err);
+        code = fr_engine_document(record->value, &root, &err);
         if (code == FR_OK && get_int(root, "next", FR_FIRST_ID, INT64_MAX, &next))
             db->names.next_id = FR_MAX(db->names.next_id, (uint64_t)next);
         db->names.next_id_offset = record->offset;
@@ -726,6 +736,8 @@ fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool l
         code = apply_alias(db, record, &err);
     } else if (record->key.size > 2 && key[0] == 's' && key[1] == '/') {
         code = apply_start(db, record, &err);
+    } else if (fr_engine_access_is(record->key)) {
+        code = fr_engine_access_apply(db, record, &err);
     } /* else: a later version's kind of record */
     if (code != FR_OK && code != FR_ERR_NO_MEMORY)
         fr_note(FR_NOTE_ERROR, "event=catalog_record offset=%lld code=%s text=\"%s\"", (long long)record->offset,
@@ -741,6 +753,7 @@ bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombs
     fr_id id;
     if (tombstone) return true;
     if (key.size == 1 && text[0] == 'n') return map->next_id_offset == offset;
+    if (fr_engine_access_is(key)) return fr_engine_access_keep(map, key, offset);
     if (key.size < 3 || key.size - 2 > FR_NAME_BYTES_MAX) return true;
     if (text[0] == 'c') {
         const fr_collection *c = parse_id(key, &id) ? fr_map_by_id(map, id) : NULL;
@@ -759,7 +772,7 @@ bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombs
 
 /* ==== changes: writer thread, decided on the map because no other change is in flight ==== */
 
-static fr_code put_document(fr_batch *batch, const char *key, fr_doc_builder *b, fr_err *err)
+fr_code fr_engine_put_document(fr_batch *batch, const char *key, fr_doc_builder *b, fr_err *err)
 {
     fr_span bytes;
     FR_TRY(fr_doc_finish(b, &bytes));
@@ -768,7 +781,7 @@ static fr_code put_document(fr_batch *batch, const char *key, fr_doc_builder *b,
     return fr_batch_put(batch, &event, err);
 }
 
-static fr_code put_end(fr_batch *batch, const char *key, fr_err *err)
+fr_code fr_engine_put_end(fr_batch *batch, const char *key, fr_err *err)
 {
     fr_event event = {.key = fr_span_text(key), .remove = true, .source_time_ms = FR_TIME_NONE};
     return fr_batch_put(batch, &event, err);
@@ -781,7 +794,7 @@ fr_code fr_engine_put_topic(fr_batch *batch, fr_id id, const fr_collection_def *
     fr_doc_builder b = {0};
     snprintf(key, sizeof key, "c/%llu", (unsigned long long)id);
     encode_collection(&b, id, def, spec, partitions, created_ms);
-    fr_code code = put_document(batch, key, &b, err);
+    fr_code code = fr_engine_put_document(batch, key, &b, err);
     fr_doc_free(&b);
     return code;
 }
@@ -792,7 +805,7 @@ static fr_code put_number(fr_batch *batch, const char *key, const char *name, in
     fr_doc_begin_object(&b);
     put_int(&b, name, number);
     fr_doc_end_object(&b);
-    fr_code code = put_document(batch, key, &b, err);
+    fr_code code = fr_engine_put_document(batch, key, &b, err);
     fr_doc_free(&b);
     return code;
 }
@@ -838,10 +851,10 @@ static fr_code plan_drop(const fr_map *map, fr_write *write, fr_batch *batch, fr
     for (uint32_t i = 0; i < map->alias_count; i++) {
         if (map->aliases[i].id != write->id) continue;
         snprintf(key, sizeof key, "a/%s", map->aliases[i].name);
-        FR_TRY(put_end(batch, key, err));
+        FR_TRY(fr_engine_put_end(batch, key, err));
     }
     snprintf(key, sizeof key, "c/%llu", (unsigned long long)write->id);
-    return put_end(batch, key, err);
+    return fr_engine_put_end(batch, key, err);
 }
 
 static fr_code plan_alias(const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err)
@@ -851,7 +864,7 @@ static fr_code plan_alias(const fr_map *map, fr_write *write, fr_batch *batch, f
     if (write->kind == FR_WRITE_ALIAS_DROP) {
         if (fr_map_alias(map, write->name) == NULL)
             return fr_fail(err, FR_ERR_NOT_FOUND, "alias", "there is no alias '%s'", write->name);
-        return put_end(batch, key, err);
+        return fr_engine_put_end(batch, key, err);
     }
     const fr_collection *target = fr_map_by_name(map, write->target);
     if (target == NULL)
@@ -862,7 +875,7 @@ static fr_code plan_alias(const fr_map *map, fr_write *write, fr_batch *batch, f
     fr_doc_begin_object(&b);
     put_int(&b, "id", (int64_t)target->id);
     fr_doc_end_object(&b);
-    fr_code code = put_document(batch, key, &b, err);
+    fr_code code = fr_engine_put_document(batch, key, &b, err);
     fr_doc_free(&b);
     return code;
 }
@@ -880,6 +893,8 @@ void fr_engine_ddl(fr_db *db, fr_write *write)
     case FR_WRITE_COLLECTION_DROP: code = plan_drop(map, write, &db->ddl_batch, &err); break;
     case FR_WRITE_ALIAS_PUT:
     case FR_WRITE_ALIAS_DROP: code = plan_alias(map, write, &db->ddl_batch, &err); break;
+    case FR_WRITE_ACCESS_PUT:
+    case FR_WRITE_ACCESS_DROP: code = fr_engine_access_plan(db, map, write, &db->ddl_batch, &err); break;
     default: code = fr_engine_plan_topic(db, map, write, &db->ddl_batch, &err); break;
     }
     if (code == FR_OK) code = fr_engine_append(db, db->catalog, &db->ddl_batch, write, &commit, &err);

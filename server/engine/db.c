@@ -330,12 +330,13 @@ static void free_db(fr_db *db)
     for (uint32_t i = 0; i < FR_COUNT_OF(maps); i++)
         for (fr_map *map = maps[i], *next; map != NULL; map = next) {
             next = map->garbage_next;
-            fr_free(FR_MEM_ENGINE, map);
+            fr_engine_map_free(map);
         }
     fr_txns_free(db);
     fr_engine_collection_free(db->catalog, false);
     fr_free(FR_MEM_ENGINE, db->names.collections);
     fr_free(FR_MEM_ENGINE, db->names.aliases);
+    fr_engine_access_free(db);
     fr_free(FR_MEM_ENGINE, db->sweep.list);
     fr_free(FR_MEM_ENGINE, db->routes);
     fr_free(FR_MEM_ENGINE, db->threads);

@@ -224,7 +224,19 @@ typedef struct fr_alias {
     fr_id id;
     fr_offset catalog_offset;
 } fr_alias;
+/* ---- access.c: one entry per record, shared by the maps that hold it ---- */
+typedef struct fr_access_entry {
+    _Atomic uint32_t refs;
+    fr_access body;
+    char key[]; /* of its record */
+} fr_access_entry;
+typedef struct fr_access_map {
+    _Atomic uint32_t refs;
+    uint32_t count, limits;
+    fr_access_entry *entries[]; /* by key */
+} fr_access_map;
 struct fr_map {
+    fr_access_map *access; /* NULL: there is nothing */
     uint64_t next_id;
     uint32_t count, alias_count;
     fr_collection **by_id, **by_name;
@@ -354,6 +366,9 @@ typedef struct fr_db {
         fr_offset next_id_offset;
         bool changed;
         fr_collection *dropped; /* to retire with the next map */
+        fr_access_entry **access; /* by key */
+        uint32_t access_count, access_capacity;
+        bool access_changed;
     } names;
     _Atomic(fr_map *) map;
     fr_collection *txn_topic; /* internal topic 2, not in the map */
@@ -572,6 +587,21 @@ static inline fr_producers *fr_shard_producers(const fr_shard *s)
 {
     return atomic_load_explicit(&s->producers, memory_order_acquire);
 }
+
+fr_code fr_engine_document(fr_span value, fr_doc *doc_out, fr_err *err);
+fr_code fr_engine_put_document(fr_batch *batch, const char *key, fr_doc_builder *b, fr_err *err);
+fr_code fr_engine_put_end(fr_batch *batch, const char *key, fr_err *err);
+void fr_engine_map_free(fr_map *map);
+
+/* ---- access.c ---- */
+bool fr_engine_access_is(fr_span key); /* a record of it? */
+fr_code fr_engine_access_apply(fr_db *db, const fr_apply_record *record, fr_err *err);
+fr_code fr_engine_access_publish(fr_db *db, const fr_map *old, fr_map *map);
+void fr_engine_access_map_drop(fr_access_map *map); /* accepts NULL */
+void fr_engine_access_free(fr_db *db);
+bool fr_engine_access_keep(const fr_map *map, fr_span key, fr_offset offset);
+fr_code fr_engine_access_valid(const fr_write *write, fr_err *err); /* any thread */
+fr_code fr_engine_access_plan(fr_db *db, const fr_map *map, const fr_write *write, fr_batch *batch, fr_err *err);
 
 /* ---- topics.c, topic_change.c ---- */
 void fr_engine_limits(fr_collection *topic, fr_topic_limits *out);

@@ -21,7 +21,7 @@ static void grace_over(fr_db *db)
 {
     for (fr_map *map = db->leaving_maps, *next; map != NULL; map = next) {
         next = map->garbage_next;
-        fr_free(FR_MEM_ENGINE, map);
+        fr_engine_map_free(map);
     }
     db->leaving_maps = NULL;
     while (db->leaving_collections != NULL) {

@@ -265,6 +265,8 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_COLLECTION_TRUNCATE:
     case FR_WRITE_DATABASE_PUT:
     case FR_WRITE_DATABASE_DROP: return fr_fail(err, FR_ERR_UNSUPPORTED, NULL, "not possible yet");
+    case FR_WRITE_ACCESS_PUT:
+    case FR_WRITE_ACCESS_DROP: return fr_engine_access_valid(write, err);
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
 }

@@ -21,7 +21,7 @@ void fr_engine_new_uuid(fr_db *db, uint8_t uuid[16])
 static fr_code check_name(const fr_topic_change *topic, fr_reason *reason, fr_err *err)
 {
     const char *name = topic->name != NULL ? topic->name : "";
-    bool internal = topic->kind == FR_TOPIC_INTERNAL && strncmp(name, "__", 2) == 0;
+    bool internal = (topic->kind == FR_TOPIC_INTERNAL && strncmp(name, "__", 2) == 0) || strcmp(name, FR_TOPIC_AUDIT) == 0;
     fr_code code = fr_name_check("name", internal ? name + 2 : name, strlen(internal ? name + 2 : name), err);
     if (code != FR_OK) *reason = FR_REASON_INVALID_TOPIC;
     return code;
