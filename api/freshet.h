@@ -198,8 +198,8 @@ FR_API fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimen
                               fr_err *err) FR_MUST_CHECK;
 FR_API void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out);
 /* A binary vector from `count` numbers: `dimension` of 0 and 1, or dimension / 8 bytes as whole numbers of 0 to 255 (-128 to -1 are bytes,
- * too). bytes_out: dimension / 8. INVALID: neither. */
-FR_API fr_code fr_vector_pack_bits(const float *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field,
+ * too). bytes_out: dimension / 8; numbers: floats of any alignment. INVALID: neither. */
+FR_API fr_code fr_vector_pack_bits(const void *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field,
                                    fr_err *err) FR_MUST_CHECK;
 
 /* ---- the database ------------------------------------------------------------------------------------------------- */
@@ -557,7 +557,7 @@ typedef struct fr_query {
     const char *filter; /* NULL or "" = none; the Milvus expression language: index/README.md */
     fr_span filter_params; /* binary document, an object: the values of {name} in the filter; size 0 = none */
     bool has_radius, has_range_filter;
-    float radius, range_filter; /* L2: range_filter <= d < radius; IP, COSINE on score: radius < s <= range_filter */
+    float radius, range_filter; /* L2, HAMMING, JACCARD: range_filter <= d < radius; IP, COSINE, BM25 on score: radius < s <= range_filter */
     const char *group_by;       /* metadata path; NULL = none: at most group_size hits with an equal value */
     uint32_t group_size;        /* 0 = 1 */
     bool exact;                 /* the oracle: scan everything */
@@ -573,7 +573,7 @@ typedef struct fr_query {
 typedef struct fr_hit {
     fr_span key;
     bool key_is_int;
-    float distance; /* squared L2 | -dot | 1 - cos; smaller is nearer */
+    float distance; /* squared L2 | -dot | 1 - cos | bits that differ | 1 - Jaccard; smaller is nearer */
     float score;    /* -distance | dot | cos */
     int32_t partition;
     fr_offset offset;

@@ -62,8 +62,8 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
     }
     if (live != t->live || bare != t->bare) return broken(err, 7, 0, "the live count is wrong");
     uint64_t entry = t->entry;
-    if (live > fresh + bare && (entry == 0 || atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) != FR_LINKED))
-        return broken(err, 8, 0, "no linked entry point");
+    bool holds = entry != 0 && atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) == FR_LINKED;
+    if (live > fresh + bare && !holds) return broken(err, 8, 0, "no linked entry point");
     uint64_t waiting = t->ring_tail - t->ring_low;
     if (waiting < fresh) return broken(err, 9, 0, "an unlinked row is not in the fresh ring");
     return FR_OK;

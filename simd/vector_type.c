@@ -57,18 +57,23 @@ void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float
     if (scalar_of(type, &scalar)) fr_simd_to_f32(scalar, bytes, dimension, numbers_out);
 }
 
-fr_code fr_vector_pack_bits(const float *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field, fr_err *err)
+fr_code fr_vector_pack_bits(const void *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field, fr_err *err)
 {
     uint8_t *out = bytes_out;
-    if (count == dimension) return fr_vector_pack(FR_TYPE_VECTOR_BINARY, numbers, dimension, bytes_out, field, err);
-    if (count != dimension / 8)
+    bool whole = count == dimension / 8; /* bytes, else bits */
+    if (!whole && count != dimension)
         return fr_fail(err, FR_ERR_INVALID, field, "the vector has %u numbers; %u bits are %u numbers of 0 and 1, or %u bytes", count, dimension,
                        dimension, dimension / 8);
+    if (!whole) memset(out, 0, dimension / 8);
     for (uint32_t i = 0; i < count; i++) {
-        if (!(numbers[i] >= -128.0f && numbers[i] <= 255.0f) || numbers[i] != (float)(int32_t)numbers[i])
-            return fr_fail(err, FR_ERR_INVALID, field, "a byte of the vector must be a whole number of 0 to 255 (or -128 to 127); it is %.9g",
-                           (double)numbers[i]);
-        out[i] = (uint8_t)(int32_t)numbers[i];
+        float number;
+        memcpy(&number, (const char *)numbers + 4 * (size_t)i, 4);
+        bool fine = whole ? number >= -128.0f && number <= 255.0f && number == (float)(int32_t)number : number == 0.0f || number == 1.0f;
+        if (!fine)
+            return fr_fail(err, FR_ERR_INVALID, field, "a number of the vector must be %s; it is %.9g",
+                           whole ? "a byte: 0 to 255 (or -128 to 127)" : "0 or 1", (double)number);
+        if (whole) out[i] = (uint8_t)(int32_t)number;
+        else if (number == 1.0f) out[i / 8] = (uint8_t)(out[i / 8] | 0x80u >> (i % 8));
     }
     return FR_OK;
 }

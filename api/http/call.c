@@ -360,5 +360,9 @@ void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *
         fr_out_key(out, "vector");
         fr_out_floats(out, hit->vector, fr_http_dimension(call->info));
     }
+    if (hit->vectors[0].size != 0) {
+        fr_out_key(out, "vector");
+        fr_out_bytes(out, hit->vectors[0]);
+    }
     fr_out_end(out, '}');
 }

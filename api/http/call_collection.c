@@ -7,7 +7,8 @@
 
 static const char *metric_text(fr_metric metric)
 {
-    return metric == FR_METRIC_L2 ? "l2" : metric == FR_METRIC_IP ? "ip" : "cosine";
+    static const char *const names[] = {"l2", "ip", "cosine", "hamming", "jaccard", "bm25"};
+    return (size_t)metric < FR_COUNT_OF(names) ? names[metric] : "?";
 }
 
 static void partitions_out(fr_out *out, const fr_collection_info *info)
@@ -77,7 +78,8 @@ static void numbers_out(fr_out *out, const fr_collection_info *info)
 }
 
 static const struct { const char *name; fr_type type; } vector_types[] = {
-    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8}};
+    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8},
+    {"binary", FR_TYPE_VECTOR_BINARY}};
 
 static const char *vector_type_text(fr_type type)
 {
@@ -98,6 +100,7 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     static const char *const profiles[] = {"balanced", "speed", "compact"};
     static const char *const id_types[] = {"any", "int64", "string"};
     const fr_field_def *vector = fr_http_vector_field(info);
+    bool binary = vector && vector->type == FR_TYPE_VECTOR_BINARY; /* bits are their own codes, in memory */
     fr_out_begin(out, '{');
     fr_out_key(out, "name");
     fr_out_cstring(out, info->def.name);
@@ -108,13 +111,14 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_key(out, "metric");
     fr_out_cstring(out, metric_text(vector ? vector->metric : info->def.metric));
     fr_out_key(out, "codes");
-    fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 ? "sq8" : "none");
+    fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 && !binary ? "sq8" : "none");
     fr_out_key(out, "profile");
     fr_out_cstring(out, profiles[vector ? vector->profile : info->def.profile]);
     fr_out_key(out, "vector_type");
     fr_out_cstring(out, vector_type_text(vector ? vector->type : info->def.vector_type));
     fr_out_key(out, "vectors");
-    fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
+    if (binary) fr_out_cstring(out, "memory");
+    else fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
     fr_out_key(out, "m");
     fr_out_uint(out, vector ? vector->m : info->def.m);
     fr_out_key(out, "ef_construction");
@@ -185,8 +189,13 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
     FR_TRY(fr_name_check("name", name.data, name.size, &call->err));
     memcpy(def->name, name.data, name.size);
     def->dimension = (uint32_t)fr_http_field_int(body, "dimension", 0);
-    def->metric = fr_http_field_is(body, "metric", "l2") ? FR_METRIC_L2
-                  : fr_http_field_is(body, "metric", "ip") ? FR_METRIC_IP : FR_METRIC_COSINE;
+    bool binary = fr_http_field_is(body, "vector_type", "binary");
+    def->metric = fr_http_field_is(body, "metric", "l2")        ? FR_METRIC_L2
+                  : fr_http_field_is(body, "metric", "ip")      ? FR_METRIC_IP
+                  : fr_http_field_is(body, "metric", "cosine")  ? FR_METRIC_COSINE
+                  : fr_http_field_is(body, "metric", "hamming") ? FR_METRIC_HAMMING
+                  : fr_http_field_is(body, "metric", "jaccard") ? FR_METRIC_JACCARD
+                  : binary ? FR_METRIC_HAMMING : FR_METRIC_COSINE;
     def->codes = fr_http_field_is(body, "codes", "none") ? FR_CODES_NONE : FR_CODES_SQ8;
     def->profile = fr_http_field_is(body, "profile", "speed")     ? FR_PROFILE_SPEED
                    : fr_http_field_is(body, "profile", "compact") ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;

@@ -9,13 +9,14 @@
 
 const fr_in_field fr_in_create[] = {
     {"name", FR_IN_STRING, true, 0, 0, NULL, "1 to 249 of A-Z a-z 0-9 . _ -"},
-    {"dimension", FR_IN_INT, false, 1, FR_DIMENSION_MAX, NULL, "numbers of a vector; may come from embedder.dimension"},
-    {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine", "default cosine"},
+    {"dimension", FR_IN_INT, false, 1, FR_DIMENSION_BITS_MAX, NULL,
+     "numbers of a vector, to 32,768; bits of a binary one, a multiple of 8; may come from embedder.dimension"},
+    {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine|hamming|jaccard", "default cosine; of binary vectors: hamming"},
     {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
     {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
     {"profile", FR_IN_STRING, false, 0, 0, "balanced|speed|compact", "memory against speed, default balanced"},
-    {"vector_type", FR_IN_STRING, false, 0, 0, "f32|f16|bf16|int8",
-     "what a vector's numbers are kept as, default f32; f16, bf16: rounded to nearest; int8: whole numbers of -128 to 127"},
+    {"vector_type", FR_IN_STRING, false, 0, 0, "f32|f16|bf16|int8|binary",
+     "what a vector's numbers are kept as, default f32; f16, bf16: rounded to nearest; int8: whole numbers of -128 to 127; binary: bits"},
     {"vectors", FR_IN_STRING, false, 0, 0, "memory|disk", "where original vectors live; default by profile: speed memory, others disk"},
     {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16, compact 10"},
     {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
@@ -26,7 +27,8 @@ const fr_in_field fr_in_create[] = {
 };
 const fr_in_field fr_in_record[] = {
     {"id", FR_IN_INT | FR_IN_STRING, true, 0, 0, NULL, "a string of 1 to 512 bytes or a 64-bit integer"},
-    {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "this or text; each number in the range of the collection's vector_type"},
+    {"vector", FR_IN_VECTOR, false, 0, 0, NULL,
+     "this or text; numbers in the range of the collection's vector_type; binary: numbers 0 and 1, or bytes as numbers or base64"},
     {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder; kept as metadata text"},
     {"metadata", FR_IN_OBJECT, false, 0, 0, NULL, "any JSON object, 65,536 bytes"},
     {"event_id", FR_IN_STRING, false, 0, 0, NULL, "makes a retry harmless; 1 to 256 bytes"},

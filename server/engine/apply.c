@@ -38,16 +38,23 @@ static fr_code table_of(fr_shard *shard, fr_table **out)
     return FR_OK;
 }
 
-/* The vector as numbers: those that the field's type holds. */
-static fr_code row_vector(fr_shard *shard, const fr_decoded *decoded, const float **out)
+/* The vector as numbers: those that the field's type holds; or as the bytes of its bits. */
+static fr_code row_vector(fr_shard *shard, const fr_decoded *decoded, const void **out)
 {
     const fr_field_def *field = shard->collection->vector;
     fr_type given = (fr_type)decoded->vector_type;
+    bool binary = field->type == FR_TYPE_VECTOR_BINARY;
     *out = decoded->vector.data;
+    if (binary && given == FR_TYPE_VECTOR_BINARY) return FR_OK;
     if (given == field->type && given == FR_TYPE_VECTOR_F32 && ((uintptr_t)decoded->vector.data & 3u) == 0) return FR_OK;
     if (shard->vector_scratch == NULL)
-        shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, 2 * (size_t)field->dimension * sizeof(float));
+        shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, binary ? field->dimension / 8 : 2 * (size_t)field->dimension * sizeof(float));
     if (shard->vector_scratch == NULL) return FR_ERR_NO_MEMORY;
+    if (binary) {
+        *out = shard->vector_scratch;
+        uint32_t count = (uint32_t)(decoded->vector.size / 4);
+        return fr_vector_pack_bits(decoded->vector.data, count, field->dimension, shard->vector_scratch, NULL, NULL);
+    }
     float *numbers = shard->vector_scratch, *packed = numbers + field->dimension;
     fr_vector_unpack(given, decoded->vector.data, field->dimension, numbers);
     if (given != field->type) {

@@ -402,9 +402,9 @@ static bool decode_field(fr_doc object, fr_field_def *out)
     int64_t id, type, dimension, max_length, primary, nullable, metric, codes, m, ef, profile, vectors;
     *out = (fr_field_def){.id = 0};
     if (!get_int(object, "id", 1, FR_FIELD_DYNAMIC, &id) || !get_text(object, "name", out->name, sizeof out->name) ||
-        !get_int(object, "type", 0, 200, &type) || !get_int(object, "dimension", 0, FR_DIMENSION_MAX, &dimension) ||
+        !get_int(object, "type", 0, 200, &type) || !get_int(object, "dimension", 0, FR_DIMENSION_BITS_MAX, &dimension) ||
         !get_int(object, "max_length", 0, UINT32_MAX, &max_length) || !get_int(object, "primary", 0, 1, &primary) ||
-        !get_int(object, "nullable", 0, 1, &nullable) || !get_int(object, "metric", 0, FR_METRIC_COSINE, &metric) ||
+        !get_int(object, "nullable", 0, 1, &nullable) || !get_int(object, "metric", 0, FR_METRIC_BM25, &metric) ||
         !get_int(object, "codes", 0, FR_CODES_NONE, &codes) || !get_int(object, "m", 0, FR_M_MAX, &m) ||
         !get_int(object, "ef_construction", 0, FR_EF_CONSTRUCTION_MAX, &ef) ||
         !get_later_int(object, "profile", FR_PROFILE_COMPACT, &profile) ||

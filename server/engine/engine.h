@@ -166,7 +166,7 @@ struct fr_shard {
     uint32_t waiting_count, waiting_capacity;
     uint32_t rows_since_stats;
     bool hot; /* written to, linked or swept lately: its figures change */
-    float *vector_scratch;
+    void *vector_scratch;
     /* figures of the table, by the applier for everybody: the table itself may only be asked by its owner */
     _Atomic uint64_t live, unlinked, dead, index_bytes;
     /* keeper, after recovery */

@@ -236,8 +236,19 @@ fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_
     return fr_fail(err, FR_ERR_INVALID, field, "%s", wrong);
 }
 
+/* Of a binary field: its bytes, or numbers that say them. */
+static fr_code judge_bits(const fr_field_def *def, fr_type type, fr_span bytes, const char *field, fr_err *err)
+{
+    uint8_t packed[FR_DIMENSION_BITS_MAX / 8];
+    if (type == FR_TYPE_VECTOR_F32 && bytes.size % 4 == 0 && bytes.size / 4 <= FR_DIMENSION_BITS_MAX)
+        return fr_vector_pack_bits(bytes.data, (uint32_t)(bytes.size / 4), def->dimension, packed, field, err);
+    if (bytes.size == def->dimension / 8) return FR_OK;
+    return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", bytes.size, def->dimension, def->dimension / 8);
+}
+
 static fr_code judge_vector(const fr_field_def *def, fr_type type, fr_span bytes, const char *field, fr_err *err)
 {
+    if (def->type == FR_TYPE_VECTOR_BINARY) return judge_bits(def, type, bytes, field, err);
     if (bytes.size != fr_vector_bytes(type, def->dimension))
         return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
                        bytes.size / fr_vector_bytes(type, 1), def->dimension);

@@ -109,10 +109,13 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata))
         return FR_ERR_NO_MEMORY;
     if (with_vector) {
-        float *vector = fr_arena_alloc(&s->arena, c->vector->dimension * sizeof(float));
+        bool binary = c->vector->type == FR_TYPE_VECTOR_BINARY;
+        size_t size = binary ? c->vector->dimension / 8 : c->vector->dimension * sizeof(float);
+        void *vector = fr_arena_alloc(&s->arena, size);
         if (vector == NULL) return FR_ERR_NO_MEMORY;
         if (!fr_table_vector(table, row, vector)) return FR_ERR_IO;
-        hit->vector = vector;
+        if (binary) hit->vectors[0] = fr_span_of(vector, size);
+        else hit->vector = vector;
     }
     return FR_OK;
 }
@@ -141,7 +144,10 @@ typedef struct search {
 
 static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *err)
 {
-    if (q->dimension != c->vector->dimension)
+    bool binary = c->vector->type == FR_TYPE_VECTOR_BINARY;
+    if (binary != (q->vector_bytes != NULL))
+        return fr_fail(err, FR_ERR_INVALID, "vector", binary ? "binary vectors are given as bytes" : "vectors are given as floats");
+    if (!binary && q->dimension != c->vector->dimension)
         return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension,
                        c->vector->dimension);
     if (q->query_count == 0 || q->query_count > FR_QUERIES_MAX)
@@ -163,9 +169,13 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
         return fr_fail(err, FR_ERR_INVALID, q->has_radius && !isfinite(q->radius) ? "radius" : "range_filter",
                        "a bound must be a finite number");
     for (uint32_t i = 0; i < q->query_count; i++) {
-        const float *vector = q->vectors + (size_t)i * q->dimension;
         char field[32];
         snprintf(field, sizeof field, q->query_count == 1 ? "vector" : "vectors[%u]", i);
+        if (binary && q->vector_bytes[i].size != c->vector->dimension / 8)
+            return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size, c->vector->dimension,
+                           c->vector->dimension / 8);
+        if (binary) continue;
+        const float *vector = q->vectors + (size_t)i * q->dimension;
         if (!fr_simd_all_finite(vector, q->dimension))
             return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond 32-bit float");
         double norm_squared = fr_simd_norm_squared(vector, q->dimension);
@@ -198,7 +208,8 @@ static fr_code check_offsets(const fr_collection *c, const fr_query *q, fr_err *
  * high. */
 static void set_bounds(fr_table_query *at, const fr_query *q, fr_metric metric)
 {
-    float base = metric == FR_METRIC_COSINE ? 1.0f : 0.0f, sign = metric == FR_METRIC_L2 ? 1.0f : -1.0f;
+    bool similarity = metric == FR_METRIC_IP || metric == FR_METRIC_COSINE || metric == FR_METRIC_BM25;
+    float base = metric == FR_METRIC_COSINE ? 1.0f : 0.0f, sign = similarity ? -1.0f : 1.0f;
     at->has_low = q->has_range_filter;
     at->low = base + sign * q->range_filter;
     at->has_high = q->has_radius;
@@ -335,7 +346,7 @@ static fr_code search_groups(search *x, uint32_t want, uint32_t *count_out, fr_e
     }
 }
 
-static fr_code search_one(search *x, const float *vector, fr_hit *hits, uint32_t *count_out, fr_err *err)
+static fr_code search_one(search *x, const void *vector, fr_hit *hits, uint32_t *count_out, fr_err *err)
 {
     const fr_query *q = x->query;
     fr_searcher *s = x->s;
@@ -389,7 +400,8 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
             x->visible = fr_query_enter(x->s, x->collection);
             entered_us = io->mono_us(io);
         }
-        code = search_one(x, q->vectors + (size_t)i * q->dimension, hits + (size_t)i * q->k, &hit_counts[i], err);
+        const void *vector = q->vector_bytes != NULL ? q->vector_bytes[i].data : (const void *)(q->vectors + (size_t)i * q->dimension);
+        code = search_one(x, vector, hits + (size_t)i * q->k, &hit_counts[i], err);
     }
     fr_query_leave(x->s);
     return code;

@@ -2,6 +2,8 @@
  * the caller's thread; then it takes a place in a bounded queue. A write that is refused here has left no trace. */
 #include "server/engine/engine.h"
 
+#include "simd/simd.h"
+
 #include <stdio.h>
 
 /* ==== a collection's definition ==== */
@@ -9,17 +11,9 @@
 static fr_code check_vector_field(const char *prefix, fr_field_def *f, fr_err *err)
 {
     char field[48];
-    snprintf(field, sizeof field, "%sdimension", prefix);
-    if (f->dimension == 0 || f->dimension > FR_DIMENSION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, f->dimension);
-    snprintf(field, sizeof field, "%smetric", prefix);
-    if ((unsigned)f->metric > FR_METRIC_COSINE)
-        return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
+    FR_TRY(fr_vector_type_check(f->type, f->dimension, f->metric, prefix, err));
     snprintf(field, sizeof field, "%scodes", prefix);
     if ((unsigned)f->codes > FR_CODES_NONE) return fr_fail(err, FR_ERR_INVALID, field, "codes must be sq8 or none");
-    snprintf(field, sizeof field, "%svector_type", prefix);
-    if (fr_vector_bytes(f->type, 1) == 0)
-        return fr_fail(err, FR_ERR_INVALID, field, "vector_type must be f32, f16, bf16 or int8");
     snprintf(field, sizeof field, "%sprofile", prefix);
     if ((unsigned)f->profile > FR_PROFILE_COMPACT)
         return fr_fail(err, FR_ERR_INVALID, field, "profile must be speed, balanced or compact");
@@ -145,8 +139,8 @@ fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, f
         if (f->id != FR_FIELD_VECTOR) continue;
         out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m,
         out->ef_construction = f->ef_construction, out->profile = f->profile, out->vectors = f->vectors, out->vector_type = f->type;
-        if (out->embedder[0] != 0 && f->type == FR_TYPE_VECTOR_I8)
-            return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder makes fractions: vector_type cannot be int8");
+        if (out->embedder[0] != 0 && (f->type == FR_TYPE_VECTOR_I8 || f->type == FR_TYPE_VECTOR_BINARY))
+            return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder makes fractions: vector_type cannot be int8 or binary");
     }
     return FR_OK;
 }
