@@ -770,6 +770,7 @@ FR_API fr_code fr_verify(const char *dir, void (*report)(void *user, bool bad, c
 typedef struct fr_stats {
     uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances;
     uint64_t queue_depth, queue_max, snapshots, snapshot_failures, compactions, duplicates,
+        snapshot_fallbacks, /* damaged manifests, snapshots and producer states that recovery went without */
         dead_letters; /* records that apply cannot use, copied to <topic>.dlq */
     uint64_t memory_allocated, memory_by_tag[16];
     double sync_p50_ms, sync_p99_ms, recovery_ms, last_snapshot_ms;

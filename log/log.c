@@ -203,6 +203,7 @@ fr_code fr_log_roll(fr_log *log, fr_err *err)
 {
     FR_TRY(fr_log_check(log, err));
     if (log->active->end == log->active->base) return FR_OK;
+    if (log->tail_unsure) FR_TRY(fr_log_settle_tail(log, err));
     pthread_mutex_lock(&log->sync_lock);
     fr_code code = roll_locked(log, err);
     pthread_mutex_unlock(&log->sync_lock);
@@ -260,6 +261,10 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     pthread_mutex_lock(&log->lock);
     fr_log_options options = log->options; /* they may be changed at any time */
     pthread_mutex_unlock(&log->lock);
+    if (log->tail_unsure) {
+        fr_code unsettled = fr_log_settle_tail(log, err);
+        if (unsettled) return write_failed(log, unsettled, err, "writing a recovered tail again");
+    }
     if (roll_due(log, &options, size, header.lastOffsetDelta)) FR_TRY(fr_log_roll(log, err));
     fr_segment *segment = log->active;
     if (segment->end > INT64_MAX - 2 - header.lastOffsetDelta)
@@ -360,7 +365,7 @@ fr_code fr_log_sync(fr_log *log, fr_offset end, fr_err *err)
 void fr_log_close(fr_log *log)
 {
     if (!log) return;
-    if (log->active && !log->active->sealed && log->durable_bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
+    if (log->active && !log->active->sealed && !log->tail_unsure && log->durable_bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
         /* Without a sync: after a clean end no round is ambiguous. Same slot as the next round's, so a torn one harms
          * nothing. */
         fr_slot slot = {.round = log->round + 1,

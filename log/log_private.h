@@ -84,6 +84,7 @@ struct fr_log {
     uint32_t index_flushed; /* entries on disk, whole blocks */
     uint64_t marked_bytes;  /* durable_bytes of the newest slot written */
     bool tail_dirty;        /* a failed append left bytes behind the end */
+    bool tail_unsure;       /* what recovery found above the mark may be in the page cache only: the disk was full */
     int64_t first_append_ms;
     /* under lock: the round protocol. durable_bytes moves with `durable` */
     uint64_t round;         /* newest slot known to be on disk */
@@ -159,6 +160,7 @@ fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_se
 fr_code fr_sparse_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index_out, fr_err *err);
 
 /* ---- log.c, log_open.c ---- */
+fr_code fr_log_settle_tail(fr_log *log, fr_err *err); /* writer: before anything is changed while tail_unsure */
 fr_code fr_log_sticky(fr_log *log, fr_err *err, const char *what); /* READ_ONLY from now on */
 fr_code fr_log_check(const fr_log *log, fr_err *err);
 fr_code fr_log_segment_new(fr_log *log, fr_offset base, fr_segment **segment_out, fr_err *err);

@@ -268,6 +268,7 @@ fr_code fr_log_cut(fr_log *log, fr_offset from, fr_err *err)
     if (from < fr_log_start(log) || from > fr_log_end(log))
         return fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64, from,
                        fr_log_start(log), fr_log_end(log));
+    FR_TRY(fr_log_settle_tail(log, err));
     cut_point point = {0};
     fr_code code = find_cut(log, from, &point, err); /* before files_lock, which a rebuilt index takes */
     if (!code) {

@@ -458,7 +458,7 @@ typedef struct fr_db {
     pthread_mutex_t state_lock;
     char state_text[128];
     _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances,
-        snapshots, snapshot_failures, compactions, duplicates, dead_letters;
+        snapshots, snapshot_failures, snapshot_fallbacks, compactions, duplicates, dead_letters;
     _Atomic int64_t last_snapshot_time_ms;
     _Atomic uint64_t last_snapshot_us;
     fr_histogram sync_time;

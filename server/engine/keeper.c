@@ -105,9 +105,7 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
         until = FR_MIN(until, fr_producers_first_open(producers, fr_log_durable(log)));
     }
     if (shard->newest != NULL) {
-#ifndef FR_MUTANT_unequal_manifests /* a deliberate fault, to test the tests */
         FR_TRY(fr_snapshot_equalise(shard, err));
-#endif
         until = FR_MIN(until, shard->newest->at + 1);
     }
     uint32_t pin = fr_engine_pin(db);

@@ -51,11 +51,13 @@ static fr_code load_slots(fr_shard *shard, fr_offset *at_out, bool *damaged_out,
             fr_producers_free(best);
             return code;
         }
-        if (code != FR_OK || at <= *at_out || at > fr_log_end(fr_shard_log(shard))) {
-            if (code != FR_OK && there) {
-                *damaged_out = true;
-                fr_note(FR_NOTE_WARN, "event=producer_state_damaged path=%s text=\"%s\"", path, err->text);
-            }
+        bool bad = code != FR_OK ? there : at > fr_log_end(fr_shard_log(shard));
+        if (bad) {
+            *damaged_out = true;
+            atomic_fetch_add_explicit(&shard->collection->db->snapshot_fallbacks, 1, memory_order_relaxed);
+            fr_note(FR_NOTE_WARN, "event=producer_state_damaged path=%s text=\"%s\"", path, err->text);
+        }
+        if (code != FR_OK || bad || at <= *at_out) {
             fr_producers_free(one);
             continue;
         }

@@ -106,9 +106,6 @@ static fr_code find_torn(torn_scan *scan, const fr_offset *from, fr_err *err)
 static fr_code cut_torn(fr_collection *c, fr_err *err)
 {
     if (c->shard_count < 2) return FR_OK; /* one batch: the log itself keeps it whole */
-#ifdef FR_MUTANT_torn_requests            /* a deliberate fault, to test the tests */
-    return FR_OK;
-#endif
     torn_scan scan = {.collection = c};
     fr_offset from[FR_PARTITIONS_MAX];
     for (uint32_t p = 0; p < c->shard_count; p++) {

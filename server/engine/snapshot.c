@@ -203,6 +203,7 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
     uint32_t count, bad, good = 2;
     FR_TRY(fr_engine_shard_path(shard, "snap", dir));
     FR_TRY(fr_manifest_load_all(db->io, dir, found, &count, &bad, err));
+    atomic_fetch_add_explicit(&db->snapshot_fallbacks, bad, memory_order_relaxed);
     for (uint32_t i = 0; i < count && good == 2; i++) {
         fr_err why = {0};
         fr_code code = load_one(shard, dir, found[i], ids, &why);
@@ -210,10 +211,12 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
         else if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) {
             for (uint32_t j = 0; j < count; j++) fr_manifest_free(found[j]);
             return fr_fail(err, code, why.field, "%s", why.text);
-        } else
+        } else {
+            atomic_fetch_add_explicit(&db->snapshot_fallbacks, 1, memory_order_relaxed);
             fr_note(FR_NOTE_WARN, "event=bad_snapshot collection=%llu partition=%d generation=%llu text=\"%s\"",
                     (unsigned long long)shard->collection->id, shard->partition,
                     (unsigned long long)found[i]->generation, why.text);
+        }
     }
     /* The next generation must be above every one that was used, and go to the slot that holds nothing good. */
     for (uint32_t i = 0; i < count; i++) shard->generation = FR_MAX(shard->generation, found[i]->generation);

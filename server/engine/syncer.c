@@ -4,10 +4,6 @@
 
 static fr_code sync_round(fr_db *db, fr_round *round, fr_err *err)
 {
-#ifdef FR_MUTANT_early_ack /* a deliberate fault, to test the tests */
-    (void)db, (void)round, (void)err;
-    return FR_OK;
-#endif
     int64_t start = db->io->mono_us(db->io);
     for (uint32_t i = 0; i < round->touched_count; i++)
         FR_TRY(fr_log_sync(fr_shard_log(round->touched[i].shard), round->touched[i].end, err));
