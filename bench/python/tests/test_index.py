@@ -116,7 +116,7 @@ def test_memory_grows():
     (lambda ix: freshet.Index(0), ValueError, "dim must be 1 to 32768, got 0"),
     (lambda ix: freshet.Index(40000), ValueError, "dim must be 1 to 32768"),
     (lambda ix: freshet.Index("8"), TypeError, "dim must be a whole number"),
-    (lambda ix: freshet.Index(8, metric="l1"), ValueError, "metric must be one of l2, ip, cosine; got 'l1'"),
+    (lambda ix: freshet.Index(8, metric="l1"), ValueError, "metric must be one of l2, ip, cosine, hamming, jaccard; got 'l1'"),
     (lambda ix: freshet.Index(8, metric=3), TypeError, "metric must be a string"),
     (lambda ix: freshet.Index(8, profile="fast"), ValueError, "profile must be one of"),
     (lambda ix: freshet.Index(8, m=33), ValueError, "m must be 2 to 32"),
