@@ -33,14 +33,15 @@ ROOMS = {
 LIBRARIES = [
     (r"simde/", ("simd",)),
     (r"(h2o\.h|h2o/)", ("server/daemon",)),
-    (r"(openssl/|nghttp2/)", ("server/daemon", "api/milvus")),
+    (r"(openssl/|nghttp2/)", ("server/daemon",)),
+    (r"(protobuf-c/|\w+\.pb-c\.h)", ("api/milvus",)),
     (r"lz4|zstd|zlib\.h|snappy", ("log", "server/engine")),
     (r"simdjson|jansson", ("api/http", "server/daemon", "server/connect")),
     (r"liburing", ("api",)),
     (r"curl/", ("server/daemon", "server/connect")),
     (r"librdkafka/", ("server/connect",)),
     (r"(sys/socket|netinet/|arpa/inet|netdb|sys/epoll)", ("server/daemon",)),
-    (r"pthread\.h|threads\.h", ("api", "api/kafka", "log", "index", "server/engine", "server/daemon", "server/connect")),
+    (r"pthread\.h|threads\.h", ("api", "api/kafka", "api/milvus", "log", "index", "server/engine", "server/daemon", "server/connect")),
     (r"fcntl\.h|sys/stat\.h|dirent\.h", ("log", "index/alone_store.c", "server/engine", "server/daemon", "server/connect", "api")),
     (r"time\.h|sys/time\.h", ("api", "api/http", "api/milvus", "log", "server/engine", "server/daemon", "server/connect")),
 ]
