@@ -24,7 +24,7 @@ ROOMS = {
     "index": LEAF + ("simd/simd.h", "index/"),
     "server/engine": LEAF + ("log/", "index/", "simd/simd.h", "server/engine/"),
     "api/http": LEAF + ("api/http/",),
-    "api/milvus": LEAF + ("api/milvus/",),
+    "api/milvus": LEAF + ("api/milvus/", "api/http/json_dom.h", "api/http/json_out.h"),
     "api/kafka": LEAF + ("api/kafka/",),
     "server/daemon": LEAF + ("api/http/", "api/milvus/", "api/kafka/", "server/daemon/"),
     "server/connect": LEAF + ("server/connect/",),

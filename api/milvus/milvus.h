@@ -49,6 +49,7 @@ typedef enum fr_milvus_next {
 /* What one thread has for stepping calls. */
 typedef struct fr_milvus_worker {
     fr_searcher *searcher; /* NULL: none */
+    struct fr_json_dom *dom; /* for JSON texts */
     bool loop;             /* must not take long, must not block */
 } fr_milvus_worker;
 

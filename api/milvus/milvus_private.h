@@ -87,6 +87,8 @@ const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *cal
 fr_milvus_next fr_milvus_submit(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker, fr_milvus_handler *resume);
 const char *fr_milvus_param(Milvus__KeyValuePair *const *pairs, size_t count, const char *key); /* NULL = not given */
 bool fr_milvus_int(const char *text, int64_t *out); /* whole text, decimal */
+/* A JSON text, any value, appended to the builder (milvus_json.c). INVALID; the builder's own errors are sticky in it. */
+fr_code fr_milvus_json_in(fr_milvus_worker *worker, fr_span text, fr_arena *arena, fr_doc_builder *to, fr_err *err);
 
 /* ---- handlers ---- */
 fr_milvus_handler fr_milvus_on_connect, fr_milvus_on_version, fr_milvus_on_health, fr_milvus_on_grpc_health;

@@ -81,7 +81,7 @@ struct fr_grpc_loop {
     h2o_linklist_t connections, timed;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
-    fr_searcher *const *searcher; /* the loop's, once there is one */
+    const fr_http_worker *worker; /* the loop's */
     stream *free_streams;
     uint32_t free_count, alive; /* alive: connections not freed yet */
     bool draining;
@@ -270,7 +270,7 @@ static void on_work(fr_pool_job *work, fr_http_worker *worker)
 {
     stream *self = H2O_STRUCT_FROM_MEMBER(stream, work, work); /* a pool's thread */
     fr_grpc_loop *loop = self->from->loop;
-    fr_milvus_worker with = {.searcher = worker->searcher};
+    fr_milvus_worker with = {.searcher = worker->searcher, .dom = worker->dom};
     fr_milvus_next next = fr_milvus_step(&loop->daemon->milvus, &self->call, &with);
     if (next == FR_MILVUS_SUBMITTED) return; /* not ours any more */
     self->told = next;
@@ -302,7 +302,10 @@ static void advance(stream *self, fr_milvus_next next)
     }
 }
 
-static fr_milvus_worker loop_worker(const fr_grpc_loop *loop) { return (fr_milvus_worker){.searcher = *loop->searcher, .loop = true}; }
+static fr_milvus_worker loop_worker(const fr_grpc_loop *loop)
+{
+    return (fr_milvus_worker){.searcher = loop->worker->searcher, .dom = loop->worker->dom, .loop = true};
+}
 
 static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
@@ -665,7 +668,7 @@ static bool nghttp2_prepare(fr_grpc_loop *self)
     return true;
 }
 
-fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, fr_searcher *const *searcher)
+fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, const fr_http_worker *worker)
 {
     fr_grpc_loop *self = fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) return NULL;
@@ -675,7 +678,7 @@ fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2
         fr_free(FR_MEM_DAEMON, self);
         return NULL;
     }
-    self->daemon = daemon, self->loop = loop, self->queue = queue, self->searcher = searcher;
+    self->daemon = daemon, self->loop = loop, self->queue = queue, self->worker = worker;
     h2o_linklist_init_anchor(&self->connections);
     h2o_linklist_init_anchor(&self->timed);
     h2o_multithread_register_receiver(queue, &self->receiver, on_messages);

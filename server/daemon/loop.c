@@ -779,7 +779,7 @@ static void set_up(fr_loop *loop)
     timeouts_init(loop);
     loop->listener = h2o_evloop_socket_create(loop->loop, loop->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->listener->data = loop;
-    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker.searcher);
+    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker);
     if (loop->kafka_fd < 0) return;
     loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
     if (!loop->kafka) return;
