@@ -43,6 +43,8 @@ int fr_milvus_code_of(fr_code code, const char *field)
     case FR_ERR_READ_ONLY:
     case FR_ERR_CLOSED: return MILVUS_UNAVAILABLE;
     case FR_ERR_UNSUPPORTED: return MILVUS_UNSUPPORTED;
+    case FR_ERR_DENIED: return MILVUS_NOT_PERMITTED;
+    case FR_ERR_UNAUTHENTICATED: return MILVUS_NOT_AUTHENTICATED;
     case FR_ERR_CORRUPT:
     case FR_ERR_IO:
     case FR_ERR_LOCKED:

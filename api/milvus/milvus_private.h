@@ -90,11 +90,44 @@ bool fr_milvus_int(const char *text, int64_t *out); /* whole text, decimal */
 /* A JSON text, any value, appended to the builder (milvus_json.c). INVALID; the builder's own errors are sticky in it. */
 fr_code fr_milvus_json_in(fr_milvus_worker *worker, fr_span text, fr_arena *arena, fr_doc_builder *to, fr_err *err);
 
+/* ---- schemas and messages ---- */
+static inline char *fr_milvus_mut(const char *text) { return (char *)(uintptr_t)text; } /* protobuf-c's structs say char * */
+fr_code fr_milvus_pairs_in(fr_milvus_schema *schema, fr_milvus_pairs *pairs, Milvus__KeyValuePair *const *items, size_t count);
+Milvus__KeyValuePair **fr_milvus_pairs_out(fr_milvus_call *call, const fr_milvus_pairs *pairs, size_t *count_out);
+Milvus__CollectionSchema *fr_milvus_schema_out(fr_milvus_call *call, const fr_milvus_schema *schema); /* NULL: no memory */
+int64_t fr_milvus_partition_number(const fr_milvus_schema *schema, const fr_milvus_partition *partition); /* as clients see it */
+/* A field that a client describes; appended to the schema. false: the reply says why not. */
+bool fr_milvus_field_in(fr_milvus_call *call, fr_milvus_schema *schema, const Milvus__FieldSchema *in, fr_field_def *def_out);
+fr_metric fr_milvus_metric_default(const fr_milvus_field *field);
+/* What a vector field may be measured by; false: none of that name for it. */
+bool fr_milvus_metric_of(const fr_milvus_field *field, const char *name, fr_metric *out);
+bool fr_milvus_name_ok(fr_milvus_call *call, const char *what, const char *name); /* false: the reply says why */
+bool fr_milvus_database_there(fr_milvus_call *call, const char *name);            /* false: the reply says so */
+
+/* Change a collection: its schema is read, edited, and written if nobody else was faster, else again. Blocks.
+ * edit: fills `change` beyond the attributes; false: the reply has the error. With change->set_attributes made false nothing is
+ * written unless something else of the change is set. The whole: false: the reply has the error. */
+typedef bool fr_milvus_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user);
+bool fr_milvus_change(fr_milvus_call *call, const char *name, fr_milvus_edit *edit, void *user);
+/* call->write, filled, done and waited for; false: the reply has the error. */
+bool fr_milvus_write(fr_milvus_call *call, const char *name);
+/* Names of a collection's aliases; NULL: no memory. */
+char **fr_milvus_aliases(fr_milvus_call *call, const char *database, fr_id id, size_t *count_out);
+
 /* ---- handlers ---- */
-fr_milvus_handler fr_milvus_on_connect, fr_milvus_on_version, fr_milvus_on_health, fr_milvus_on_grpc_health;
-fr_milvus_handler fr_milvus_on_alloc_timestamp;
-/* entities: milvus_insert.c, milvus_search.c, milvus_query.c and what stands beside them */
-fr_milvus_handler fr_milvus_on_insert, fr_milvus_on_upsert, fr_milvus_on_delete, fr_milvus_on_search, fr_milvus_on_hybrid_search,
-    fr_milvus_on_query;
+#define FR_MILVUS_HANDLERS(one) \
+    one(connect) one(version) one(health) one(grpc_health) one(alloc_timestamp) \
+    one(create_collection) one(drop_collection) one(has_collection) one(describe_collection) one(show_collections) one(rename_collection) \
+    one(alter_collection) one(alter_field) one(alter_schema) one(add_field) one(truncate) one(statistics) \
+    one(load_collection) one(release_collection) one(load_state) one(loading_progress) one(load_partitions) one(release_partitions) \
+    one(create_partition) one(drop_partition) one(has_partition) one(show_partitions) one(partition_statistics) \
+    one(create_index) one(describe_index) one(drop_index) one(alter_index) \
+    one(create_alias) one(drop_alias) one(alter_alias) one(describe_alias) one(list_aliases) \
+    one(create_database) one(drop_database) one(list_databases) one(describe_database) one(alter_database) \
+    one(flush) one(flush_all) one(flush_state) one(flush_all_state) one(compact) one(compaction_state) one(compaction_plans) \
+    one(persistent_segments) one(query_segments) one(replicas) \
+    one(insert) one(upsert) one(delete) one(search) one(hybrid_search) one(query)
+#define FR_MILVUS_DECLARE(name) fr_milvus_handler fr_milvus_on_##name;
+FR_MILVUS_HANDLERS(FR_MILVUS_DECLARE)
 
 #endif
