@@ -53,11 +53,21 @@ typedef struct fr_milvus_worker {
     bool loop;             /* must not take long, must not block */
 } fr_milvus_worker;
 
+/* Who asks, and passwords: server/daemon has the cryptography, so it stands behind these. Functions may be called by several threads. */
+typedef struct fr_milvus_access {
+    bool on; /* false: everybody may do everything */
+    void *user;
+    /* The value of gRPC's metadata "authorization": base64 of user:password or of a key. BUSY: only a thread that may block can tell. */
+    fr_code (*who)(void *user, fr_db *db, fr_span authorization, bool may_block, fr_principal *principal_out, fr_err *err);
+    fr_code (*password)(void *user, fr_span password, fr_access *user_io, fr_err *err); /* sets its verifiers; takes milliseconds */
+} fr_milvus_access;
+
 struct fr_milvus_cache;
 /* One per process. */
 typedef struct fr_milvus {
     _Atomic(fr_db *) db; /* NULL until recovery has ended */
     struct fr_milvus_cache *cache; /* of schemas */
+    const fr_milvus_access *access; /* NULL: as if off, and users cannot be changed */
     _Atomic uint32_t search_cost_ns[FR_MILVUS_COST_SLOTS]; /* recent searches, by collection; 0 = not known */
 } fr_milvus;
 fr_code fr_milvus_init(fr_milvus *door) FR_MUST_CHECK; /* db: stored by the carrier, with release, when it is open */
@@ -85,6 +95,8 @@ struct fr_milvus_call {
     /* the door's */
     const fr_milvus_rpc *rpc;
     fr_db *db;
+    fr_principal principal;
+    bool known;            /* who asks was found out */
     void *request, *reply; /* protobuf messages: of request_arena, of arena */
     fr_arena request_arena, arena;
     fr_milvus_next (*resume)(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker); /* NULL: the handler from its beginning */

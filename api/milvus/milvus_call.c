@@ -114,6 +114,10 @@ static fr_milvus_next handle(fr_milvus *door, fr_milvus_call *call, fr_milvus_wo
             return FR_MILVUS_REPLY;
         }
     }
+    if (!call->known && !call->rpc->open) {
+        fr_milvus_next next = fr_milvus_admit(door, call, worker);
+        if (next != FR_MILVUS_SUBMITTED) return packed(call, next);
+    }
     fr_milvus_handler *handler = call->resume ? call->resume : call->rpc->handler;
     return packed(call, handler(door, call, worker));
 }

@@ -85,8 +85,8 @@ bool fr_milvus_name_ok(fr_milvus_call *call, const char *what, const char *name)
         good = letter || (i > 0 && c >= '0' && c <= '9');
     }
     if (!good) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "Invalid %s: %.100s. It must be a letter or an underscore, then letters, digits and underscores: invalid parameter",
-                       what, name);
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                       "Invalid %s: %.100s. It must be a letter or an underscore, then letters, digits and underscores: invalid parameter", what, name);
         return false;
     }
     if (size <= FR_NAME_BYTES_MAX) return true;

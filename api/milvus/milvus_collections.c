@@ -234,7 +234,8 @@ fr_milvus_next fr_milvus_on_alter_collection(fr_milvus *door, fr_milvus_call *ca
     const Milvus__AlterCollectionRequest *in = call->request;
     properties change = {.set = in->properties, .set_count = in->n_properties, .drop = in->delete_keys, .drop_count = in->n_delete_keys};
     if (!change.set_count && !change.drop_count)
-        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "The properties to alter and keys to delete must not be empty at the same time: invalid parameter");
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                              "The properties to alter and keys to delete must not be empty at the same time: invalid parameter");
     if (change.set_count && change.drop_count)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "can not provide properties and deletekeys at the same time: invalid parameter");
     fr_milvus_change(call, in->collection_name, properties_edit, &change);
@@ -345,7 +346,8 @@ static bool drop_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collect
     for (uint32_t i = 0; i < schema->function_count; i++)
         for (uint32_t j = 0; j < schema->functions[i].input_count; j++) used |= schema->functions[i].inputs[j] == at;
     if (used) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "field %s is a key, a vector or a function's input and cannot be dropped: invalid parameter", self->drop);
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                       "field %s is a key, a vector or a function's input and cannot be dropped: invalid parameter", self->drop);
         return false;
     }
     for (uint32_t i = schema->index_count; i-- > 0;) {

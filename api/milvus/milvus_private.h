@@ -57,6 +57,8 @@ struct fr_milvus_rpc {
     fr_milvus_handler *handler;
     fr_milvus_next where; /* REPLY: a loop may run it; SEARCHER: a loop may run it when it is cheap (the handler decides) */
     bool open;            /* answered without authentication and before the database is open */
+    fr_action action;     /* what one must be allowed to; 0 = nothing but being somebody */
+    fr_object object;     /* TOPIC: the collection that the request names; DATABASE: its database; ALL: the server */
 };
 extern const fr_milvus_rpc fr_milvus_rpcs[];
 const fr_milvus_rpc *fr_milvus_rpc_find(const char *name);
@@ -80,6 +82,10 @@ int fr_milvus_code_of(fr_code code, const char *field);
 /* ---- helpers ---- */
 void *fr_milvus_alloc(fr_milvus_call *call, size_t size); /* zeroed, in the arena; NULL: no memory */
 char *fr_milvus_text(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Who asks, and whether he may; REPLY: the call is refused. WORKER: only a thread that may block can tell. SUBMITTED: go on. */
+fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_milvus_worker *worker);
+size_t fr_milvus_base64_in(const char *text, uint8_t *out, size_t room); /* SIZE_MAX: not base64, or no room */
+void fr_milvus_base64_out(const uint8_t *data, size_t size, char *out);  /* 4 * ((size + 2) / 3) + 1 bytes */
 const char *fr_milvus_database(const fr_milvus_call *call); /* the request's, else the header's, else "default" */
 /* The schema by name or alias, held until the call is reset. NULL: the reply has the error. */
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name);
@@ -126,6 +132,8 @@ char **fr_milvus_aliases(fr_milvus_call *call, const char *database, fr_id id, s
     one(create_database) one(drop_database) one(list_databases) one(describe_database) one(alter_database) \
     one(flush) one(flush_all) one(flush_state) one(flush_all_state) one(compact) one(compaction_state) one(compaction_plans) \
     one(persistent_segments) one(query_segments) one(replicas) \
+    one(create_user) one(update_user) one(drop_user) one(list_users) one(create_role) one(drop_role) one(user_role) one(select_role) \
+    one(select_user) one(privilege) one(privilege_v2) one(select_grant) \
     one(insert) one(upsert) one(delete) one(search) one(hybrid_search) one(query)
 #define FR_MILVUS_DECLARE(name) fr_milvus_handler fr_milvus_on_##name;
 FR_MILVUS_HANDLERS(FR_MILVUS_DECLARE)
