@@ -3,6 +3,7 @@
 #define FR_DAEMON_H
 
 #include "api/kafka/kafka.h"
+#include "api/milvus/milvus.h"
 #include "server/daemon/pool.h"
 
 #define FR_DAEMON_LOOPS_MAX 64u
@@ -16,6 +17,7 @@ typedef struct fr_loop fr_loop; /* loop.c: one thread, one h2o loop */
 typedef struct fr_daemon {
     fr_http door;
     fr_kafka kafka; /* db is set before Kafka's connections are accepted */
+    fr_milvus milvus;
     fr_pool *searchers, *workers, *chores; /* set before door.db */
     fr_loop *loops[FR_DAEMON_LOOPS_MAX];
     uint32_t loop_count;

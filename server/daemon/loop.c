@@ -9,6 +9,7 @@
 #include "server/daemon/h2o_wrap.h"
 
 #include "server/daemon/daemon.h"
+#include "server/daemon/grpc_loop.h"
 #include "server/daemon/headscan.h"
 #include "server/daemon/kafka_loop.h"
 #include "server/daemon/peer.h"
@@ -39,6 +40,7 @@ typedef struct connection {
     h2o_timeout_entry_t first_byte;
     uint32_t address_slot;
     bool handed; /* to HTTP/1 */
+    bool grpc;   /* given to grpc_loop.c */
     bool busy;   /* a call is in flight */
     bool ours;   /* the answer being sent was made by a handler of ours */
     int linger_fd; /* a second descriptor, to be drained after the close; -1 = none */
@@ -79,6 +81,7 @@ struct fr_loop {
     char name[16];
     int listen_fd, kafka_fd;
     fr_kafka_loop *kafka; /* NULL: Kafka is not spoken */
+    fr_grpc_loop *grpc;
     h2o_evloop_t *loop;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
@@ -485,7 +488,7 @@ static void on_connection_end(void *data)
     fr_free(FR_MEM_DAEMON, self);
 }
 
-/* What the first bytes say. The seam for gRPC: HTTP/2's preface is told from HTTP/1 here, and nowhere else. */
+/* What the first bytes say: HTTP/2's preface, that is gRPC, is told from HTTP/1 here, and nowhere else. */
 typedef enum protocol { PROTOCOL_MORE, PROTOCOL_HTTP1, PROTOCOL_HTTP2 } protocol;
 
 static protocol sniff(const char *bytes, size_t size)
@@ -503,11 +506,16 @@ static void on_first_bytes(h2o_socket_t *sock, const char *err)
         h2o_socket_close(sock);
         return;
     }
-    /* HTTP/2 is not spoken yet: HTTP/1's parser answers its preface with 400 and closes. */
-    if (sniff(sock->input->bytes, sock->input->size) == PROTOCOL_MORE) return;
+    protocol spoken = sniff(sock->input->bytes, sock->input->size);
+    if (spoken == PROTOCOL_MORE) return;
     h2o_timeout_unlink(&self->first_byte);
     h2o_socket_read_stop(sock);
     sock->data = NULL;
+    if (spoken == PROTOCOL_HTTP2 && self->loop->grpc) {
+        self->grpc = true;
+        fr_grpc_loop_adopt(self->loop->grpc, sock);
+        return;
+    }
     self->handed = true;
     h2o_http1_accept(&self->loop->accept, sock, *h2o_get_timestamp(&self->loop->context, NULL, NULL));
 }
@@ -657,7 +665,7 @@ static void on_sweep(h2o_timeout_entry_t *entry)
     int64_t now_ms = loop_ms(loop);
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         connection *self = H2O_STRUCT_FROM_MEMBER(connection, link, node);
-        if (!h2o_socket_is_writing(self->sock) || progressed(self, now_ms)) continue;
+        if (self->grpc || !h2o_socket_is_writing(self->sock) || progressed(self, now_ms)) continue;
         fr_tally(&loop->counters.stalled, 1);
         self->progress_ms = now_ms;
         shutdown(h2o_socket_get_fd(self->sock), SHUT_RDWR); /* the write fails, h2o closes */
@@ -677,9 +685,10 @@ static void drain(fr_loop *loop)
     loop->context.shutdown_requested = 1; /* h2o_context_request_shutdown would start a timer of HTTP/2 */
     expire(loop, true);
     if (loop->kafka) fr_kafka_loop_drain(loop->kafka);
+    if (loop->grpc) fr_grpc_loop_drain(loop->grpc);
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         connection *self = H2O_STRUCT_FROM_MEMBER(connection, link, node);
-        bool idle = !self->busy && !h2o_socket_is_writing(self->sock) && self->sock->input->size == 0;
+        bool idle = !self->grpc && !self->busy && !h2o_socket_is_writing(self->sock) && self->sock->input->size == 0;
         if (idle) shutdown(h2o_socket_get_fd(self->sock), SHUT_RD); /* reads end-of-file, closes */
     }
 }
@@ -697,8 +706,11 @@ static void on_orders(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
     if (bits & ORDER_DRAIN) drain(loop);
     if (bits & ORDER_CUT) {
         if (loop->kafka) fr_kafka_loop_cut(loop->kafka);
-        for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next)
-            shutdown(h2o_socket_get_fd(H2O_STRUCT_FROM_MEMBER(connection, link, node)->sock), SHUT_RDWR);
+        if (loop->grpc) fr_grpc_loop_cut(loop->grpc);
+        for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
+            connection *one = H2O_STRUCT_FROM_MEMBER(connection, link, node);
+            if (!one->grpc) shutdown(h2o_socket_get_fd(one->sock), SHUT_RDWR);
+        }
     }
     if (bits & ORDER_STOP) loop->stop = true;
 }
@@ -767,6 +779,7 @@ static void set_up(fr_loop *loop)
     timeouts_init(loop);
     loop->listener = h2o_evloop_socket_create(loop->loop, loop->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
     loop->listener->data = loop;
+    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker);
     if (loop->kafka_fd < 0) return;
     loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
     if (!loop->kafka) return;
@@ -809,8 +822,9 @@ static void dispose(fr_loop *loop)
     h2o_timeout_unlink(&loop->sweep);
     for (int i = 0; i < 3; i++) h2o_evloop_run(loop->loop, 0); /* closed sockets are freed at the next turn */
     if (!h2o_linklist_is_empty(&loop->connections) || !h2o_linklist_is_empty(&loop->waiting)) return;
-    if (!fr_kafka_loop_empty(loop->kafka)) return;
+    if (!fr_kafka_loop_empty(loop->kafka) || !fr_grpc_loop_empty(loop->grpc)) return;
     fr_kafka_loop_dispose(loop->kafka);
+    fr_grpc_loop_dispose(loop->grpc);
     h2o_multithread_unregister_receiver(loop->queue, &loop->calls);
     h2o_multithread_unregister_receiver(loop->queue, &loop->orders);
     h2o_multithread_unregister_receiver(loop->queue, &loop->arrivals);

@@ -276,6 +276,7 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     fr_close(db);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_stop(daemon->loops[i]);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_free(daemon->loops[i]);
+    fr_milvus_free(&daemon->milvus);
 }
 
 /* What Kafka clients are told, and whether they are listened to. */
@@ -319,6 +320,10 @@ static int serve(fr_daemon *daemon)
     if (signals_start(&err) != FR_OK) return fail(&err);
     if (listen_on(option("listen")->text, &listen_fd, shown, sizeof shown, &err) != FR_OK) return fail(&err);
     if (kafka_start(daemon, &kafka_fd, kafka_shown, sizeof kafka_shown, &err) != FR_OK) return fail(&err);
+    if (fr_milvus_init(&daemon->milvus) != FR_OK) {
+        fr_fail(&err, FR_ERR_NO_MEMORY, NULL, "no memory for the Milvus door");
+        return fail(&err);
+    }
     if (loops_start(daemon, listen_fd, kafka_fd, &err) != FR_OK) return fail(&err);
     close(listen_fd); /* each loop has its own descriptor */
     printf("listening %s\n", shown);
@@ -333,6 +338,7 @@ static int serve(fr_daemon *daemon)
     atomic_store_explicit(&daemon->door.db, db, memory_order_release); /* pairs with the acquire in fr_http_begin */
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
+    atomic_store_explicit(&daemon->milvus.db, db, memory_order_release); /* pairs with the acquire in fr_milvus_begin */
     daemon->kafka.db = db; /* the orders below pass a mutex */
     if (option("kafka-listen")->text[0]) groups_start(daemon, db);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
