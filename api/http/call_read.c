@@ -67,7 +67,7 @@ fr_http_next fr_http_on_count(fr_http *door, fr_http_call *call, fr_http_worker 
     code = fr_http_field_text(call, call->rest, "filter", FR_FILTER_BYTES_MAX, &filter, &call->err);
     if (code == FR_OK && worker->loop && (!worker->searcher || (filter && *filter))) return FR_HTTP_SEARCHER;
     uint64_t count = 0;
-    if (code == FR_OK) code = fr_count(worker->searcher, call->info->id, &(fr_condition){.filter = filter}, &count, &call->err);
+    if (code == FR_OK) code = fr_count(worker->searcher, call->info->id, &(fr_condition){filter, fr_http_field_params(call->rest)}, &count, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "count");
@@ -115,7 +115,7 @@ fr_http_next fr_http_on_scroll(fr_http *door, fr_http_call *call, fr_http_worker
     uint32_t limit = (uint32_t)fr_http_field_int(call->rest, "limit", 100), count = 0, written = 0;
     fr_hit *hits = fr_arena_alloc(&call->arena, limit * sizeof *hits);
     if (!hits) return no_memory(call);
-    code = fr_scroll(worker->searcher, call->info->id, &(fr_condition){.filter = filter}, after, limit,
+    code = fr_scroll(worker->searcher, call->info->id, &(fr_condition){filter, fr_http_field_params(call->rest)}, after, limit,
                      &(fr_wanted){.vector = fr_http_field_bool(call->rest, "with_vector", false)}, hits, &count, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out *out = &call->out;

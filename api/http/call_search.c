@@ -111,6 +111,7 @@ static fr_code query_fill(fr_http_call *call, searching *search)
         return fr_fail(&call->err, FR_ERR_INVALID, "k", "%u vectors with k = %u ask for more than %u hits", query->query_count,
                        query->k, HITS_MAX);
     FR_TRY(fr_http_field_text(call, body, "filter", FR_FILTER_BYTES_MAX, &query->filter, &call->err));
+    query->filter_params = fr_http_field_params(body);
     FR_TRY(fr_http_field_text(call, body, "group_by", 1024, &query->group_by, &call->err));
     query->group_size = (uint32_t)fr_http_field_int(body, "group_size", 0);
     if (query->group_size && !query->group_by)

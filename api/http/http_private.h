@@ -36,6 +36,7 @@ extern const fr_http_route fr_http_routes[];
 /* Names, kinds, ranges, required; null counts as absent. */
 fr_code fr_http_fields_check(const fr_in_field *fields, size_t count, fr_doc body, fr_err *err);
 fr_doc fr_http_field(fr_doc body, const char *name); /* absent also when null */
+fr_span fr_http_field_params(fr_doc body); /* "params": the values of {name} in the filter */
 int64_t fr_http_field_int(fr_doc body, const char *name, int64_t otherwise);
 bool fr_http_field_bool(fr_doc body, const char *name, bool otherwise);
 bool fr_http_field_is(fr_doc body, const char *name, const char *text);

@@ -42,6 +42,7 @@ const fr_in_field fr_in_upsert[] = {
 const fr_in_field fr_in_delete[] = {
     {"ids", FR_IN_ARRAY, false, 0, 0, NULL, "1 to 10,000 ids; this or filter"},
     {"filter", FR_IN_STRING, false, 0, 0, NULL, "every entity that matches"},
+    {"params", FR_IN_OBJECT, false, 0, 0, NULL, "the values of {name} in the filter: {\"name\": value or list}"},
 };
 const fr_in_field fr_in_search[] = {
     {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "one of vector, vectors, text"},
@@ -51,6 +52,7 @@ const fr_in_field fr_in_search[] = {
     {"ef", FR_IN_INT, false, 1, FR_EF_MAX, NULL, "breadth of the walk; default: the collection's"},
     {"recall", FR_IN_NUMBER, false, 0, 0, NULL, "instead of ef, 0.5 to 0.999: the breadth that reached this recall@10"},
     {"filter", FR_IN_STRING, false, 0, 0, NULL, "an expression over id and metadata"},
+    {"params", FR_IN_OBJECT, false, 0, 0, NULL, "the values of {name} in the filter: {\"name\": value or list}"},
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys of each hit, or [\"*\"]; default all"},
     {"min_offset", FR_IN_INT | FR_IN_OBJECT, false, 0, INT64_MAX, NULL, "read your writes: 17 or {\"0\":17}, inclusive"},
     {"timeout_ms", FR_IN_INT, false, 0, FR_HTTP_WAIT_MS_MAX, NULL, "how long to wait for min_offset, default 5000"},
@@ -68,9 +70,13 @@ const fr_in_field fr_in_get[] = {
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},
     {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
 };
-const fr_in_field fr_in_count[] = {{"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"}};
+const fr_in_field fr_in_count[] = {
+    {"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"},
+    {"params", FR_IN_OBJECT, false, 0, 0, NULL, "the values of {name} in the filter: {\"name\": value or list}"},
+};
 const fr_in_field fr_in_scroll[] = {
     {"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"},
+    {"params", FR_IN_OBJECT, false, 0, 0, NULL, "the values of {name} in the filter: {\"name\": value or list}"},
     {"limit", FR_IN_INT, false, 1, FR_RECORDS_MAX, NULL, "default 100"},
     {"cursor", FR_IN_STRING, false, 0, 0, NULL, "of the answer before; opaque"},
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},

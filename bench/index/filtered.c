@@ -293,7 +293,7 @@ int main(int argc, char **argv)
             const char *mark = strstr(cases[c].text, "%u");
             if (mark == NULL) snprintf(text, sizeof text, "%s", cases[c].text);
             else at += snprintf(text, sizeof text, "%.*s%u", (int)(mark - cases[c].text), cases[c].text, cluster_of(&base, v, cases[c].cluster == FARTHEST));
-            must(fr_filter_compile(fr_span_text(text), &schema, &filters[i], &(fr_err){0}), &(fr_err){0});
+            must(fr_filter_compile(fr_span_text(text), &schema, (fr_span){NULL, 0}, &filters[i], &(fr_err){0}), &(fr_err){0});
         }
         float *truth = truth_of(t, scratch, &query, s.queries, filters, base.rows, counts);
         for (uint32_t plan = FR_PLAN_ANY; plan <= (s.plans ? FR_PLAN_WALK : FR_PLAN_ANY); plan++) {

@@ -37,7 +37,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection
     c->created_ms = created_ms;
     c->catalog_offset = -1;
     atomic_init(&c->shard_count, shards);
-    c->filter_schema = (fr_filter_schema){.key_name = "id", .id_type = def->id_type};
+    c->filter_schema = (fr_filter_schema){.key_name = "id", .id_type = def->id_type, .fields = c->def.fields, .field_count = c->def.field_count,
+                                          .no_dynamic = def->no_dynamic};
     for (uint32_t i = 0; i < c->def.field_count; i++) {
         if (fr_vector_bytes(c->def.fields[i].type, 1) != 0) c->vector = &c->def.fields[i];
         if (c->def.fields[i].primary) c->filter_schema.key_name = c->def.fields[i].name;

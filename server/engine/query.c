@@ -120,11 +120,11 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     return FR_OK;
 }
 
-fr_code fr_query_filter(const fr_collection *c, const char *text, fr_filter **out, fr_err *err)
+fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err)
 {
     *out = NULL;
     if (text == NULL || text[0] == 0) return FR_OK;
-    fr_code code = fr_filter_compile(fr_span_text(text), &c->filter_schema, out, err);
+    fr_code code = fr_filter_compile(fr_span_text(text), &c->filter_schema, params, out, err);
     if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
     return code;
 }
@@ -415,7 +415,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     s->shards_explained = 0;
     FR_TRY(fr_query_begin(s, q->id, &x.collection, err));
     fr_code code = check_query(x.collection, q, err);
-    if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, &x.filter, err);
+    if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, q->filter_params, &x.filter, err);
     if (code == FR_OK && q->group_by != NULL && q->group_by[0] != 0) {
         code = fr_path_compile(fr_span_text(q->group_by), &x.group_path, err);
         if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "group_by");

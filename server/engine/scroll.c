@@ -30,12 +30,10 @@ static uint64_t count_keys(const fr_collection *c, const fr_filter *filter, cons
                            uint64_t visible)
 {
     uint64_t count = 0;
-    for (uint32_t i = 0; i < key_count; i++) {
-        bool again = false;
-        for (uint32_t j = 0; j < i && !again; j++) again = fr_span_equal(keys[i], keys[j]);
+    for (uint32_t i = 0; i < key_count; i++) { /* each once: fr_filter_keys */
         const fr_table *table = fr_shard_table(
             &c->shards[c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count]);
-        uint32_t row = table != NULL && !again ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
+        uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
         fr_row_view view;
         fr_table_row(table, row, &view);
@@ -50,7 +48,8 @@ fr_code fr_count(fr_searcher *s, fr_id id, const fr_condition *condition, uint64
     fr_filter *filter = NULL;
     *count_out = 0;
     FR_TRY(fr_query_begin(s, id, &c, err));
-    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, &filter, err);
+    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, condition != NULL ? condition->params : (fr_span){NULL, 0}, &filter,
+                                   err);
     if (code == FR_OK && filter == NULL) {
         *count_out = (uint64_t)FR_MAX(atomic_load_explicit(&c->count, memory_order_relaxed), 0);
     } else if (code == FR_OK) {
@@ -58,7 +57,7 @@ fr_code fr_count(fr_searcher *s, fr_id id, const fr_condition *condition, uint64
         uint64_t visible = fr_query_enter(s, c);
         const fr_span *keys;
         uint32_t key_count = fr_filter_keys(filter, &keys);
-        if (key_count != 0 && key_count <= 1000) {
+        if (key_count != 0) {
             state.count = count_keys(c, filter, keys, key_count, visible);
         } else {
             for (uint32_t i = 0; i < c->shard_count; i++) {
@@ -126,6 +125,20 @@ static bool scroll_row(void *user, uint32_t row, const fr_row_view *view)
     return true;
 }
 
+/* The filter names the keys: they are looked up. */
+static void scroll_keys(const fr_collection *c, const fr_span *keys, uint32_t key_count, uint64_t visible, scroll_state *state)
+{
+    for (uint32_t i = 0; i < key_count; i++) {
+        state->shard = c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count;
+        const fr_table *table = fr_shard_table(&c->shards[state->shard]);
+        uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
+        if (row == FR_ROW_NONE) continue;
+        fr_row_view view;
+        fr_table_row(table, row, &view);
+        scroll_row(state, row, &view);
+    }
+}
+
 static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *state, bool with_vector, fr_hit *hits,
                          fr_err *err)
 {
@@ -153,13 +166,17 @@ fr_code fr_scroll(fr_searcher *s, fr_id id, const fr_condition *condition, fr_sp
     if (limit == 0 || limit > FR_K_MAX)
         return fr_fail(err, FR_ERR_INVALID, "limit", "limit must be 1 to %u, got %u", FR_K_MAX, limit);
     FR_TRY(fr_query_begin(s, id, &c, err));
-    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, &filter, err);
+    fr_code code = fr_query_filter(c, condition != NULL ? condition->filter : NULL, condition != NULL ? condition->params : (fr_span){NULL, 0}, &filter,
+                                   err);
     if (code == FR_OK) {
         scroll_state state = {.filter = filter, .limit = limit, .after = after};
         state.heap = fr_alloc(FR_MEM_SEARCH, limit * sizeof *state.heap);
         if (state.heap == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
         uint64_t visible = fr_query_enter(s, c);
-        for (; state.heap != NULL && state.shard < c->shard_count; state.shard++) {
+        const fr_span *keys;
+        uint32_t key_count = fr_filter_keys(filter, &keys);
+        if (state.heap != NULL && key_count != 0) scroll_keys(c, keys, key_count, visible, &state);
+        for (; state.heap != NULL && key_count == 0 && state.shard < c->shard_count; state.shard++) {
             const fr_table *table = fr_shard_table(&c->shards[state.shard]);
             uint32_t row = 0;
             if (table != NULL) (void)!fr_table_scan(table, &row, UINT32_MAX, visible, scroll_row, &state);

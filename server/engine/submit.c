@@ -229,7 +229,7 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
         return FR_OK;
     case FR_WRITE_DELETE_MATCHING: {
         fr_span text = fr_span_text(write->filter != NULL ? write->filter : "");
-        fr_code code = fr_filter_compile(text, &ticket->collection->filter_schema, &ticket->filter, err);
+        fr_code code = fr_filter_compile(text, &ticket->collection->filter_schema, write->filter_params, &ticket->filter, err);
         if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
         FR_TRY(code);
         return ticket->filter != NULL

@@ -253,6 +253,15 @@ static void write_search_read(void **state)
     root = answer(200, "POST", "/v1/collections/c/count", "{\"filter\":\"n == 1\"}");
     assert_int_equal(number(root, "count"), 1);
     json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/count", "{\"filter\":\"n in {l}\",\"params\":{\"l\":[1,99]}}");
+    assert_int_equal(number(root, "count"), 1);
+    json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/scroll", "{\"filter\":\"id in {l} and n is null\",\"params\":{\"l\":[\"b\",\"zz\"]}}");
+    assert_int_equal(json_array_size(json_object_get(root, "records")), 1);
+    json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/delete", "{\"filter\":\"color == {c}\",\"params\":{\"c\":\"none such\"}}");
+    assert_int_equal(number(root, "deleted"), 0);
+    json_decref(root);
 
     root = answer(200, "POST", "/v1/collections/c/delete", "{\"ids\":[\"a\",\"never\"]}");
     assert_int_equal(number(root, "deleted"), 1);
@@ -282,6 +291,7 @@ static void bad_searches_and_writes(void **state)
         {"filter", "search", "{\"vector\":[1,0],\"filter\":\"a ==\"}"},
         {"filter", "search", "{\"vector\":[1,0],\"filter\":7}"},
         {"filter", "count", "{\"filter\":\"(((\"}"},
+        {"filter", "search", "{\"vector\":[1,0],\"filter\":\"a == {x}\",\"params\":{\"y\":1}}"},
         {"filter", "scroll", "{\"filter\":\"a = 1\"}"},
         {"filter", "delete", "{\"filter\":\"a = 1\"}"},
         {"filter", "delete", "{\"filter\":\"  \"}"},
