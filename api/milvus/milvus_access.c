@@ -10,8 +10,6 @@
 #define TRIES_MAX 200
 #define USERS_MAX FR_ACCESS_MAX
 
-static fr_milvus_next over(fr_milvus_call *call) { return call->reply ? FR_MILVUS_REPLY : fr_milvus_done(call); }
-
 /* ---- base64 (RFC 4648, padding may be left out) ---- */
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -67,7 +67,7 @@ void fr_milvus_call_free(fr_milvus *door, fr_milvus_call *call)
 void fr_milvus_refuse(fr_milvus_call *call, fr_grpc_status status, const char *words)
 {
     call->status = status;
-    snprintf(call->words, sizeof call->words, "%s", words);
+    snprintf(call->words, sizeof call->words, "%.*s", (int)sizeof call->words - 1, words);
     call->out.size = 0;
 }
 
