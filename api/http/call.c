@@ -28,6 +28,8 @@ void fr_http_call_reset(fr_http_call *call)
     else fr_out_reset(&call->out);
     if (call->arena.used > KEPT_BYTES) fr_arena_free(&call->arena);
     else fr_arena_reset(&call->arena);
+    call->gate = FR_HTTP_NEW, call->principal = (fr_principal){.trusted = false}, call->object = NULL;
+    call->authorization = (fr_span){NULL, 0}, call->authenticate = NULL;
     call->status = 0, call->content_type = NULL, call->allow = NULL, call->retry_after_s = 0, call->wait_ms = 0;
     call->route = NULL, call->head = false, call->stage = 0, call->expired = false, call->db = NULL;
     call->rest = (fr_doc){NULL};
@@ -163,7 +165,8 @@ fr_code fr_http_collection(fr_http_call *call)
     if (code == FR_ERR_NOT_FOUND)
         return fr_fail(&call->err, code, "collection", "there is no collection or alias \"%.128s\"", call->params[0]);
     if (code != FR_OK) return fr_fail(&call->err, code, "collection", "%s", fr_strcode(code));
-    return FR_OK;
+    /* An alias may have been switched since the gate asked: what is used is asked for by its own name. */
+    return fr_http_may(call, call->route->policy->action, call->info->def.name);
 }
 
 const fr_field_def *fr_http_vector_field(const fr_collection_info *info)

@@ -228,6 +228,8 @@ fr_http_next fr_http_on_collection_create(fr_http *door, fr_http_call *call, fr_
         if (def) {
             memset(def, 0, sizeof *def);
             code = definition_in(call, def);
+            call->object = def->name;
+            if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, def->name);
         }
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->write = (fr_write){.kind = FR_WRITE_COLLECTION_CREATE, .def = def};
@@ -256,8 +258,10 @@ fr_http_next fr_http_on_collection_list(fr_http *door, fr_http_call *call, fr_ht
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "collections");
     fr_out_begin(&call->out, '[');
-    for (uint32_t i = 0; i < count; i++)
-        if (fr_collection_get(call->db, ids[i], call->info) == FR_OK) fr_http_collection_out(&call->out, call->info);
+    for (uint32_t i = 0; i < count; i++) {
+        bool there = fr_collection_get(call->db, ids[i], call->info) == FR_OK;
+        if (there && fr_http_sees(call, call->info->def.name)) fr_http_collection_out(&call->out, call->info);
+    }
     fr_out_end(&call->out, ']');
     fr_out_end(&call->out, '}');
     return fr_http_done(call, 200);
@@ -297,15 +301,42 @@ fr_http_next fr_http_on_collection_drop(fr_http *door, fr_http_call *call, fr_ht
 
 /* ---- aliases ---- */
 
-static void alias_out(void *user, const char *alias, const char *collection)
+static void alias_out(fr_out *out, const char *alias, const char *collection)
 {
-    fr_out *out = user;
     fr_out_begin(out, '{');
     fr_out_key(out, "alias");
     fr_out_cstring(out, alias);
     fr_out_key(out, "collection");
     fr_out_cstring(out, collection);
     fr_out_end(out, '}');
+}
+
+typedef struct alias_item {
+    struct alias_item *next;
+    const char *alias, *collection;
+} alias_item;
+typedef struct alias_items {
+    fr_http_call *call;
+    alias_item *head, **end;
+    bool full;
+} alias_items;
+
+static void alias_take(void *user, const char *alias, const char *collection)
+{
+    alias_items *items = user; /* the list must not ask the database */
+    fr_arena *arena = &items->call->arena;
+    alias_item *one = fr_arena_alloc(arena, sizeof *one);
+    if (one) {
+        one->next = NULL;
+        one->alias = fr_arena_copy(arena, alias, strlen(alias) + 1);
+        one->collection = fr_arena_copy(arena, collection, strlen(collection) + 1);
+    }
+    if (!one || !one->alias || !one->collection) {
+        items->full = true;
+        return;
+    }
+    *items->end = one;
+    items->end = &one->next;
 }
 
 fr_http_next fr_http_on_alias_list(fr_http *door, fr_http_call *call, fr_http_worker *worker)
@@ -315,7 +346,12 @@ fr_http_next fr_http_on_alias_list(fr_http *door, fr_http_call *call, fr_http_wo
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "aliases");
     fr_out_begin(&call->out, '[');
-    fr_alias_list(call->db, alias_out, &call->out);
+    alias_items items = {.call = call};
+    items.end = &items.head;
+    fr_alias_list(call->db, alias_take, &items);
+    if (items.full) return fr_http_fail(call, &call->err, FR_ERR_NO_MEMORY);
+    for (const alias_item *one = items.head; one; one = one->next)
+        if (fr_http_sees(call, one->collection)) alias_out(&call->out, one->alias, one->collection);
     fr_out_end(&call->out, ']');
     fr_out_end(&call->out, '}');
     return fr_http_done(call, 200);
@@ -329,6 +365,8 @@ fr_http_next fr_http_on_alias_put(fr_http *door, fr_http_call *call, fr_http_wor
         fr_code code = fr_http_body_in(call, worker);
         if (code == FR_OK) code = fr_http_field_text(call, call->rest, "collection", FR_NAME_BYTES_MAX, &target, &call->err);
         if (code == FR_OK) code = fr_name_check("collection", target, strlen(target), &call->err);
+        if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, call->params[0]); /* what it means now */
+        if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, target);
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->write = (fr_write){.kind = FR_WRITE_ALIAS_PUT, .name = call->params[0], .target = target};
         call->stage = 1;

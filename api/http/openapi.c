@@ -149,6 +149,7 @@ static void route_out(fr_out *out, const fr_http_route *route)
     fr_out_begin(out, '{');
     text_pair(out, "operationId", route->op);
     text_pair(out, "summary", route->about);
+    text_pair(out, "x-access", route->policy->name);
     parameters_out(out, route);
     if (route->body) {
         fr_out_key(out, "requestBody");

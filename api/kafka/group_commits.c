@@ -152,7 +152,8 @@ fr_kafka_next fr_kafka_offset_commit(fr_kafka *door, fr_kafka_call *call)
             item *one = item_add(door, call, self, request->topics.items[i].name, from->partitionIndex);
             item_offset(one, from->committedOffset, from->committedLeaderEpoch, from->committedMetadata, now_ms);
         }
-    if (!group_id_ok(request->groupId)) return commit_answer(call, self, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (denied) return commit_answer(call, self, denied);
     if (records_make(call, &call->writes[0], groups->topic, request->groupId, self->items, self->count, false) < 0) return FR_KAFKA_CLOSE;
     int32_t generation = request->generationIdOrMemberEpoch;
     pthread_mutex_lock(&groups->lock);
@@ -206,7 +207,9 @@ fr_kafka_next fr_kafka_add_offsets_to_txn(fr_kafka *door, fr_kafka_call *call)
     if (!part || !fr_kafka_writes(call, 1)) return FR_KAFKA_CLOSE;
     fr_txn *txn = txn_make(call, request->transactionalId, request->producerId, request->producerEpoch);
     if (!txn) return added_answer(call, KAFKA_INVALID_REQUEST);
-    if (!group_id_ok(request->groupId)) return added_answer(call, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (!denied) denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return added_answer(call, denied);
     *part = (struct fr_txn_part){.id = door->groups->topic, .partition = 0};
     txn->parts = part;
     txn->part_count = 1;
@@ -275,7 +278,9 @@ fr_kafka_next fr_kafka_txn_offset_commit(fr_kafka *door, fr_kafka_call *call)
         }
     fr_txn *txn = txn_make(call, request->transactionalId, request->producerId, request->producerEpoch);
     if (!txn) return txn_answer(call, self, KAFKA_INVALID_REQUEST);
-    if (!group_id_ok(request->groupId)) return txn_answer(call, self, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (!denied) denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return txn_answer(call, self, denied);
     if (records_make(call, &call->writes[0], groups->topic, request->groupId, self->items, self->count, false) < 0) return FR_KAFKA_CLOSE;
     call->writes[0].txn = txn;
     pthread_mutex_lock(&groups->lock);
@@ -349,6 +354,10 @@ static bool fetch_group(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Offs
     fetched from = {.groups = door->groups, .row = fr_groups_find(door->groups, wanted->groupId), .stable = stable};
     out->groupId = wanted->groupId;
     if (!group_id_ok(wanted->groupId)) out->errorCode = KAFKA_INVALID_GROUP_ID;
+    else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, wanted->groupId, true)) {
+        out->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
+        return FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, 0);
+    }
     if (wanted->topics.count < 0) return fetch_all(door, call, &from, out);
     if (!FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, wanted->topics.count)) return false;
     for (int32_t i = 0; i < out->topics.count; i++) {
@@ -485,7 +494,8 @@ fr_kafka_next fr_kafka_offset_delete(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < request->topics.count; i++)
         for (int32_t j = 0; j < request->topics.items[i].partitions.count; j++)
             item_add(door, call, self, request->topics.items[i].name, request->topics.items[i].partitions.items[j].partitionIndex);
-    if (!group_id_ok(request->groupId)) return delete_answer(call, self, KAFKA_INVALID_GROUP_ID, 0);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_ADMIN, request->groupId);
+    if (denied) return delete_answer(call, self, denied, 0);
     pthread_mutex_lock(&groups->lock);
     fr_group_row *row = self->row = fr_groups_find(groups, request->groupId);
     if (row) fr_group_tick(&row->group, groups->now_ms());
@@ -529,6 +539,7 @@ static int16_t group_delete(fr_kafka *door, fr_kafka_call *call, fr_span name, f
 {
     fr_kafka_groups *groups = door->groups;
     if (!group_id_ok(name)) return KAFKA_INVALID_GROUP_ID;
+    if (!fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_GROUP, name, true)) return KAFKA_GROUP_AUTHORIZATION_FAILED;
     fr_group_row *row = fr_groups_find(groups, name);
     if (row) fr_group_tick(&row->group, groups->now_ms());
     if (!row || !fr_groups_known(row)) return KAFKA_GROUP_ID_NOT_FOUND;

@@ -291,7 +291,7 @@ fr_kafka_next fr_kafka_fetch(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < request->topics.count; i++) {
         const fr_kafka_FetchTopic *topic = &request->topics.items[i];
         fr_topic_info info = {0};
-        int16_t error = call->header.version >= 13 ? fr_kafka_topic_by_id(door, &topic->topicId, &info)
+        int16_t error = call->header.version >= 13 ? fr_kafka_topic_by_id(door, call, &topic->topicId, &info)
                                                    : fr_kafka_topic(door, call, topic->topic, &info);
         for (int32_t j = 0; j < topic->partitions.count; j++) {
             asked *part = &self->parts[self->count++];

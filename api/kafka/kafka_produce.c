@@ -74,7 +74,9 @@ static fr_kafka_next finished(fr_kafka *door, fr_kafka_call *call)
             produce->reason = write->reason;
         }
     }
-    return request->acks == 0 ? quiet(call) : answer(call);
+    if (request->acks != 0) return answer(call);
+    fr_kafka_charge(call, 1, call->frame.size, 0);
+    return quiet(call);
 }
 
 /* One topic's shares; *next is advanced. */
@@ -83,6 +85,7 @@ static void topic_prepare(fr_kafka *door, fr_kafka_call *call, const fr_kafka_To
     fr_topic_info info;
     int32_t count = FR_MAX(topic->partitionData.count, 0);
     int16_t error = fr_kafka_topic(door, call, topic->name, &info);
+    if (!error && strncmp(info.name, "__", 2) == 0) error = KAFKA_TOPIC_AUTHORIZATION_FAILED; /* the server's own */
     fr_produce *produce = error ? NULL : fr_arena_alloc(&call->arena, FR_MAX((size_t)count, 1u) * sizeof *produce);
     if (!error && !produce) error = KAFKA_UNKNOWN_SERVER_ERROR;
     uint32_t used = 0;

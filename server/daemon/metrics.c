@@ -10,7 +10,7 @@
 
 #define LABELLED_COLLECTIONS_MAX 1000u
 
-static const int statuses[FR_STATUS_SLOTS] = {200, 201, 400, 404, 405, 409, 413, 417, 429, 431, 500, 501, 503, 0};
+static const int statuses[FR_STATUS_SLOTS] = {200, 201, 400, 401, 403, 404, 405, 409, 413, 417, 429, 431, 500, 501, 503, 0};
 
 static size_t status_slot(int status)
 {

@@ -583,7 +583,7 @@ static fr_code check_map(fr_db *db, const fr_map *map, const fr_principal *p, qu
         if (c != NULL) q->name = c->def.name, q->database = database_of(c->def.database);
     }
     q->hidden = q->object == FR_OBJECT_TOPIC && strncmp(q->name, "__", 2) == 0;
-    if (q->hidden && q->action == FR_ACTION_WRITE) return missing(q, p, ": only the server writes to it", err);
+    if (q->hidden && q->action != FR_ACTION_READ) return missing(q, p, ": only the server changes it", err);
     q->map = map->access;
     if (user->body.superuser || granted(q, 'u', p->user) || role_granted(q, &user->body)) return FR_OK;
     return missing(q, p, "", err);

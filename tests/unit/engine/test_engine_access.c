@@ -82,6 +82,7 @@ static void test_grants(void **state)
     assert_int_equal(ask(db, "eve", FR_ACTION_ADMIN, FR_OBJECT_ALL, NULL), FR_OK);
     may("root", ADMIN, "anything");
     may_not("root", WRITE, "__audit"); /* the server's own */
+    may_not("root", ADMIN, "__audit");
     may("root", READ, "__audit");
     fr_access all = grant_of("ann", false, FR_OBJECT_TOPIC, "*", FR_ACTION_READ);
     must(put(db, &all, err));
