@@ -8,6 +8,7 @@
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
 #include "server/daemon/kafka_json.h"
+#include "server/daemon/milvus_guest.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -374,6 +375,7 @@ int fr_serve_main(int argc, char **argv)
     server.connections_max = (uint32_t)option("max-connections")->number;
     server.connections_per_address_max = number_or("max-connections-per-address", FR_MAX(1u, server.connections_max / 2));
     server.memory_limit = (uint64_t)option("memory-limit")->number;
+    server.door.guest = fr_milvus_guest(&server.milvus);
     server.door.metrics = metrics;
     server.door.metrics_user = &server;
     return serve(&server);
