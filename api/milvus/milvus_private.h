@@ -122,7 +122,7 @@ char **fr_milvus_aliases(fr_milvus_call *call, const char *database, fr_id id, s
 
 /* ---- handlers ---- */
 #define FR_MILVUS_HANDLERS(one) \
-    one(connect) one(version) one(health) one(grpc_health) one(alloc_timestamp) \
+    one(connect) one(version) one(health) one(grpc_health) one(alloc_timestamp) one(run_analyzer) \
     one(create_collection) one(drop_collection) one(has_collection) one(describe_collection) one(show_collections) one(rename_collection) \
     one(alter_collection) one(alter_field) one(alter_schema) one(add_field) one(truncate) one(statistics) \
     one(load_collection) one(release_collection) one(load_state) one(loading_progress) one(load_partitions) one(release_partitions) \
