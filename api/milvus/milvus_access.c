@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #define TRIES_MAX 200
-#define USERS_MAX FR_ACCESS_MAX
 
 /* ---- base64 (RFC 4648, padding may be left out) ---- */
 
