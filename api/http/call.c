@@ -21,6 +21,8 @@ static void builder_reset(fr_doc_builder *b)
 
 void fr_http_call_reset(fr_http_call *call)
 {
+    if (call->guest) call->guest->reset(call->guest->user, call);
+    call->guest = NULL, call->int64_numbers = false;
     for (size_t i = 0; i < FR_COUNT_OF(call->builders); i++) builder_reset(&call->builders[i]);
     if (call->batch.capacity > KEPT_BYTES) fr_batch_free(&call->batch);
     else fr_batch_reset(&call->batch);

@@ -57,6 +57,15 @@ typedef struct fr_http_access {
     void (*told)(void *user, fr_db *db, const fr_principal *principal, const char *action, const char *object, int status, const char *reason);
 } fr_http_access;
 
+struct fr_http_call;
+/* Another door that comes over HTTP: paths with its prefix are its own, from the body to the answer. */
+typedef struct fr_http_guest {
+    const char *prefix;
+    void *user;
+    fr_http_next (*step)(void *user, struct fr_http_call *call, fr_http_worker *worker); /* also the first */
+    void (*reset)(void *user, struct fr_http_call *call);
+} fr_http_guest;
+
 /* One per process. */
 typedef struct fr_http {
     const fr_http_access *access; /* NULL: as if off, and users cannot be changed */
@@ -67,6 +76,7 @@ typedef struct fr_http {
     _Atomic uint32_t search_cost_ns[FR_HTTP_COST_SLOTS]; /* recent plain searches, by collection; 0 = not known */
     void (*metrics)(void *user, fr_out *out); /* Prometheus text */
     void *metrics_user;
+    const fr_http_guest *guest; /* NULL = none */
 } fr_http;
 
 typedef struct fr_http_route fr_http_route;
@@ -107,6 +117,9 @@ typedef struct fr_http_call {
     fr_collection_info *info; /* in the arena */
     fr_query query_in;
     void *scratch; /* a handler's own, in the arena */
+    const fr_http_guest *guest; /* whose call it is; NULL = ours */
+    void *guest_call;
+    bool int64_numbers;         /* in: the header Accept-Type-Allow-Int64, for the guest */
     fr_err err;
 } fr_http_call;
 

@@ -331,9 +331,19 @@ static fr_http_next gate(fr_http *door, fr_http_call *call, fr_http_worker *work
     return worker->loop ? enter(door, call, worker) : FR_HTTP_LOOP;
 }
 
+static bool guest_owns(const fr_http_guest *guest, fr_span path)
+{
+    size_t size = guest ? strlen(guest->prefix) : 0;
+    return guest && path.size >= size && memcmp(path.data, guest->prefix, size) == 0;
+}
+
 fr_http_next fr_http_begin(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
     fr_span params[FR_HTTP_PARAMS_MAX] = {{NULL, 0}};
+    if (guest_owns(door->guest, call->path) && method_is(call->method, "POST")) {
+        call->guest = door->guest;
+        return call->guest->step(call->guest->user, call, worker);
+    }
     if (!route_find(call, params)) return FR_HTTP_REPLY;
     fr_code code = params_in(call, params);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
@@ -347,6 +357,7 @@ fr_http_next fr_http_begin(fr_http *door, fr_http_call *call, fr_http_worker *wo
 
 fr_http_next fr_http_step(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 {
+    if (call->guest) return call->guest->step(call->guest->user, call, worker);
     if (call->gate == FR_HTTP_ASKED) return gate(door, call, worker);
     if (call->gate == FR_HTTP_ADMITTED && call->stage == 0) return enter(door, call, worker);
     return call->route->handler(door, call, worker);

@@ -60,6 +60,10 @@ typedef struct fr_milvus_access {
     /* The value of gRPC's metadata "authorization": base64 of user:password or of a key. BUSY: only a thread that may block can tell. */
     fr_code (*who)(void *user, fr_db *db, fr_span authorization, bool may_block, fr_principal *principal_out, fr_err *err);
     fr_code (*password)(void *user, fr_span password, fr_access *user_io, fr_err *err); /* sets its verifiers; takes milliseconds */
+    /* NULL: no limits. Milliseconds to come back after; 0 = come in. */
+    int64_t (*admit)(void *user, fr_db *db, const fr_principal *principal, size_t bytes_in);
+    /* NULL: nobody listens. A refusal, or an admin's act that is let in. Must not block. */
+    void (*told)(void *user, const fr_principal *principal, const char *action, const char *object, bool refused, const char *reason);
 } fr_milvus_access;
 
 struct fr_milvus_cache;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #define TRIES_MAX 200
-#define USERS_MAX FR_ACCESS_MAX
 
 /* ---- base64 (RFC 4648, padding may be left out) ---- */
 
@@ -56,6 +55,13 @@ static const char *asked_collection(const fr_milvus_call *call)
     return "";
 }
 
+static fr_milvus_next turn_away(const fr_milvus_access *access, fr_milvus_call *call, const char *object, fr_grpc_status status)
+{
+    if (access->told) access->told(access->user, &call->principal, call->rpc->name, object, true, call->err.text);
+    fr_milvus_refuse(call, status, call->err.text);
+    return FR_MILVUS_REPLY;
+}
+
 fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_milvus_worker *worker)
 {
     const fr_milvus_access *access = door->access;
@@ -65,17 +71,22 @@ fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_m
     }
     fr_code code = access->who(access->user, call->db, fr_span_text(call->authorization), !worker->loop, &call->principal, &call->err);
     if (code == FR_ERR_BUSY && worker->loop) return call->rpc->where == FR_MILVUS_REPLY ? FR_MILVUS_WORKER : call->rpc->where;
-    if (code != FR_OK) {
-        fr_milvus_refuse(call, FR_GRPC_UNAUTHENTICATED, call->err.text);
-        return FR_MILVUS_REPLY;
+    if (code != FR_OK) return turn_away(access, call, "", FR_GRPC_UNAUTHENTICATED);
+    if (access->admit) {
+        int64_t wait_ms = access->admit(access->user, call->db, &call->principal, call->message.size);
+        if (wait_ms > 0) {
+            code = fr_fail(&call->err, FR_ERR_BUSY, NULL, "over the limits of user '%s': come back in %lld ms", call->principal.user, (long long)wait_ms);
+            return turn_away(access, call, "", FR_GRPC_RESOURCE_EXHAUSTED);
+        }
     }
     call->known = true;
     if (!call->rpc->action) return FR_MILVUS_SUBMITTED;
     const char *name = call->rpc->object == FR_OBJECT_TOPIC ? asked_collection(call) : NULL;
     code = fr_access_check(call->db, &call->principal, call->rpc->action, call->rpc->object, fr_milvus_database(call), name, &call->err);
-    if (code == FR_OK) return FR_MILVUS_SUBMITTED;
-    fr_milvus_refuse(call, FR_GRPC_PERMISSION_DENIED, call->err.text);
-    return FR_MILVUS_REPLY;
+    if (code != FR_OK) return turn_away(access, call, name ? name : "", FR_GRPC_PERMISSION_DENIED);
+    if (call->rpc->action == FR_ACTION_ADMIN && access->told)
+        access->told(access->user, &call->principal, call->rpc->name, name ? name : "", false, "");
+    return FR_MILVUS_SUBMITTED;
 }
 
 /* Of calls that one may make for oneself. */

@@ -175,8 +175,12 @@ const char *fr_milvus_database(const fr_milvus_call *call)
 
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name)
 {
+    return fr_milvus_schema_at(door, call, fr_milvus_database(call), name);
+}
+
+const fr_milvus_schema *fr_milvus_schema_at(fr_milvus *door, fr_milvus_call *call, const char *database, const char *name)
+{
     fr_milvus_schema *schema = NULL;
-    const char *database = fr_milvus_database(call);
     if (call->schema_count == FR_COUNT_OF(call->schemas)) {
         fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "too many collections in one request");
         return NULL;

@@ -18,7 +18,7 @@ static const fr_milvus_schema *schema_by(fr_milvus *door, fr_milvus_call *call, 
         fr_milvus_fail(call, MILVUS_COLLECTION_NOT_FOUND, "collection not found[database=%s][collection=%lld]", fr_milvus_database(call), (long long)number);
         return NULL;
     }
-    return fr_milvus_schema_in(door, call, info->def.name);
+    return fr_milvus_schema_at(door, call, info->def.database, info->def.name);
 }
 
 static bool channels(fr_milvus_call *call, const fr_milvus_schema *schema, char ***out, size_t *count_out, const char *kind)

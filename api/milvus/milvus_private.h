@@ -89,6 +89,7 @@ void fr_milvus_base64_out(const uint8_t *data, size_t size, char *out);  /* 4 * 
 const char *fr_milvus_database(const fr_milvus_call *call); /* the request's, else the header's, else "default" */
 /* The schema by name or alias, held until the call is reset. NULL: the reply has the error. */
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name);
+const fr_milvus_schema *fr_milvus_schema_at(fr_milvus *door, fr_milvus_call *call, const char *database, const char *name);
 /* call->write is filled: submit it; `resume` goes on when it is done (call->write.code). */
 fr_milvus_next fr_milvus_submit(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker, fr_milvus_handler *resume);
 const char *fr_milvus_param(Milvus__KeyValuePair *const *pairs, size_t count, const char *key); /* NULL = not given */
@@ -122,7 +123,7 @@ char **fr_milvus_aliases(fr_milvus_call *call, const char *database, fr_id id, s
 
 /* ---- handlers ---- */
 #define FR_MILVUS_HANDLERS(one) \
-    one(connect) one(version) one(health) one(grpc_health) one(alloc_timestamp) \
+    one(connect) one(version) one(health) one(grpc_health) one(alloc_timestamp) one(run_analyzer) \
     one(create_collection) one(drop_collection) one(has_collection) one(describe_collection) one(show_collections) one(rename_collection) \
     one(alter_collection) one(alter_field) one(alter_schema) one(add_field) one(truncate) one(statistics) \
     one(load_collection) one(release_collection) one(load_state) one(loading_progress) one(load_partitions) one(release_partitions) \

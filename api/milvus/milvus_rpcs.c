@@ -77,6 +77,7 @@ const fr_milvus_rpc fr_milvus_rpcs[] = {
     RPC("GetPersistentSegmentInfo", get_persistent_segment_info_request, get_persistent_segment_info_response, persistent_segments, LOOP, READS),
     RPC("GetQuerySegmentInfo", get_query_segment_info_request, get_query_segment_info_response, query_segments, LOOP, READS),
     RPC("GetReplicas", get_replicas_request, get_replicas_response, replicas, LOOP, READS),
+    RPC("RunAnalyzer", run_analyzer_request, run_analyzer_response, run_analyzer, WORKER, ANYBODY),
     /* users */
     RPC("CreateCredential", create_credential_request, status, create_user, WORKER, RULES),
     RPC("UpdateCredential", update_credential_request, status, update_user, WORKER, ANYBODY), /* with the old password, or as an admin */

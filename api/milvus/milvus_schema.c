@@ -321,7 +321,14 @@ static fr_code match(fr_milvus_schema *self, const fr_collection_def *def)
         const fr_field_def *from = &def->fields[i];
         int32_t place = is_vector(from->type) ? (int32_t)self->vector_count++ : -1;
         uint32_t at = field_index(self, fr_span_text(from->name));
-        if (at == UINT32_MAX) continue;
+        if (at == UINT32_MAX) {
+            if (self->foreign || from->id == FR_FIELD_DYNAMIC) continue;
+            fr_milvus_field *fields = fr_milvus_grown(self, self->fields, self->field_count, sizeof *fields); /* another door's */
+            if (!fields) return FR_ERR_NO_MEMORY;
+            self->fields = fields;
+            at = self->field_count;
+            FR_TRY(field_derive(self, from, def->id_type));
+        }
         fr_milvus_field *field = &self->fields[at];
         field->engine_field = from->id;
         field->vector = place;

@@ -14,7 +14,7 @@ void fr_audit_free(fr_audit *audit); /* after fr_close; accepts NULL */
 
 typedef struct fr_audit_entry {
     const fr_principal *principal;
-    const char *door, *action, *object, *verdict, *reason; /* verdict: "refused", "done", "failed" */
+    const char *door, *action, *object, *verdict, *reason; /* verdict: "refused", "done", "failed"; "admitted": let in, the door does not tell the end */
 } fr_audit_entry;
 void fr_audit_put(fr_audit *audit, const fr_audit_entry *entry);
 void fr_audit_metrics(const fr_audit *audit, fr_out *out);

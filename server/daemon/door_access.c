@@ -42,6 +42,16 @@ static void http_told(void *user, fr_db *db, const fr_principal *principal, cons
     fr_door_access_told(user, "http", principal, action, object, refused ? "refused" : status < 300 ? "done" : "failed", reason);
 }
 
+static fr_code milvus_who(void *user, fr_db *db, fr_span authorization, bool may_block, fr_principal *out, fr_err *err)
+{
+    return fr_auth_grpc(((fr_door_access *)user)->auth, db, authorization, may_block, out, err);
+}
+
+static void milvus_told(void *user, const fr_principal *principal, const char *action, const char *object, bool refused, const char *reason)
+{
+    fr_door_access_told(user, "milvus", principal, action, object, refused ? "refused" : "admitted", reason);
+}
+
 void fr_door_access_told(fr_door_access *self, const char *door, const fr_principal *principal, const char *action, const char *object,
                          const char *verdict, const char *reason)
 {
@@ -56,6 +66,8 @@ fr_code fr_door_access_init(fr_door_access *self, bool on, bool metrics_open, fr
     FR_TRY(fr_limits_create(&self->limits, err));
     self->http = (fr_http_access){.on = on, .metrics_open = metrics_open, .user = self, .who = http_who, .password = http_password,
                                   .key = http_key, .admit = http_admit, .sent = http_sent, .told = http_told};
+    self->milvus = (fr_milvus_access){.on = on, .user = self, .who = milvus_who, .password = http_password, .admit = http_admit,
+                                      .told = milvus_told};
     return FR_OK;
 }
 

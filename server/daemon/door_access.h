@@ -3,6 +3,7 @@
 #define FR_DOOR_ACCESS_H
 
 #include "api/http/http.h"
+#include "api/milvus/milvus.h"
 #include "server/daemon/audit.h"
 #include "server/daemon/auth.h"
 #include "server/daemon/limits.h"
@@ -12,6 +13,7 @@ typedef struct fr_door_access {
     fr_limits *limits;
     _Atomic(fr_audit *) audit; /* NULL until the database is open, or nobody is asked */
     fr_http_access http;       /* for fr_http.access */
+    fr_milvus_access milvus;   /* for fr_milvus.access */
 } fr_door_access;
 
 fr_code fr_door_access_init(fr_door_access *self, bool on, bool metrics_open, fr_err *err);

@@ -292,7 +292,7 @@ static void advance(stream *self, fr_milvus_next next)
 {
     fr_daemon *daemon = self->from->loop->daemon;
     self->in_flight = false;
-    if (next == FR_MILVUS_SEARCHER && (self->closed || self->answered)) next = FR_MILVUS_REPLY; /* nobody waits for what it would read */
+    if (next != FR_MILVUS_SUBMITTED && (self->closed || self->answered)) next = FR_MILVUS_REPLY; /* nobody waits; the pools may be gone */
     switch (next) {
     case FR_MILVUS_REPLY: answer(self); return;
     case FR_MILVUS_SEARCHER: push(self, daemon->searchers); return;

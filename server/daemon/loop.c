@@ -401,6 +401,8 @@ static void request_in(daemon_call *self, const h2o_buffer_t *input)
     call->method = fr_span_of(req->input.method.base, req->input.method.len);
     call->path = fr_span_of(path.base, size);
     call->query = mark ? fr_span_of(mark + 1, path.len - size - 1) : fr_span_of("", 0);
+    ssize_t int64 = h2o_find_header_by_str(&req->headers, "accept-type-allow-int64", 23, -1);
+    call->int64_numbers = int64 >= 0 && h2o_lcstris(req->headers.entries[int64].value.base, req->headers.entries[int64].value.len, "true", 4);
     call->body = (fr_json_body){{req->entity.base, req->entity.len}, readable(input, req->entity)};
 }
 

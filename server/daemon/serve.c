@@ -8,6 +8,7 @@
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
 #include "server/daemon/kafka_json.h"
+#include "server/daemon/milvus_guest.h"
 #include "server/daemon/sasl.h"
 
 #include <errno.h>
@@ -368,6 +369,7 @@ static int serve(fr_daemon *daemon)
     if (signals_start(&err) != FR_OK) return fail(&err);
     if (fr_door_access_init(&daemon->access, option("auth")->number != 0, option("metrics-open")->number != 0, &err) != FR_OK) return fail(&err);
     daemon->door.access = &daemon->access.http;
+    daemon->milvus.access = &daemon->access.milvus;
     if (listen_on(option("listen")->text, option("auth")->number != 0, &fds[FR_LISTEN_HTTP], shown[FR_LISTEN_HTTP], 96, &err) != FR_OK) return fail(&err);
     if (kafka_start(daemon, fds, shown, &err) != FR_OK) return fail(&err);
     if (fr_milvus_init(&daemon->milvus) != FR_OK) {
@@ -425,6 +427,7 @@ int fr_serve_main(int argc, char **argv)
     server.connections_max = (uint32_t)option("max-connections")->number;
     server.connections_per_address_max = number_or("max-connections-per-address", FR_MAX(1u, server.connections_max / 2));
     server.memory_limit = (uint64_t)option("memory-limit")->number;
+    server.door.guest = fr_milvus_guest(&server.milvus);
     server.door.metrics = metrics;
     server.door.metrics_user = &server;
     return serve(&server);
