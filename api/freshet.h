@@ -197,6 +197,9 @@ FR_API size_t fr_vector_bytes(fr_type type, uint32_t dimension); /* 0 = not a ty
 FR_API fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, void *bytes_out, const char *field,
                               fr_err *err) FR_MUST_CHECK;
 FR_API void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out);
+/* A sparse vector: pairs {u32 index, f32 value}, little endian, indices ascending and distinct, values finite (BM25: not negative), at most
+ * FR_SPARSE_NONZERO_MAX; none is legal. INVALID says what is wrong. */
+FR_API fr_code fr_vector_sparse_check(fr_span pairs, fr_metric metric, const char *field, fr_err *err) FR_MUST_CHECK;
 /* A binary vector from `count` numbers: `dimension` of 0 and 1, or dimension / 8 bytes as whole numbers of 0 to 255 (-128 to -1 are bytes,
  * too). bytes_out: dimension / 8; numbers: floats of any alignment. INVALID: neither. */
 FR_API fr_code fr_vector_pack_bits(const void *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field,

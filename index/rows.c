@@ -68,13 +68,15 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
                        : options->type == FR_TYPE_VECTOR_BF16 ? FR_SCALAR_BF16
                        : options->type == FR_TYPE_VECTOR_I8   ? FR_SCALAR_I8 : FR_SCALAR_F32;
     fr_heap_init(&t->heap);
+    fr_sparse_init(&t->sparse, options->bm25_k1, options->bm25_b);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
     t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;
     if (options->spill_from != 0) t->vectors.spill_from = options->spill_from;
     t->all_i8 = options->metric != FR_METRIC_COSINE;
     uint32_t padded = (width + 63) / 64 * 64;
     t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
-    fr_codeset *none = fr_codeset_create(fr_table_is_binary(options) ? FR_CODE_BIT : FR_CODE_NONE, options->metric, options->dimension, options->seed);
+    bool binary = fr_table_is_binary(options);
+    fr_codeset *none = fr_codeset_create(binary ? FR_CODE_BIT : FR_CODE_NONE, options->metric, binary ? options->dimension : width, options->seed);
     atomic_init(&t->codes, none);
     atomic_init(&t->ring, NULL);
     t->recall = fr_recall_create();
@@ -92,6 +94,7 @@ void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
     fr_columns_free(t);
+    fr_sparse_free(&t->sparse);
     fr_bulk_free(t->bulk);
     fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
@@ -140,6 +143,7 @@ bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
 bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out)
 {
     if (fr_row_bare(fr_row_at(t, row))) {
+        FR_ASSERT(!fr_table_is_sparse(&t->options)); /* fr_table_sparse gives those */
         memset(out, 0, fr_table_is_binary(&t->options) ? t->options.dimension / 8 : t->options.dimension * sizeof(float));
         return true;
     }
@@ -156,7 +160,17 @@ bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, v
 
 bool fr_table_vector(const fr_table *t, uint32_t row, void *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
 
-bool fr_table_has_vector(const fr_table *t, uint32_t row) { return !fr_row_bare(fr_row_at(t, row)); }
+fr_span fr_table_sparse(const fr_table *t, uint32_t row)
+{
+    fr_blob blob;
+    fr_row_blob(t, row, &blob);
+    return blob.vector;
+}
+
+bool fr_table_has_vector(const fr_table *t, uint32_t row)
+{
+    return fr_table_is_sparse(&t->options) ? fr_table_sparse(t, row).data != NULL : !fr_row_bare(fr_row_at(t, row));
+}
 
 void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 {
@@ -250,7 +264,8 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         code = fr_codeset_train(fresh, sample_at, count);
         if (code != FR_OK) goto out;
         /* Due again when there are 16 times as many rows, however few of them the sample had room for. */
-        fresh->trained_rows = FR_MAX((uint64_t)count, atomic_load_explicit(&t->live, memory_order_relaxed));
+        uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed) - atomic_load_explicit(&t->bare, memory_order_relaxed);
+        fresh->trained_rows = FR_MAX((uint64_t)count, live);
         code = FR_ERR_NO_MEMORY;
     }
     if (kind != FR_CODE_NONE) {
@@ -286,7 +301,7 @@ out:
 /* Choose or leave the native kinds before a vector is stored. */
 static fr_code fit_kind(fr_table *t, const void *numbers, fr_err *err)
 {
-    if (numbers == NULL || fr_table_is_binary(&t->options)) return FR_OK;
+    if (numbers == NULL || fr_table_is_binary(&t->options) || fr_table_is_sparse(&t->options)) return FR_OK;
     const float *vector = numbers;
     bool u8 = t->options.metric != FR_METRIC_COSINE, i8 = u8;
     for (uint32_t j = 0; (u8 || i8) && j < t->options.dimension; j++) {
@@ -330,6 +345,7 @@ static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commi
     fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
     if (fr_row_bare(r)) atomic_fetch_sub_explicit(&t->bare, 1, memory_order_relaxed);
+    if (fr_table_is_sparse(&t->options)) fr_sparse_end(t, row);
     fr_spin_lock(&t->list_lock);
     fr_list_push(t, &t->dead, row);
     fr_spin_unlock(&t->list_lock);
@@ -367,9 +383,11 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     fr_blob blob = {.key = data->key, .key_is_int = data->key_is_int, .source_time_ms = data->source_time_ms,
                     .model_version = data->model_version, .metadata = data->metadata};
     uint64_t ref = 0;
-    bool bare = data->vector == NULL, native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
+    bool sparse = fr_table_is_sparse(&t->options) && data->vector != NULL, bare = data->vector == NULL || sparse;
+    if (sparse) blob.vector = fr_span_of(data->vector, data->vector_size);
+    bool native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
     if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
-        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)))
+        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)) || (sparse && !fr_sparse_reserve(t, row, blob.vector)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
     uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &ref);
     if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
@@ -389,6 +407,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
+    if (sparse) fr_sparse_put(t, row, blob.vector);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
@@ -462,7 +481,7 @@ static void pack_heap(fr_table *t)
 static void retrain(fr_table *t)
 {
     fr_codeset *codes = fr_codes_of(t);
-    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed) - atomic_load_explicit(&t->bare, memory_order_relaxed);
     if (t->options.codes == FR_CODES_NONE || live < FR_TRAIN_ROWS) return;
     bool due = codes->kind == FR_CODE_NONE;
     if (codes->kind == FR_CODE_SQ8) {
@@ -479,6 +498,7 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     fr_columns_step(t);
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
+    if (fr_table_is_sparse(&t->options)) fr_sparse_sweep(t, oldest_visible);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
     bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */
@@ -520,7 +540,9 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     fr_codeset *codes = fr_codes_of(t);
     *out = (fr_table_stats){0};
     out->live = atomic_load_explicit(&t->live, memory_order_relaxed);
-    out->bare = atomic_load_explicit(&t->bare, memory_order_relaxed);
+    out->bare = fr_table_is_sparse(&t->options) ? out->live - atomic_load_explicit(&t->sparse.documents, memory_order_relaxed)
+                                                : atomic_load_explicit(&t->bare, memory_order_relaxed);
+    out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
@@ -537,7 +559,8 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_heap = t->heap.bytes;
     out->bytes_columns = fr_columns_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
-    out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
+    out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap +
+                 out->bytes_postings;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
     out->code_kind = kinds[codes->kind];
     out->vector_kind = fr_code_native(codes->kind) ? kinds[codes->kind]

@@ -36,7 +36,9 @@ typedef struct fr_table_options {
     fr_profile profile;
     fr_vectors_at vectors;
     fr_type type;             /* every vector is exact in it, and originals are kept in it; 0, VECTOR_F32: the narrowest, chunk by chunk;
-                               * VECTOR_BINARY: dimension counts bits, vectors are bytes (HAMMING and JACCARD) */
+                               * VECTOR_BINARY: dimension counts bits, vectors are bytes (HAMMING and JACCARD);
+                               * VECTOR_SPARSE: pairs, no dimension (IP and BM25) */
+    float bm25_k1, bm25_b;    /* 0 = 1.2, 0.75 */
     fr_vector_store *store;   /* where originals go on disk; NULL: they stay in memory. Borrowed until the table is freed */
     uint64_t spill_from;      /* 0 = FR_SPILL_FROM */
     uint32_t indexed_count; /* metadata fields that have a column from the start: paths as in filters */
@@ -53,6 +55,7 @@ typedef struct fr_row_data {
     fr_span key;
     bool key_is_int;
     const void *vector;
+    size_t vector_size;    /* of a sparse one: bytes; fr_vector_sparse_check passed; an empty one has a vector that is not NULL */
     fr_span metadata;      /* binary document or empty */
     int64_t source_time_ms;
     fr_span model_version;
@@ -83,6 +86,7 @@ typedef struct fr_table_stats {
     uint64_t bare; /* of live: rows without a vector */
     uint64_t bytes; /* all memory */
     uint64_t bytes_on_disk; /* originals */
+    uint64_t bytes_postings; /* of sparse vectors */
     uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap, bytes_columns;
     uint32_t columns; /* metadata fields with a column */
     uint32_t max_level;
@@ -97,7 +101,8 @@ fr_code fr_scratch_create(fr_scratch **scratch_out); /* grows on demand outside 
 void fr_scratch_free(fr_scratch *scratch);
 
 typedef struct fr_table_query {
-    const void *vector; /* floats, or bytes: as in fr_row_data */
+    const void *vector; /* floats, bytes or pairs: as in fr_row_data */
+    size_t vector_size; /* of a sparse one */
     uint32_t k; /* >= 1; the caller adds offset */
     uint32_t ef; /* 0 = default */
     const fr_filter *filter;
@@ -159,6 +164,7 @@ typedef struct fr_row_view {
 void fr_table_row(const fr_table *table, uint32_t row, fr_row_view *view_out); /* spans valid until leave */
 bool fr_table_vector(const fr_table *table, uint32_t row, void *out);         /* as it was given (COSINE: also); false: a read failed */
 bool fr_table_has_vector(const fr_table *table, uint32_t row);
+fr_span fr_table_sparse(const fr_table *table, uint32_t row); /* its pairs, valid until leave; data NULL: it has none */
 /* Calls each() for every row visible in slot order from *row_io on; returns false when each() did or the end was not reached,
  * with *row_io set to continue (enter/leave between stretches). at most max_rows slots are looked at. */
 bool fr_table_scan(const fr_table *table, uint32_t *row_io, uint32_t max_rows, uint64_t visible,

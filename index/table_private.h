@@ -7,6 +7,7 @@
 #include "index/column.h"
 #include "index/heap.h"
 #include "index/keymap.h"
+#include "index/sparse.h"
 #include "index/table.h"
 #include "index/vectors.h"
 
@@ -45,7 +46,7 @@ enum fr_link_state {
     FR_SKIPPED = 2, /* died before it was linked */
     FR_MENDING = 3,  /* dead, its children are being given away: adopts no more */
     FR_REPAIRED = 4, /* dead, its neighbourhood mended: links to it may be dropped */
-    FR_BARE = 5      /* has no vector: never in the ring or the graph, no search finds it */
+    FR_BARE = 5      /* has no vector, or a sparse one: never in the ring or the graph */
 };
 
 /* Links of one level above 0. */
@@ -84,6 +85,7 @@ struct fr_table {
     fr_keymap keys;
     fr_retired retired;           /* applier */
     fr_columns columns;
+    fr_sparse sparse;             /* VECTOR_SPARSE */
     fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
     bool any_vector;              /* there was one */
@@ -166,23 +168,29 @@ struct fr_scratch {
     uint32_t *judged_at, *opened_at; /* words to clear */
     uint32_t judged_count, opened_count, match_rows;
     fr_router_copy routers;
+    fr_sparse_room *sparse;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
     struct fr_scratch *next_free;
 };
 
+static inline bool fr_table_is_sparse(const fr_table_options *o) { return o->type == FR_TYPE_VECTOR_SPARSE; }
 static inline uint32_t fr_table_m(const fr_table_options *o)
 {
+    if (fr_table_is_sparse(o)) return 2; /* there is no graph: as few lanes as can be */
     return o->m != 0 ? o->m : o->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
 }
 static inline bool fr_table_is_binary(const fr_table_options *o) { return o->type == FR_TYPE_VECTOR_BINARY; }
 /* Elements of a vector as they lie in a row: numbers, or bytes of bits. */
-static inline uint32_t fr_table_width(const fr_table_options *o) { return fr_table_is_binary(o) ? o->dimension / 8 : o->dimension; }
+static inline uint32_t fr_table_width(const fr_table_options *o)
+{
+    return fr_table_is_sparse(o) ? 1 : fr_table_is_binary(o) ? o->dimension / 8 : o->dimension;
+}
 /* Do originals go to the store? Without codes the walk reads them: then never. */
 static inline bool fr_table_on_disk(const fr_table_options *o)
 {
-    return o->store != NULL && o->codes != FR_CODES_NONE && !fr_table_is_binary(o) &&
+    return o->store != NULL && o->codes != FR_CODES_NONE && !fr_table_is_binary(o) && !fr_table_is_sparse(o) &&
            (o->vectors == FR_VECTORS_DISK || (o->vectors == FR_VECTORS_AUTO && o->profile != FR_PROFILE_SPEED));
 }
 static inline bool fr_table_wants_fine(const fr_table_options *o) { return fr_table_on_disk(o) && o->profile != FR_PROFILE_COMPACT; }

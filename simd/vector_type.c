@@ -78,10 +78,36 @@ fr_code fr_vector_pack_bits(const void *numbers, uint32_t count, uint32_t dimens
     return FR_OK;
 }
 
+#define SPARSE_SQUARE_MAX 8e37 /* of lengths: no score of two vectors is beyond 32-bit floats */
+
+fr_code fr_vector_sparse_check(fr_span pairs, fr_metric metric, const char *field, fr_err *err)
+{
+    const uint8_t *at = pairs.data;
+    double square = 0;
+    if (pairs.size % 8 != 0 || pairs.size / 8 > FR_SPARSE_NONZERO_MAX)
+        return fr_fail(err, FR_ERR_INVALID, field, "a sparse vector is at most %u pairs of 8 bytes, got %zu bytes", FR_SPARSE_NONZERO_MAX, pairs.size);
+    for (size_t i = 0; i < pairs.size; i += 8) {
+        float value;
+        memcpy(&value, at + i + 4, 4);
+        if (i != 0 && fr_load_le32(at + i) <= fr_load_le32(at + i - 8))
+            return fr_fail(err, FR_ERR_INVALID, field, "indices must ascend: %u comes after %u", fr_load_le32(at + i), fr_load_le32(at + i - 8));
+        if (!(value - value == 0.0f)) return fr_fail(err, FR_ERR_INVALID, field, "the value of index %u is not finite", fr_load_le32(at + i));
+        if (metric == FR_METRIC_BM25 && value < 0.0f)
+            return fr_fail(err, FR_ERR_INVALID, field, "the term frequency of index %u is negative", fr_load_le32(at + i));
+        square += (double)value * (double)value;
+    }
+    if (square > SPARSE_SQUARE_MAX) return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", SPARSE_SQUARE_MAX);
+    return FR_OK;
+}
+
 fr_code fr_vector_type_check(fr_type type, uint32_t dimension, fr_metric metric, const char *prefix, fr_err *err)
 {
     char field[48];
     bool binary = type == FR_TYPE_VECTOR_BINARY;
+    snprintf(field, sizeof field, "%smetric", prefix);
+    if (type == FR_TYPE_VECTOR_SPARSE) /* they have no dimension */
+        return metric == FR_METRIC_IP || metric == FR_METRIC_BM25
+                   ? FR_OK : fr_fail(err, FR_ERR_INVALID, field, "the metric of sparse vectors must be ip or bm25");
     snprintf(field, sizeof field, "%sdimension", prefix);
     if (binary && (dimension == 0 || dimension > FR_DIMENSION_BITS_MAX || dimension % 8 != 0))
         return fr_fail(err, FR_ERR_INVALID, field, "the dimension of binary vectors must be a multiple of 8, up to %u, got %u",
