@@ -79,7 +79,7 @@ void fr_http_account(fr_http *door, fr_http_call *call)
 
 /* ---- what the routes share ---- */
 
-void fr_http_field_set(char *to, size_t room, const char *text) { snprintf(to, room, "%s", text ? text : ""); }
+void fr_http_field_set(char *to, size_t room, const char *text) { snprintf(to, room, "%.*s", (int)room - 1, text ? text : ""); }
 
 static void text_out(fr_out *out, const char *key, const char *text)
 {
