@@ -577,10 +577,11 @@ static fr_code check_map(fr_db *db, const fr_map *map, const fr_principal *p, qu
         if (key->body.expires_ms != 0 && key->body.expires_ms <= db->io->now_ms(db->io)) return missing(q, p, ": the key is over", err);
         if ((key->body.actions & ((uint32_t)q->action | FR_ACTION_ADMIN)) == 0) return missing(q, p, "; the key has less", err);
     }
-    if (q->object == FR_OBJECT_TOPIC && fr_map_by_name(map, q->name) == NULL) {
-        const fr_alias *alias = fr_map_alias(map, q->name);
+    if (q->object == FR_OBJECT_TOPIC && fr_map_by_name(map, q->database, q->name) == NULL) {
+        const fr_alias *alias = fr_map_alias(map, q->database, q->name);
         const fr_collection *c = alias != NULL ? fr_map_by_id(map, alias->id) : NULL;
-        if (c != NULL) q->name = c->def.name, q->database = database_of(c->def.database);
+        if (c == NULL && fr_database_name(q->database)[0] == 0) c = fr_map_by_topic(map, q->name); /* as Kafka calls it */
+        if (c != NULL) q->name = fr_schema_of(c)->def.name, q->database = database_of(fr_schema_of(c)->def.database);
     }
     q->hidden = q->object == FR_OBJECT_TOPIC && strncmp(q->name, "__", 2) == 0;
     if (q->hidden && q->action != FR_ACTION_READ) return missing(q, p, ": only the server changes it", err);

@@ -257,7 +257,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
     pthread_mutex_init(&db->garbage_lock, NULL);
     pthread_mutex_init(&db->state_lock, NULL);
     db->names.next_id = FR_FIRST_ID;
-    db->names.next_id_offset = -1;
+    db->names.next_id_offset = db->names.clock_offset = -1;
     db->prepared = &db->rounds[0];
     db->opened_ms = db->io->now_ms(db->io);
     size_t size = strlen(dir);
@@ -266,9 +266,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
         return fr_fail(err, FR_ERR_INVALID, "data", "the directory's path must have 1 to %u bytes", FR_PATH_MAX - 64);
     memcpy(db->dir, dir, size);
     db->routes = fr_alloc(FR_MEM_ENGINE, FR_RECORDS_MAX);
-    fr_collection_def *none = fr_zalloc(FR_MEM_ENGINE, sizeof *none);
-    if (none != NULL) db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, none, NULL, 0);
-    fr_free(FR_MEM_ENGINE, none);
+    db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, NULL, NULL, 0);
     if (fr_txns_init(db) != FR_OK || db->routes == NULL || db->catalog == NULL || fr_scratch_create(&db->writer_scratch) != FR_OK)
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     return FR_OK;
@@ -337,6 +335,10 @@ static void free_db(fr_db *db)
     fr_free(FR_MEM_ENGINE, db->names.collections);
     fr_free(FR_MEM_ENGINE, db->names.aliases);
     fr_engine_access_free(db);
+    for (uint32_t i = 0; i < db->names.database_count; i++) fr_bytes_free(db->names.databases[i].attributes);
+    fr_free(FR_MEM_ENGINE, db->names.databases);
+    fr_schema *schemas[] = {db->names.replaced, db->garbage_schemas, db->leaving_schemas};
+    for (uint32_t i = 0; i < FR_COUNT_OF(schemas); i++) fr_schema_free_list(schemas[i]);
     fr_free(FR_MEM_ENGINE, db->sweep.list);
     fr_free(FR_MEM_ENGINE, db->routes);
     fr_free(FR_MEM_ENGINE, db->threads);
@@ -380,6 +382,7 @@ fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_e
     if (code == FR_OK) code = make_dirs(db, err);
     int64_t start = db->io->mono_us(db->io);
     if (code == FR_OK) code = fr_engine_recover(db, err);
+    db->clock.open = true;
     db->recovery_ms = (double)(db->io->mono_us(db->io) - start) / 1000.0;
     if (code == FR_OK && !db->options.no_threads && (code = start_threads(db)) != FR_OK)
         fr_fail(err, code, NULL, "threads could not be started");
@@ -389,6 +392,7 @@ fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_e
         free_db(db);
         return code;
     }
+    if (atomic_load(&db->clock.until) != 0) fr_engine_clock_ask(db); /* stamps were given: they will be again */
     *db_out = db;
     return FR_OK;
 }

@@ -24,6 +24,8 @@ static void grace_over(fr_db *db)
         fr_engine_map_free(map);
     }
     db->leaving_maps = NULL;
+    fr_schema_free_list(db->leaving_schemas);
+    db->leaving_schemas = NULL;
     while (db->leaving_collections != NULL) {
         fr_collection *c = db->leaving_collections;
         db->leaving_collections = c->garbage_next;
@@ -40,6 +42,8 @@ static bool collect_garbage(fr_db *db)
         pthread_mutex_lock(&db->garbage_lock);
         db->leaving_maps = db->garbage_maps;
         db->leaving_collections = db->garbage_collections;
+        db->leaving_schemas = db->garbage_schemas;
+        db->garbage_schemas = NULL;
         db->garbage_maps = NULL;
         db->garbage_collections = NULL;
         pthread_mutex_unlock(&db->garbage_lock);

@@ -62,7 +62,7 @@ fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *er
     if (*out == NULL || (*out)->kind != FR_TOPIC_COLLECTION)
         code = fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     else if (atomic_load_explicit(&(*out)->unreadable, memory_order_relaxed))
-        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", (*out)->def.name,
+        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", fr_schema_of(*out)->topic,
                        (*out)->state_text);
     if (code != FR_OK) fr_engine_unpin(s->db, s->pin);
     return code;
@@ -109,8 +109,8 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata))
         return FR_ERR_NO_MEMORY;
     if (with_vector) {
-        bool binary = c->vector->type == FR_TYPE_VECTOR_BINARY;
-        size_t size = binary ? c->vector->dimension / 8 : c->vector->dimension * sizeof(float);
+        bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
+        size_t size = binary ? fr_schema_of(c)->vectors[0]->dimension / 8 : fr_schema_of(c)->vectors[0]->dimension * sizeof(float);
         void *vector = fr_arena_alloc(&s->arena, size);
         if (vector == NULL) return FR_ERR_NO_MEMORY;
         if (!fr_table_vector(table, row, vector)) return FR_ERR_IO;
@@ -124,7 +124,7 @@ fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params
 {
     *out = NULL;
     if (text == NULL || text[0] == 0) return FR_OK;
-    fr_code code = fr_filter_compile(fr_span_text(text), &c->filter_schema, params, out, err);
+    fr_code code = fr_filter_compile(fr_span_text(text), &fr_schema_of(c)->filter, params, out, err);
     if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
     return code;
 }
@@ -144,12 +144,12 @@ typedef struct search {
 
 static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *err)
 {
-    bool binary = c->vector->type == FR_TYPE_VECTOR_BINARY;
+    bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
     if (binary != (q->vector_bytes != NULL))
         return fr_fail(err, FR_ERR_INVALID, "vector", binary ? "binary vectors are given as bytes" : "vectors are given as floats");
-    if (!binary && q->dimension != c->vector->dimension)
+    if (!binary && q->dimension != fr_schema_of(c)->vectors[0]->dimension)
         return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension,
-                       c->vector->dimension);
+                       fr_schema_of(c)->vectors[0]->dimension);
     if (q->query_count == 0 || q->query_count > FR_QUERIES_MAX)
         return fr_fail(err, FR_ERR_INVALID, "vectors", "a search has 1 to %u vectors, got %u", FR_QUERIES_MAX,
                        q->query_count);
@@ -171,9 +171,10 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
     for (uint32_t i = 0; i < q->query_count; i++) {
         char field[32];
         snprintf(field, sizeof field, q->query_count == 1 ? "vector" : "vectors[%u]", i);
-        if (binary && q->vector_bytes[i].size != c->vector->dimension / 8)
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size, c->vector->dimension,
-                           c->vector->dimension / 8);
+        if (binary && q->vector_bytes[i].size != fr_schema_of(c)->vectors[0]->dimension / 8)
+            return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size,
+                           fr_schema_of(c)->vectors[0]->dimension,
+                           fr_schema_of(c)->vectors[0]->dimension / 8);
         if (binary) continue;
         const float *vector = q->vectors + (size_t)i * q->dimension;
         if (!fr_simd_all_finite(vector, q->dimension))
@@ -181,7 +182,7 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
         double norm_squared = fr_simd_norm_squared(vector, q->dimension);
         if (norm_squared > FR_NORM_SQUARED_MAX)
             return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
-        if (c->vector->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
+        if (fr_schema_of(c)->vectors[0]->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
             return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
     }
     return FR_OK;
@@ -365,7 +366,7 @@ static fr_code search_one(search *x, const void *vector, fr_hit *hits, uint32_t 
                           q->with_metadata, q->with_vector, hit) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
         hit->distance = m->distance;
-        hit->score = x->collection->vector->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
+        hit->score = fr_schema_of(x->collection)->vectors[0]->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
     }
     return FR_OK;
 }
@@ -423,7 +424,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     if (code == FR_OK) code = check_offsets(x.collection, q, err);
     if (code == FR_OK) {
         x.at = (fr_table_query){.ef = q->ef, .filter = x.filter, .exact = q->exact};
-        set_bounds(&x.at, q, x.collection->vector->metric);
+        set_bounds(&x.at, q, fr_schema_of(x.collection)->vectors[0]->metric);
         s->distances = 0;
         if (q->recall > 0) code = ef_of_recall(&x, err);
         if (explain != NULL) explain->ef = x.at.ef;

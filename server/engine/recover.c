@@ -213,7 +213,7 @@ static void close_collection(fr_collection *c, const fr_shard *shard, fr_code co
                           memory_order_release);
     atomic_store(&c->unreadable, true);
     fr_note(FR_NOTE_ERROR, "event=collection_closed collection=%llu name=%s code=%s text=\"%s\"",
-            (unsigned long long)c->id, c->def.name, fr_strcode(code), c->state_text);
+            (unsigned long long)c->id, fr_schema_of(c)->topic, fr_strcode(code), c->state_text);
 }
 
 static fr_code open_shard(fr_shard *shard, bool has_log, bool has_snap, fr_err *err)

@@ -81,28 +81,40 @@ typedef struct scroll_item {
     uint32_t row, shard;
 } scroll_item;
 
+typedef int (*key_order)(fr_span a, fr_span b);
+
+/* Canonical decimals as numbers. */
+static int compare_numbers(fr_span a, fr_span b)
+{
+    bool minus_a = a.size != 0 && *(const char *)a.data == '-', minus_b = b.size != 0 && *(const char *)b.data == '-';
+    if (minus_a != minus_b) return minus_a ? -1 : 1;
+    int order = a.size != b.size ? (a.size > b.size ? 1 : -1) : fr_span_compare(a, b);
+    return minus_a ? -order : order;
+}
+
 typedef struct scroll_state {
     const fr_filter *filter;
+    key_order order;
     fr_span after;
     scroll_item *heap;
     uint32_t count, limit, shard;
 } scroll_state;
 
-static void sift_down(scroll_item *heap, uint32_t at, uint32_t count)
+static void sift_down(key_order order, scroll_item *heap, uint32_t at, uint32_t count)
 {
     scroll_item item = heap[at];
     for (uint32_t child; (child = at * 2 + 1) < count; at = child) {
-        if (child + 1 < count && fr_span_compare(heap[child + 1].key, heap[child].key) > 0) child++;
-        if (fr_span_compare(heap[child].key, item.key) <= 0) break;
+        if (child + 1 < count && order(heap[child + 1].key, heap[child].key) > 0) child++;
+        if (order(heap[child].key, item.key) <= 0) break;
         heap[at] = heap[child];
     }
     heap[at] = item;
 }
 
-static void sift_up(scroll_item *heap, uint32_t at)
+static void sift_up(key_order order, scroll_item *heap, uint32_t at)
 {
     scroll_item item = heap[at];
-    for (; at > 0 && fr_span_compare(heap[(at - 1) / 2].key, item.key) < 0; at = (at - 1) / 2)
+    for (; at > 0 && order(heap[(at - 1) / 2].key, item.key) < 0; at = (at - 1) / 2)
         heap[at] = heap[(at - 1) / 2];
     heap[at] = item;
 }
@@ -110,17 +122,17 @@ static void sift_up(scroll_item *heap, uint32_t at)
 static bool scroll_row(void *user, uint32_t row, const fr_row_view *view)
 {
     scroll_state *state = user;
-    if (state->after.size != 0 && fr_span_compare(view->key, state->after) <= 0) return true;
+    if (state->after.size != 0 && state->order(view->key, state->after) <= 0) return true;
     bool full = state->count == state->limit;
-    if (full && fr_span_compare(view->key, state->heap[0].key) >= 0) return true;
+    if (full && state->order(view->key, state->heap[0].key) >= 0) return true;
     if (!matches(state->filter, view)) return true;
     scroll_item item = {view->key, row, state->shard};
     if (full) {
         state->heap[0] = item;
-        sift_down(state->heap, 0, state->count);
+        sift_down(state->order, state->heap, 0, state->count);
     } else {
         state->heap[state->count++] = item;
-        sift_up(state->heap, state->count - 1);
+        sift_up(state->order, state->heap, state->count - 1);
     }
     return true;
 }
@@ -146,7 +158,7 @@ static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *s
         scroll_item top = state->heap[0];
         state->heap[0] = state->heap[--left];
         state->heap[left] = top;
-        sift_down(state->heap, 0, left);
+        sift_down(state->order, state->heap, 0, left);
     }
     for (uint32_t i = 0; i < state->count; i++) {
         const scroll_item *item = &state->heap[i];
@@ -170,6 +182,7 @@ fr_code fr_scroll(fr_searcher *s, fr_id id, const fr_condition *condition, fr_sp
                                    err);
     if (code == FR_OK) {
         scroll_state state = {.filter = filter, .limit = limit, .after = after};
+        state.order = fr_schema_of(c)->def.id_type == FR_ID_INT64 ? compare_numbers : fr_span_compare;
         state.heap = fr_alloc(FR_MEM_SEARCH, limit * sizeof *state.heap);
         if (state.heap == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
         uint64_t visible = fr_query_enter(s, c);

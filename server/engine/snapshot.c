@@ -362,7 +362,7 @@ fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err)
     m->created_ms = db->io->now_ms(db->io);
     m->log_records = db->save.log_records;
     m->compacted_bytes = shard->compacted_bytes;
-    m->dimension = shard->collection->vector->dimension;
+    m->dimension = fr_table_settings(fr_shard_table(shard))->dimension;
     fr_code code = write_chunks(&w, dir, m->at, err);
     if (code == FR_OK) {
         qsort(m->chunks, m->count, sizeof *m->chunks, order_by_id);

@@ -114,11 +114,11 @@ fr_code fr_txns_init(fr_db *db)
     pthread_mutex_init(&db->txns.watch_lock, NULL);
     db->txns.block_record = -1;
     fr_topic_spec spec = {.kind = FR_TOPIC_INTERNAL};
-    fr_collection_def *def = fr_zalloc(FR_MEM_ENGINE, sizeof *def);
-    if (def == NULL) return FR_ERR_NO_MEMORY;
-    snprintf(def->name, sizeof def->name, "__transactions");
-    db->txn_topic = fr_engine_collection_new(db, FR_TXN_TOPIC_ID, def, &spec, 0);
-    fr_free(FR_MEM_ENGINE, def);
+    fr_schema *schema = fr_schema_new(NULL);
+    if (schema == NULL) return FR_ERR_NO_MEMORY;
+    snprintf(schema->def.name, sizeof schema->def.name, "__transactions");
+    fr_schema_derive(schema);
+    db->txn_topic = fr_engine_collection_new(db, FR_TXN_TOPIC_ID, schema, &spec, 0);
     return db->txn_topic != NULL ? FR_OK : FR_ERR_NO_MEMORY;
 }
 

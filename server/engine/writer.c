@@ -416,8 +416,10 @@ static void process(fr_db *db, fr_write *write)
     fr_code code = FR_OK;
     if (atomic_load(&c->dropped)) code = fr_fail(&err, FR_ERR_NOT_FOUND, "collection", "the collection was dropped");
     else if (atomic_load(&c->state) != FR_OK) code = fr_fail(&err, FR_ERR_READ_ONLY, NULL, "%.200s", c->state_text);
-    else if (write->kind == FR_WRITE_DELETE_MATCHING) code = fr_engine_erase_begin(db, write);
-    else {
+    else if (write->kind == FR_WRITE_DELETE_MATCHING || write->kind == FR_WRITE_COLLECTION_TRUNCATE ||
+             write->kind == FR_WRITE_COLLECTION_ALTER)
+        code = fr_engine_erase_begin(db, write);
+    else if ((code = fr_engine_judge_again(db, write, &err)) == FR_OK) {
         fr_commit *commit = NULL;
         if (write->kind == FR_WRITE_BATCHES) code = fr_engine_append_batches(db, c, write, &err);
         else if (write->kind == FR_WRITE_RECORDS) code = fr_engine_append_records(db, c, write, &commit, &err);
@@ -457,6 +459,7 @@ bool fr_engine_writer_step(fr_db *db)
     if (db->erasures != NULL && fr_engine_erase_step(db)) worked = true;
     if (fr_engine_txn_step(db)) worked = true;
     if (fr_engine_letters_step(db)) worked = true;
+    if (fr_engine_clock_step(db)) worked = true;
     for (uint32_t i = 0; i < 256; i++) {
         if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX)
             break;

@@ -211,7 +211,7 @@ static void what_a_type_cannot_hold_is_refused(void **state)
     refused(db, byte, FR_TYPE_VECTOR_I8, fine, 8);
     refused(db, half, FR_TYPE_VECTOR_BF16, fine, 8); /* another type of the same size */
     refused(db, half, FR_TYPE_VECTOR_BINARY, fine, 8);
-    refused(db, half, FR_TYPE_NONE, fine, 8);
+    refused(db, half, FR_TYPE_VECTOR_SPARSE, fine, 8);
     refused(db, turn, FR_TYPE_VECTOR_F16, zero, 8);
     float large[4] = {1, 65520, 0, 0}, tiny[4] = {1e-9f, 0, 0, 0}, fraction[4] = {1, 2.5f, 0, 0}, over[4] = {128, 0, 0, 0},
           largest[4] = {3.4e38f, 0, 0, 0}, near[4] = {1.0001f, 65519, -3, 1e-9f};
