@@ -64,7 +64,7 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
     uint64_t entry = t->entry;
     bool holds = entry != 0 && atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) == FR_LINKED;
     if (live > fresh + bare && !holds) return broken(err, 8, 0, "no linked entry point");
-    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_sparse_verify(t, err));
+    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_verify(t, err));
     uint64_t waiting = t->ring_tail - t->ring_low;
     if (waiting < fresh) return broken(err, 9, 0, "an unlinked row is not in the fresh ring");
     return FR_OK;

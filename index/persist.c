@@ -589,7 +589,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     atomic_store(&t->row_count, h->rows);
     FR_TRY(load_rows(t, source, h->rows, at, err));
     FR_TRY(load_keys(t, h->rows, err));
-    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_sparse_load(t, err));
+    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_load(t, err));
     t->all_i8 = h->kind == FR_CODE_I8;
     size_t words = h->rows / 64 + 1;
     uint64_t *bits = fr_zalloc(FR_MEM_LINKS, 2 * words * sizeof *bits);

@@ -211,7 +211,7 @@ fr_code fr_table_search(const fr_table *t, fr_scratch *s, const fr_table_query *
     FR_ASSERT(query->k >= 1);
     *run.info = own;
     *count_out = 0;
-    fr_code code = fr_table_is_sparse(&t->options) ? fr_sparse_run(&run, err) : run_query(&run, err);
+    fr_code code = fr_table_is_sparse(&t->options) ? fr_postings_run(&run, err) : run_query(&run, err);
     forget_verdicts(s);
     if (code != FR_OK) return code;
     if (run.failed) return fr_fail(err, FR_ERR_IO, NULL, "original vectors on disk cannot be read");

@@ -68,7 +68,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
                        : options->type == FR_TYPE_VECTOR_BF16 ? FR_SCALAR_BF16
                        : options->type == FR_TYPE_VECTOR_I8   ? FR_SCALAR_I8 : FR_SCALAR_F32;
     fr_heap_init(&t->heap);
-    fr_sparse_init(&t->sparse, options->bm25_k1, options->bm25_b);
+    fr_postings_init(&t->sparse, options->bm25_k1, options->bm25_b);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
     t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;
     if (options->spill_from != 0) t->vectors.spill_from = options->spill_from;
@@ -94,7 +94,7 @@ void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
     fr_columns_free(t);
-    fr_sparse_free(&t->sparse);
+    fr_postings_free(&t->sparse);
     fr_bulk_free(t->bulk);
     fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
@@ -345,7 +345,7 @@ static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commi
     fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
     if (fr_row_bare(r)) atomic_fetch_sub_explicit(&t->bare, 1, memory_order_relaxed);
-    if (fr_table_is_sparse(&t->options)) fr_sparse_end(t, row);
+    if (fr_table_is_sparse(&t->options)) fr_postings_end(t, row);
     fr_spin_lock(&t->list_lock);
     fr_list_push(t, &t->dead, row);
     fr_spin_unlock(&t->list_lock);
@@ -387,7 +387,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (sparse) blob.vector = fr_span_of(data->vector, data->vector_size);
     bool native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
     if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
-        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)) || (sparse && !fr_sparse_reserve(t, row, blob.vector)))
+        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)) || (sparse && !fr_postings_reserve(t, row, blob.vector)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
     uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &ref);
     if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
@@ -407,7 +407,7 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
-    if (sparse) fr_sparse_put(t, row, blob.vector);
+    if (sparse) fr_postings_put(t, row, blob.vector);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
@@ -498,7 +498,7 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     fr_columns_step(t);
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
-    if (fr_table_is_sparse(&t->options)) fr_sparse_sweep(t, oldest_visible);
+    if (fr_table_is_sparse(&t->options)) fr_postings_sweep(t, oldest_visible);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
     bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */

@@ -34,7 +34,7 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->judged_at);
     fr_free(FR_MEM_SEARCH, s->opened_at);
     fr_sieve_free(s->sieve);
-    fr_sparse_room_free(s->sparse);
+    fr_postings_room_free(s->sparse);
     fr_free(FR_MEM_SEARCH, s->routers.code);
     fr_free(FR_MEM_SEARCH, s);
 }

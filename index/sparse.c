@@ -7,13 +7,13 @@
 #define SWEEP_ENTRIES 65536u /* looked at by one call: well below a millisecond */
 #define SWEEP_ROWS_MIN 256u  /* dead rows that make a sweep; in large tables an eighth of the live ones */
 
-void fr_sparse_init(fr_sparse *x, float k1, float b)
+void fr_postings_init(fr_posting_lists *x, float k1, float b)
 {
-    *x = (fr_sparse){.k1 = k1 > 0 ? k1 : 1.2f, .b = b > 0 ? b : 0.75f};
+    *x = (fr_posting_lists){.k1 = k1 > 0 ? k1 : 1.2f, .b = b > 0 ? b : 0.75f};
     fr_extents_init(&x->lengths, sizeof(float), FR_MEM_LINKS);
 }
 
-void fr_sparse_free(fr_sparse *x)
+void fr_postings_free(fr_posting_lists *x)
 {
     for (uint32_t i = 0; i < x->list_count; i++) {
         fr_free(FR_MEM_LINKS, atomic_load(&x->lists[i]->block));
@@ -28,7 +28,7 @@ void fr_sparse_free(fr_sparse *x)
 
 static uint32_t home(uint32_t index, uint32_t mask) { return (uint32_t)fr_mix64(index) & mask; }
 
-fr_postings *fr_sparse_find(const fr_sparse *x, uint32_t index)
+fr_postings *fr_postings_find(const fr_posting_lists *x, uint32_t index)
 {
     const fr_term_map *map = atomic_load_explicit(&x->map, memory_order_acquire);
     if (map == NULL) return NULL;
@@ -48,7 +48,7 @@ static void enter(fr_term_map *map, fr_postings *list)
 /* Room for one more list: the map is at most half full. */
 static bool grow_map(fr_table *t)
 {
-    fr_sparse *x = &t->sparse;
+    fr_posting_lists *x = &t->sparse;
     fr_term_map *map = atomic_load_explicit(&x->map, memory_order_relaxed);
     if (x->list_count == x->list_capacity) {
         uint32_t capacity = FR_MAX(64u, x->list_capacity * 2);
@@ -105,12 +105,12 @@ static bool room_for_one(fr_table *t, fr_postings *list)
     return true;
 }
 
-bool fr_sparse_reserve(fr_table *t, uint32_t row, fr_span pairs)
+bool fr_postings_reserve(fr_table *t, uint32_t row, fr_span pairs)
 {
-    fr_sparse *x = &t->sparse;
+    fr_posting_lists *x = &t->sparse;
     if (!fr_extents_reserve(&x->lengths, row + 1)) return false;
     for (uint32_t i = 0; i < pairs.size / 8; i++) {
-        fr_postings *list = fr_sparse_find(x, fr_pair_index(pairs.data, i));
+        fr_postings *list = fr_postings_find(x, fr_pair_index(pairs.data, i));
         if (list == NULL) {
             list = grow_map(t) ? fr_zalloc(FR_MEM_LINKS, sizeof *list) : NULL;
             if (list == NULL) return false;
@@ -126,7 +126,7 @@ bool fr_sparse_reserve(fr_table *t, uint32_t row, fr_span pairs)
 
 /* ==== rows ==== */
 
-static double length_sum(const fr_sparse *x)
+static double length_sum(const fr_posting_lists *x)
 {
     uint64_t bits = atomic_load_explicit(&x->length_bits, memory_order_relaxed);
     double sum;
@@ -134,7 +134,7 @@ static double length_sum(const fr_sparse *x)
     return sum;
 }
 
-static void count_document(fr_sparse *x, double length, int sign)
+static void count_document(fr_posting_lists *x, double length, int sign)
 {
     double sum = length_sum(x) + sign * length;
     uint64_t bits, documents = atomic_load_explicit(&x->documents, memory_order_relaxed);
@@ -145,16 +145,16 @@ static void count_document(fr_sparse *x, double length, int sign)
     atomic_store_explicit(&x->documents, documents, memory_order_relaxed);
 }
 
-void fr_sparse_put(fr_table *t, uint32_t row, fr_span pairs)
+void fr_postings_put(fr_table *t, uint32_t row, fr_span pairs)
 {
-    fr_sparse *x = &t->sparse;
+    fr_posting_lists *x = &t->sparse;
     double length = 0;
     for (uint32_t i = 0; i < pairs.size / 8; i++) length += (double)fr_pair_value(pairs.data, i);
     *(float *)fr_extent_at(&x->lengths, row) = (float)length;
     for (uint32_t i = 0; i < pairs.size / 8; i++) {
         float value = fr_pair_value(pairs.data, i);
         if (value == 0.0f) continue; /* as if it were not there */
-        fr_postings *list = fr_sparse_find(x, fr_pair_index(pairs.data, i));
+        fr_postings *list = fr_postings_find(x, fr_pair_index(pairs.data, i));
         fr_posting_block *block = atomic_load_explicit(&list->block, memory_order_relaxed);
         uint32_t count = atomic_load_explicit(&block->count, memory_order_relaxed);
         block->entries[count] = (fr_posting){row, value};
@@ -164,9 +164,9 @@ void fr_sparse_put(fr_table *t, uint32_t row, fr_span pairs)
     count_document(x, length, 1);
 }
 
-void fr_sparse_end(fr_table *t, uint32_t row)
+void fr_postings_end(fr_table *t, uint32_t row)
 {
-    fr_sparse *x = &t->sparse;
+    fr_posting_lists *x = &t->sparse;
     fr_blob blob;
     double length = 0;
     fr_row_blob(t, row, &blob);
@@ -174,12 +174,12 @@ void fr_sparse_end(fr_table *t, uint32_t row)
     for (uint32_t i = 0; i < blob.vector.size / 8; i++) {
         float value = fr_pair_value(blob.vector.data, i);
         length += (double)value;
-        if (value != 0.0f) atomic_fetch_sub_explicit(&fr_sparse_find(x, fr_pair_index(blob.vector.data, i))->live, 1, memory_order_relaxed);
+        if (value != 0.0f) atomic_fetch_sub_explicit(&fr_postings_find(x, fr_pair_index(blob.vector.data, i))->live, 1, memory_order_relaxed);
     }
     count_document(x, length, -1);
 }
 
-fr_code fr_sparse_load(fr_table *t, fr_err *err)
+fr_code fr_postings_load(fr_table *t, fr_err *err)
 {
     for (uint32_t row = 0; row < t->row_count; row++) {
         fr_blob blob;
@@ -188,8 +188,8 @@ fr_code fr_sparse_load(fr_table *t, fr_err *err)
         if (blob.vector.data == NULL) continue;
         if (fr_vector_sparse_check(blob.vector, t->options.metric, NULL, NULL) != FR_OK)
             return fr_fail(err, FR_ERR_CORRUPT, NULL, "snapshot chunk: the sparse vector of row %u is wrong", row);
-        if (!fr_sparse_reserve(t, row, blob.vector)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
-        fr_sparse_put(t, row, blob.vector);
+        if (!fr_postings_reserve(t, row, blob.vector)) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load a table");
+        fr_postings_put(t, row, blob.vector);
         if (t->retired.count > 1024) fr_retired_free(&t->retired, true); /* nobody else is there */
     }
     return FR_OK;
@@ -239,9 +239,9 @@ static bool sweep_list(fr_table *t, fr_postings *list)
     return true;
 }
 
-void fr_sparse_sweep(fr_table *t, uint64_t oldest_visible)
+void fr_postings_sweep(fr_table *t, uint64_t oldest_visible)
 {
-    fr_sparse *x = &t->sparse;
+    fr_posting_lists *x = &t->sparse;
     if (t->sweeping.count == 0 && (t->swept.count != 0 || !begin_sweep(t, oldest_visible))) return;
     for (uint32_t seen = 0; x->cursor < x->sweep_end && seen < SWEEP_ENTRIES; x->cursor++) {
         fr_postings *list = x->lists[x->cursor];
@@ -278,9 +278,9 @@ static fr_code verify_row(const fr_table *t, uint32_t row, uint32_t entries, dou
     return count == entries ? FR_OK : broken(err, row, "it does not stand once in each of its lists");
 }
 
-fr_code fr_sparse_verify(const fr_table *t, fr_err *err)
+fr_code fr_postings_verify(const fr_table *t, fr_err *err)
 {
-    const fr_sparse *x = &t->sparse;
+    const fr_posting_lists *x = &t->sparse;
     uint32_t rows = t->row_count;
     uint32_t *entries = fr_zalloc(FR_MEM_TEST, (rows + 1) * sizeof *entries);
     fr_code code = entries == NULL ? fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to check") : FR_OK;
@@ -293,7 +293,7 @@ fr_code fr_sparse_verify(const fr_table *t, fr_err *err)
             else if (fr_row_alive(fr_row_at(t, row))) entries[row]++, live++;
         }
         if (code == FR_OK && live != atomic_load(&x->lists[i]->live)) code = broken(err, 0, "a list's count of live rows is wrong");
-        if (code == FR_OK && fr_sparse_find(x, x->lists[i]->index) != x->lists[i]) code = broken(err, 0, "a list is not found");
+        if (code == FR_OK && fr_postings_find(x, x->lists[i]->index) != x->lists[i]) code = broken(err, 0, "a list is not found");
     }
     double length = 0;
     uint64_t documents = 0;

@@ -36,7 +36,7 @@ typedef struct fr_term_map { /* open addressing */
     _Atomic(fr_postings *) slots[];
 } fr_term_map;
 
-typedef struct fr_sparse {
+typedef struct fr_posting_lists {
     _Atomic(fr_term_map *) map;
     fr_postings **lists;      /* applier: all of them, as they came up */
     uint32_t list_count, list_capacity;
@@ -46,19 +46,19 @@ typedef struct fr_sparse {
     uint64_t bytes;
     uint32_t cursor, sweep_end; /* of the sweep under way: lists */
     float k1, b;
-} fr_sparse;
+} fr_posting_lists;
 
 /* A searching thread's room: scores are zero between searches. */
-typedef struct fr_sparse_term {
+typedef struct fr_postings_term {
     const fr_postings *list;
     uint32_t index;
     float weight;
-} fr_sparse_term;
-typedef struct fr_sparse_room {
+} fr_postings_term;
+typedef struct fr_postings_room {
     float *scores;
     uint32_t rows, term_capacity;
-    fr_sparse_term *terms;
-} fr_sparse_room;
+    fr_postings_term *terms;
+} fr_postings_room;
 
 static inline uint32_t fr_pair_index(const void *pairs, uint32_t i) { return fr_load_le32((const uint8_t *)pairs + 8 * (size_t)i); }
 static inline float fr_pair_value(const void *pairs, uint32_t i)
@@ -68,18 +68,18 @@ static inline float fr_pair_value(const void *pairs, uint32_t i)
     return value;
 }
 
-void fr_sparse_init(fr_sparse *sparse, float k1, float b);
-void fr_sparse_free(fr_sparse *sparse);
-fr_postings *fr_sparse_find(const fr_sparse *sparse, uint32_t index); /* NULL: it never occurred */
+void fr_postings_init(fr_posting_lists *sparse, float k1, float b);
+void fr_postings_free(fr_posting_lists *sparse);
+fr_postings *fr_postings_find(const fr_posting_lists *sparse, uint32_t index); /* NULL: it never occurred */
 /* Applier. reserve: room for a row's entries, so that put cannot fail. */
-bool fr_sparse_reserve(struct fr_table *t, uint32_t row, fr_span pairs);
-void fr_sparse_put(struct fr_table *t, uint32_t row, fr_span pairs); /* before the row is published */
-void fr_sparse_end(struct fr_table *t, uint32_t row); /* it has died */
-void fr_sparse_sweep(struct fr_table *t, uint64_t oldest_visible); /* a part of it */
-fr_code fr_sparse_load(struct fr_table *t, fr_err *err); /* the lists of all live rows */
-fr_code fr_sparse_verify(const struct fr_table *t, fr_err *err); /* quiescent: invariant 12 */
+bool fr_postings_reserve(struct fr_table *t, uint32_t row, fr_span pairs);
+void fr_postings_put(struct fr_table *t, uint32_t row, fr_span pairs); /* before the row is published */
+void fr_postings_end(struct fr_table *t, uint32_t row); /* it has died */
+void fr_postings_sweep(struct fr_table *t, uint64_t oldest_visible); /* a part of it */
+fr_code fr_postings_load(struct fr_table *t, fr_err *err); /* the lists of all live rows */
+fr_code fr_postings_verify(const struct fr_table *t, fr_err *err); /* quiescent: invariant 12 */
 /* sparse_search.c */
-fr_code fr_sparse_run(struct fr_run *run, fr_err *err);
-void fr_sparse_room_free(fr_sparse_room *room);
+fr_code fr_postings_run(struct fr_run *run, fr_err *err);
+void fr_postings_room_free(fr_postings_room *room);
 
 #endif

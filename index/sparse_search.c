@@ -14,7 +14,7 @@ typedef struct fr_bm25 {
     float k1, constant, slope; /* k1 (1 - b), k1 b / mean */
 } fr_bm25;
 
-void fr_sparse_room_free(fr_sparse_room *room)
+void fr_postings_room_free(fr_postings_room *room)
 {
     if (room == NULL) return;
     fr_free(FR_MEM_SEARCH, room->scores);
@@ -25,7 +25,7 @@ void fr_sparse_room_free(fr_sparse_room *room)
 /* Grows with the scratch, outside of the search. */
 static bool fit_room(fr_scratch *s, uint32_t terms)
 {
-    fr_sparse_room *room = s->sparse;
+    fr_postings_room *room = s->sparse;
     if (room == NULL) room = s->sparse = fr_zalloc(FR_MEM_SEARCH, sizeof *room);
     if (room == NULL) return false;
     if (room->rows < s->visited_rows) {
@@ -48,7 +48,7 @@ static bool fit_room(fr_scratch *s, uint32_t terms)
 
 static fr_bm25 statistics(const fr_table *t, uint64_t *documents_out)
 {
-    const fr_sparse *x = &t->sparse;
+    const fr_posting_lists *x = &t->sparse;
     uint64_t bits = atomic_load_explicit(&x->length_bits, memory_order_relaxed);
     double sum;
     memcpy(&sum, &bits, sizeof sum);
@@ -58,12 +58,12 @@ static fr_bm25 statistics(const fr_table *t, uint64_t *documents_out)
 }
 
 /* The query's indices that occur, with their weights. */
-static uint32_t take_terms(const fr_table *t, const fr_table_query *q, const fr_bm25 *bm25, uint64_t documents, fr_sparse_term *terms)
+static uint32_t take_terms(const fr_table *t, const fr_table_query *q, const fr_bm25 *bm25, uint64_t documents, fr_postings_term *terms)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < q->vector_size / 8; i++) {
-        fr_sparse_term term = {.index = fr_pair_index(q->vector, i), .weight = fr_pair_value(q->vector, i)};
-        term.list = fr_sparse_find(&t->sparse, term.index);
+        fr_postings_term term = {.index = fr_pair_index(q->vector, i), .weight = fr_pair_value(q->vector, i)};
+        term.list = fr_postings_find(&t->sparse, term.index);
         if (term.list == NULL || term.weight == 0.0f) continue;
         double n = atomic_load_explicit(&term.list->live, memory_order_relaxed), all = fmax((double)documents, n);
         if (bm25->on) term.weight *= (float)log(1 + (all - n + 0.5) / (n + 0.5));
@@ -77,7 +77,7 @@ static inline float part(const fr_bm25 *bm25, float weight, float value, float l
     return bm25->on ? weight * (value * (bm25->k1 + 1) / (value + (bm25->constant + bm25->slope * length))) : weight * value;
 }
 
-static void add_list(fr_run *run, const fr_sparse_term *term, const fr_bm25 *bm25)
+static void add_list(fr_run *run, const fr_postings_term *term, const fr_bm25 *bm25)
 {
     fr_scratch *s = run->s;
     const fr_posting_block *block = atomic_load_explicit(&term->list->block, memory_order_acquire);
@@ -115,7 +115,7 @@ static void offer_touched(fr_run *run)
 }
 
 /* The oracle: every visible row's stored vector against the query, without a list. */
-static void scan_vectors(fr_run *run, const fr_sparse_term *terms, uint32_t count, const fr_bm25 *bm25)
+static void scan_vectors(fr_run *run, const fr_postings_term *terms, uint32_t count, const fr_bm25 *bm25)
 {
     for (uint32_t row = 0; row < run->s->row_limit; row++) {
         if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
@@ -138,7 +138,7 @@ static void scan_vectors(fr_run *run, const fr_sparse_term *terms, uint32_t coun
     }
 }
 
-fr_code fr_sparse_run(fr_run *run, fr_err *err)
+fr_code fr_postings_run(fr_run *run, fr_err *err)
 {
     const fr_table_query *q = run->query;
     const fr_table *t = run->t;

@@ -85,7 +85,7 @@ struct fr_table {
     fr_keymap keys;
     fr_retired retired;           /* applier */
     fr_columns columns;
-    fr_sparse sparse;             /* VECTOR_SPARSE */
+    fr_posting_lists sparse;             /* VECTOR_SPARSE */
     fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
     bool any_vector;              /* there was one */
@@ -168,7 +168,7 @@ struct fr_scratch {
     uint32_t *judged_at, *opened_at; /* words to clear */
     uint32_t judged_count, opened_count, match_rows;
     fr_router_copy routers;
-    fr_sparse_room *sparse;
+    fr_postings_room *sparse;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
