@@ -421,3 +421,39 @@ def test_client_certificates(binary, tmp_path):
                 server.request(server.connect(context(server.cert, wrong)), "GET", "/livez")
     finally:
         server.stop()
+
+
+def test_a_request_that_comes_with_the_end_of_the_handshake(binary, tmp_path):
+    """Finished and the request in one segment: what is decrypted already must be looked at without another event."""
+    server = Secure(tmp_path)
+    try:
+        made = context(server.cert)
+        server.wait(made).close()
+        for port, request, wanted in ((server.port, b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b'"live":true'),
+                                      (server.kafka, block(struct.pack(">hhi", 18, 0, 7) + text("t")), struct.pack(">ih", 7, 0))):
+            inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = made.wrap_bio(inward, outward, server_hostname="localhost")
+            s = socket.create_connection(("127.0.0.1", port), 10)
+            s.settimeout(10)
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    if outward.pending:
+                        s.sendall(outward.read())
+                    inward.write(s.recv(65536))
+            tls.write(request)
+            s.sendall(outward.read())
+            got = b""
+            while wanted not in got:
+                part = s.recv(65536)
+                assert part, got
+                inward.write(part)
+                try:
+                    got += tls.read(65536)
+                except ssl.SSLWantReadError:
+                    pass
+            s.close()
+    finally:
+        server.stop()
