@@ -13,6 +13,7 @@ int fr_cli_import_main(int argc, char **argv);
 int fr_cli_export_main(int argc, char **argv);
 int fr_cli_search_main(int argc, char **argv);
 int fr_cli_collection_main(int argc, char **argv);
+int fr_cli_user_main(int argc, char **argv);
 int fr_cli_log_main(int argc, char **argv);
 int fr_cli_snapshot_main(int argc, char **argv);
 int fr_cli_verify_main(int argc, char **argv);

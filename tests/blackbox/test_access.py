@@ -229,3 +229,41 @@ def test_without_auth_nothing_has_changed(fresh):
     one.create("docs")
     assert one.request("GET", "/v1/users", None).status == 200 and one.request("GET", "/metrics").status == 200
     assert one.request("POST", "/v1/collections/docs/count", {}, basic("nobody", "whatever")).status == 200
+
+
+def test_milvus_rest_asks_too(server):
+    refused = server.request("POST", "/v2/vectordb/collections/list", {})
+    assert refused.status == 401 and refused.json()["code"] == 1800, refused.body
+    assert server.request("POST", "/v2/vectordb/collections/list", {}, basic("root", "wrong-one")).status == 401
+    for headers in (AS_ROOT, bearer(f"root:{ROOT}")):
+        reply = server.request("POST", "/v2/vectordb/collections/list", {}, headers)
+        assert reply.status == 200 and reply.json()["code"] == 0 and "docs" in reply.json()["data"], reply.body
+
+
+def test_the_command_line(server, binary, tmp_path):
+    import subprocess
+    secret = tmp_path / "secret"
+    secret.write_text(ROOT + "\n")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("FRESHET_")}
+
+    def run(*arguments, status=0, given=None, **environment):
+        done = subprocess.run([binary, *arguments, "--url", f"http://127.0.0.1:{server.port}"], capture_output=True, text=True, timeout=60,
+                              input=given, env={**clean, **environment})
+        assert done.returncode == status, (arguments, done.stdout, done.stderr)
+        return done.stdout if status == 0 else done.stderr
+
+    login = ("--user", "root", "--password-file", str(secret))
+    assert "needed" in run("user", "list", status=1)
+    run("user", "put", "cli", "--set-password-file", "-", *login, given=PASSWORD + "\n")
+    run("user", "grant", "cli", "read", "docs", *login)
+    made = json.loads(run("user", "key", "cli", "--actions", "read", *login))
+    assert "docs" in run("collection", "show", "docs", FRESHET_API_KEY=made["secret"])
+    assert "docs" in run("collection", "show", "docs", "--api-key", made["secret"])
+    assert "needs read on 'other'" in run("collection", "show", "other", FRESHET_USER="cli", FRESHET_PASSWORD=PASSWORD, status=1)
+    run("user", "limit", "cli", "--requests", "5", *login)
+    assert json.loads(run("user", "limits", *login))["limits"]
+    run("user", "limit", "cli", "--none", *login)
+    run("user", "revoke", "cli", "docs", *login)
+    assert "needs read" in run("collection", "show", "docs", FRESHET_API_KEY=made["secret"], status=1)
+    run("user", "drop", "cli", *login)
+    assert "unknown API key" in run("collection", "show", "docs", FRESHET_API_KEY=made["secret"], status=1)
