@@ -369,13 +369,13 @@ static int serve(fr_daemon *daemon)
     if (signals_start(&err) != FR_OK) return fail(&err);
     if (fr_door_access_init(&daemon->access, option("auth")->number != 0, option("metrics-open")->number != 0, &err) != FR_OK) return fail(&err);
     daemon->door.access = &daemon->access.http;
-    daemon->milvus.access = &daemon->access.milvus;
     if (listen_on(option("listen")->text, option("auth")->number != 0, &fds[FR_LISTEN_HTTP], shown[FR_LISTEN_HTTP], 96, &err) != FR_OK) return fail(&err);
     if (kafka_start(daemon, fds, shown, &err) != FR_OK) return fail(&err);
     if (fr_milvus_init(&daemon->milvus) != FR_OK) {
         fr_fail(&err, FR_ERR_NO_MEMORY, NULL, "no memory for the Milvus door");
         return fail(&err);
     }
+    daemon->milvus.access = &daemon->access.milvus;
     if (loops_start(daemon, fds, &err) != FR_OK) return fail(&err);
     for (int i = 0; i < FR_LISTENERS; i++) {
         if (fds[i] < 0) continue;
