@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 enum { GRANT = 0, REVOKE = 1 };
+#define EVERY "+" /* the privilege * in a grant's own word, which has no such character */
 
 /* Exact names first, then how a name begins; what is not known is refused. */
 static uint32_t actions_of(const char *privilege)
@@ -70,7 +71,7 @@ static bool grant_in(fr_milvus_call *call, const char *role, const char *object,
     snprintf(out->name, sizeof out->name, "%s", role);
     if (strcmp(database, "default") != 0 && !all) snprintf(out->database, sizeof out->database, "%s", database);
     if (out->object == FR_OBJECT_TOPIC) snprintf(out->object_name, sizeof out->object_name, "%s", object_name[0] ? object_name : "*");
-    snprintf(out->door, sizeof out->door, "%s/%s", object, privilege);
+    snprintf(out->door, sizeof out->door, "%s.%s", object, strcmp(privilege, "*") == 0 ? EVERY : privilege);
     return true;
 }
 
@@ -131,10 +132,10 @@ typedef struct telling {
 static void words_of(const fr_access *grant, char object[24], char privilege[80])
 {
     static const char *const objects[FR_OBJECT_COUNT] = {[FR_OBJECT_TOPIC] = "Collection", [FR_OBJECT_DATABASE] = "Database"};
-    const char *slash = strchr(grant->door, '/');
-    if (slash) {
-        snprintf(object, 24, "%.*s", (int)FR_MIN(slash - grant->door, (ptrdiff_t)23), grant->door);
-        snprintf(privilege, 80, "%s", slash + 1);
+    const char *dot = strchr(grant->door, '.');
+    if (dot) {
+        snprintf(object, 24, "%.*s", (int)FR_MIN(dot - grant->door, (ptrdiff_t)23), grant->door);
+        snprintf(privilege, 80, "%s", strcmp(dot + 1, EVERY) == 0 ? "*" : dot + 1);
         return;
     }
     const char *group = objects[grant->object] ? objects[grant->object] : "Cluster";

@@ -125,7 +125,7 @@ static inline int carried_code(carried *self)
 /* REST: the answer's text, ended by NUL. */
 static inline const char *carried_rest(carried *self, const char *path, const char *body)
 {
-    char whole[128];
+    char whole[256];
     snprintf(whole, sizeof whole, FR_MILVUS_REST_PREFIX "%s", path);
     fr_milvus_rest_reset(&self->door, &self->rest);
     self->rest.path = fr_span_text(whole);
