@@ -134,7 +134,7 @@ void fr_log_flush_index(fr_log *log, bool last)
     pthread_mutex_unlock(&log->lock);
     while (!last && view.count && view.entries[view.count - 1].position >= durable_bytes) view.count--;
     if (!last && view.count < log->index_flushed + FR_INDEX_ENTRIES + 1) return;
-    if (fr_offsets_sparse_write(log->io, log->dir, log->active, &view, log->index_flushed, last, NULL) != FR_OK) return;
+    if (fr_segment_index_write(log->io, log->dir, log->active, &view, log->index_flushed, last, NULL) != FR_OK) return;
     log->index_flushed += (view.count - log->index_flushed - 1) / FR_INDEX_ENTRIES * FR_INDEX_ENTRIES;
 }
 
@@ -273,7 +273,7 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     fr_code code = FR_OK;
     if (indexed) {
         pthread_mutex_lock(&log->lock); /* readers search the entries that may move */
-        code = fr_offsets_sparse_reserve(&segment->index, 1);
+        code = fr_segment_index_reserve(&segment->index, 1);
         pthread_mutex_unlock(&log->lock);
         if (code) return fr_fail(err, code, NULL, "index of %s", log->dir);
     }
@@ -290,7 +290,7 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     if (segment->end == segment->base) log->first_append_ms = log->io->now_ms(log->io);
     if (indexed) {
         pthread_mutex_lock(&log->lock);
-        segment->index.entries[segment->index.count++] = (fr_offsets_sparse_entry){
+        segment->index.entries[segment->index.count++] = (fr_segment_index_entry){
             (uint32_t)(segment->end - segment->base), (uint32_t)segment->bytes, segment->max_timestamp};
         pthread_mutex_unlock(&log->lock);
         log->last_indexed = segment->bytes;

@@ -159,10 +159,10 @@ static fr_code tidy(fr_io *io, const char *dir, fr_err *err)
 static fr_code index_below_mark(fr_log *log, fr_segment *segment, const char *path, const fr_slot *slot, fr_err *err)
 {
     bool complete;
-    FR_TRY(fr_offsets_sparse_load(log->io, log->dir, segment, &segment->index, &complete));
+    FR_TRY(fr_segment_index_load(log->io, log->dir, segment, &segment->index, &complete));
     log->index_flushed = segment->index.count / FR_INDEX_ENTRIES * FR_INDEX_ENTRIES;
     for (int attempt = 0;; attempt++) {
-        fr_code code = fr_offsets_sparse_extend(log->io, segment->file, path, segment, slot->durable_bytes,
+        fr_code code = fr_segment_index_extend(log->io, segment->file, path, segment, slot->durable_bytes,
                                         log->options.index_interval_bytes, &segment->index, &segment->end,
                                         &segment->max_timestamp, err);
         if (!code && segment->end != slot->durable_offset)
@@ -192,9 +192,9 @@ static fr_code scan_above_mark(fr_log *log, fr_segment *segment, const char *pat
         code = fr_cursor_next(&cursor, &batch, &size, &header, NULL);
         if (code || !batch) break;
         if (last_indexed == 0 || position - last_indexed >= log->options.index_interval_bytes) {
-            code = fr_offsets_sparse_reserve(&segment->index, 1);
+            code = fr_segment_index_reserve(&segment->index, 1);
             if (code) break;
-            segment->index.entries[segment->index.count++] = (fr_offsets_sparse_entry){
+            segment->index.entries[segment->index.count++] = (fr_segment_index_entry){
                 (uint32_t)(header.baseOffset - segment->base), (uint32_t)position, segment->max_timestamp};
             last_indexed = position;
         }

@@ -23,13 +23,13 @@
 #define FR_LOG_DIR_BYTES_MAX 4000u
 
 /* One point of the sparse index: a batch, and the newest timestamp of all batches before it in the segment. */
-typedef struct fr_offsets_sparse_entry {
+typedef struct fr_segment_index_entry {
     uint32_t offset_delta, position;
     int64_t max_before;
-} fr_offsets_sparse_entry;
+} fr_segment_index_entry;
 
 typedef struct fr_segment_index {
-    fr_offsets_sparse_entry *entries;
+    fr_segment_index_entry *entries;
     uint32_t count, capacity;
 } fr_segment_index;
 
@@ -142,22 +142,22 @@ bool fr_cursor_buffered(const fr_cursor *cursor,
 void fr_cursor_close(fr_cursor *cursor);
 
 /* ---- segment_index.c ---- */
-fr_code fr_offsets_sparse_reserve(fr_segment_index *index, uint32_t more);
-void fr_offsets_sparse_free(fr_segment_index *index);
-uint32_t fr_offsets_sparse_by_offset(const fr_segment_index *index, uint32_t offset_delta); /* entry to start at; count > 0 */
-uint32_t fr_offsets_sparse_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms);
+fr_code fr_segment_index_reserve(fr_segment_index *index, uint32_t more);
+void fr_segment_index_free(fr_segment_index *index);
+uint32_t fr_segment_index_by_offset(const fr_segment_index *index, uint32_t offset_delta); /* entry to start at; count > 0 */
+uint32_t fr_segment_index_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms);
 /* Read .index; entries that cannot be trusted end it. *complete_out: it ends with a last, short block (a closed
  * segment). */
-fr_code fr_offsets_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index_out,
+fr_code fr_segment_index_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index_out,
                        bool *complete_out);
-fr_code fr_offsets_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
+fr_code fr_segment_index_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
                         uint32_t from, bool last, fr_err *err);
 /* Walk from the last entry to bound, adding entries. */
-fr_code fr_offsets_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
+fr_code fr_segment_index_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
                          uint32_t interval, fr_segment_index *index, fr_offset *end_out, int64_t *max_timestamp_out,
                          fr_err *err);
 /* Load, or rebuild and write when missing or bad. */
-fr_code fr_offsets_sparse_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index_out, fr_err *err);
+fr_code fr_segment_index_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index_out, fr_err *err);
 
 /* ---- log.c, log_open.c ---- */
 fr_code fr_log_settle_tail(fr_log *log, fr_err *err); /* writer: before anything is changed while tail_unsure */

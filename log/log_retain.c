@@ -110,7 +110,7 @@ static fr_code walk_to(fr_log *log, fr_file *file, fr_offset from, cut_point *po
     fr_segment_path(path, log->dir, segment->base, FR_SUFFIX_LOG);
     fr_offset base = segment->base;
     if (segment->index.count) {
-        fr_offsets_sparse_entry entry = segment->index.entries[fr_offsets_sparse_by_offset(&segment->index, (uint32_t)(from - base))];
+        fr_segment_index_entry entry = segment->index.entries[fr_segment_index_by_offset(&segment->index, (uint32_t)(from - base))];
         point->position = entry.position;
         point->max_timestamp = entry.max_before;
         base += entry.offset_delta;
@@ -241,7 +241,7 @@ static fr_code cut_at(fr_log *log, fr_offset from, const cut_point *point, fr_er
     fr_segment *fresh = fr_segment_create(log->io, point->segment->base);
     fr_segment_list *prepared = fr_log_list_alloc(point->number + 1);
     fr_code code = fresh && prepared ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "cutting %s", log->dir);
-    if (!code) code = fr_offsets_sparse_reserve(&fresh->index, point->segment->index.count);
+    if (!code) code = fr_segment_index_reserve(&fresh->index, point->segment->index.count);
     if (!code) {
         const fr_segment_index *index = &point->segment->index;
         if (index->count) memcpy(fresh->index.entries, index->entries, index->count * sizeof index->entries[0]);
