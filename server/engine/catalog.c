@@ -28,6 +28,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection
         (void)!fr_configs_parse(spec->kind, &c->configs, &c->limits, &reason, NULL);
     }
     c->kind = spec->kind;
+    c->db = db;
+    fr_engine_set_durability(c, c->limits.durability);
     memcpy(c->uuid, spec->uuid, sizeof c->uuid);
     c->shard_capacity = capacity;
     pthread_mutex_init(&c->config_lock, NULL);
@@ -587,6 +589,7 @@ static void change_topic(fr_collection *c, const fr_collection_def *def, fr_topi
     c->configs = spec->configs;
     spec->configs = old;
     c->limits = limits;
+    fr_engine_set_durability(c, limits.durability);
     pthread_mutex_unlock(&c->config_lock);
     for (uint32_t i = 0; i < atomic_load(&c->shard_count); i++) {
         fr_log_options options;
@@ -833,12 +836,14 @@ static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_bat
     if (code == FR_OK && map->count >= FR_COLLECTIONS_MAX)
         code =
             fr_fail(err, FR_ERR_TOO_LARGE, "name", "there are %u collections: that is the limit", FR_COLLECTIONS_MAX);
+    fr_topic_spec spec = {.kind = FR_TOPIC_COLLECTION};
+    if (code == FR_OK && write->topic != NULL) code = fr_engine_first_configs(write, &spec, err);
     if (code == FR_OK) {
-        fr_topic_spec spec = {.kind = FR_TOPIC_COLLECTION};
         fr_engine_new_uuid(db, spec.uuid);
         code = fr_engine_put_topic(batch, map->next_id, def, &spec, def->partitions, db->io->now_ms(db->io), err);
         write->id = map->next_id;
     }
+    fr_topic_spec_free(&spec);
     if (code == FR_OK) code = fr_engine_put_next_id(batch, map->next_id + 1, err);
     fr_free(FR_MEM_ENGINE, def);
     return code;
