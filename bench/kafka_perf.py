@@ -3,7 +3,7 @@
 
 Both brokers are started here. CLIENTS is a folder made by ../shared/acceptance/kafka/setup.sh: Apache Kafka's jars and its own tools; kcat comes from
 the system. freshet acknowledges after fdatasync, Apache Kafka from the page cache. `freshet none` is a topic with freshet.durability=none.
-usage: scripts/dev bench kafka_perf --clients FOLDER [--records N] [--rounds N] [--only produce,consume,java,latency]
+usage: scripts/dev bench kafka_perf --clients FOLDER [--records N] [--rounds N] [--only produce,consume,java,latency]   (needs confluent-kafka)
 """
 import argparse
 import os
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from confluent_kafka.admin import AdminClient, NewTopic
 
 import record
 from live import Server, free_port
@@ -55,11 +57,11 @@ def tool(args, *words):
     return [os.path.join(args.clients, "broker", "ktool.sh"), *words]
 
 
-def topic(args, broker, name, partitions, **configs):
-    words = ["--bootstrap-server", broker.bootstrap, "--create", "--topic", name, "--partitions", str(partitions)]
-    for key, value in configs.items():
-        words += ["--config", f"{key.replace('_', '.')}={value}"]
-    subprocess.run(tool(args, "org.apache.kafka.tools.TopicCommand", *words), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def topic(broker, name, partitions, **configs):
+    config = {key.replace("_", "."): value for key, value in configs.items()}
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})  # held: a collected one cancels its futures
+    admin.create_topics([NewTopic(name, partitions, 1, config=config)])[name].result(20)
+    time.sleep(0.2)
     return name
 
 
@@ -79,23 +81,23 @@ def one_round(args, brokers, number, lines):
         kcat = ["kcat", "-b", broker.bootstrap]
         for partitions in (1, 16):
             if "produce" in args.only:
-                name = topic(args, broker, f"kcat-{number}-{partitions}", partitions)
+                name = topic(broker, f"kcat-{number}-{partitions}", partitions)
                 broker.timed(f"produce 100 B kcat {partitions}p", args.records, kcat + ["-t", name, "-P", "-X", "acks=all", "-X", "queue.buffering.max.messages=2000000",
                                                                                   "-l", small])
             if "java" in args.only:
-                name = topic(args, broker, f"java-{number}-{partitions}", partitions)
+                name = topic(broker, f"java-{number}-{partitions}", partitions)
                 broker.timed(f"produce 100 B java {partitions}p", args.records,
                              tool(args, "org.apache.kafka.tools.ProducerPerformance", "--topic", name, "--num-records", str(args.records), "--record-size", "100",
                                   "--throughput", "-1", "--command-property", f"bootstrap.servers={broker.bootstrap}", "acks=all"), java_rate)
         if "consume" in args.only:
             broker.timed("consume 100 B kcat", args.records, kcat + ["-t", f"kcat-{number}-1", "-C", "-o", "beginning", "-c", str(args.records), "-q"])
-            name, count = topic(args, broker, f"large-{number}", 1), args.records // 4
+            name, count = topic(broker, f"large-{number}", 1), args.records // 4
             broker.timed("produce 1 KiB kcat", count, kcat + ["-t", name, "-P", "-X", "acks=all", "-X", "queue.buffering.max.messages=2000000", "-l", large])
             broker.timed("consume 1 KiB kcat", count, kcat + ["-t", name, "-C", "-o", "beginning", "-c", str(count), "-q", "-X", "fetch.message.max.bytes=4194304"])
         if "latency" in args.only:
             for durability in ("sync", "none") if broker.name == "freshet" else ("page cache",):
                 configs = {"freshet_durability": durability} if broker.name == "freshet" else {}
-                name = topic(args, broker, f"latency-{number}-{durability.replace(' ', '-')}", 1, **configs)
+                name = topic(broker, f"latency-{number}-{durability.replace(' ', '-')}", 1, **configs)
                 broker.timed(f"end to end 100 B, {durability}", 3000, tool(args, "org.apache.kafka.tools.EndToEndLatency", "--bootstrap-server", broker.bootstrap,
                                                                      "--topic", name, "--num-records", "3000", "--producer-acks", "all", "--record-size", "100"), latencies)
 

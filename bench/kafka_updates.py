@@ -22,7 +22,8 @@ from live import Server, free_port
 
 def collection(bootstrap, name, dimension):
     config = {"freshet.dimension": str(dimension), "freshet.metric": "l2"}
-    AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(name, 1, 1, config=config)])[name].result(10)
+    admin = AdminClient({"bootstrap.servers": bootstrap})  # held: a collected one cancels its futures
+    admin.create_topics([NewTopic(name, 1, 1, config=config)])[name].result(10)
 
 
 def producer_of(bootstrap, **more):
