@@ -309,7 +309,7 @@ FR_API void fr_batch_free(fr_batch *batch);
 typedef enum fr_write_kind {
     FR_WRITE_EVENTS = 0,        /* batch; all or nothing */
     FR_WRITE_DELETE_MATCHING,   /* filter; resolved behind a barrier of the collection; chunks of 10,000 ids */
-    FR_WRITE_COLLECTION_CREATE, /* def; out: id */
+    FR_WRITE_COLLECTION_CREATE, /* def; topic: configs of its topic, or NULL; out: id */
     FR_WRITE_COLLECTION_DROP,   /* id */
     FR_WRITE_ALIAS_PUT,         /* name -> target collection name */
     FR_WRITE_ALIAS_DROP,        /* name */
@@ -495,6 +495,9 @@ typedef struct fr_write {
     fr_ack ack;
     fr_id id;                     /* collection; out for CREATE */
     const fr_batch *batch;        /* EVENTS; routed to partitions by key */
+    /* EVENTS, NULL = no condition: an offset for each event; it is written only while its entity's newest record is that one. Behind a
+     * barrier of the collection, as DELETE_MATCHING. */
+    const fr_offset *only_at;
     const fr_collection_def *def; /* CREATE */
     const char *name, *target;    /* aliases, databases */
     const char *database;         /* aliases; NULL = default */
@@ -661,6 +664,12 @@ FR_API void fr_view_release(fr_view *view);
 FR_API fr_code fr_seek(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, fr_offset *offset_out, fr_err *err) FR_MUST_CHECK;
 
 /* -- topics: reading -- */
+/* Config freshet.durability of a plain topic: what acknowledged means there. A collection's is always SYNC: its topic is its database. */
+typedef enum fr_durability {
+    FR_DURABILITY_SYNC = 0, /* on disk */
+    FR_DURABILITY_INTERVAL, /* in the page cache; on disk about a second later. A power cut may lose that second, kill -9 nothing */
+    FR_DURABILITY_NONE      /* in the page cache; the kernel writes it when it likes */
+} fr_durability;
 typedef struct fr_topic_info {
     fr_id id;
     uint8_t uuid[16]; /* Kafka's topic id: never that of another topic, also after drop and create */
@@ -669,6 +678,7 @@ typedef struct fr_topic_info {
     uint32_t partition_count;
     int64_t created_ms;
     fr_code state; /* OK, or why writes are refused */
+    fr_durability durability;
 } fr_topic_info;
 /* Names of topics of every kind; aliases are not topics. fr_resolve and fr_collection_* know collections only. */
 FR_API fr_code fr_topic_resolve(fr_db *db, const char *name, fr_id *id_out);
@@ -736,6 +746,7 @@ FR_API fr_code fr_seek_newest(fr_db *db, fr_id id, int32_t partition, fr_offset 
 
 /* All durable records of a partition in order, headers included: what a coordinator reads at its start. Records of aborted
  * transactions are left out; those of open ones come with pending = true. Blocks; each() must not call the database. */
+struct fr_record;
 typedef struct fr_scanned {
     fr_offset offset;
     int64_t timestamp_ms, producer_id; /* -1 = none */
@@ -746,6 +757,10 @@ typedef struct fr_scanned {
 } fr_scanned;
 FR_API fr_code fr_topic_scan(fr_db *db, fr_id id, int32_t partition, fr_offset from, bool (*each)(void *user, const fr_scanned *record),
                              void *user, fr_err *err) FR_MUST_CHECK; /* each: false = stop */
+/* A scanned record decoded as fr_records_next does; spans borrowed from it. */
+FR_API void fr_scanned_decode(const fr_scanned *from, struct fr_record *record_out);
+/* How JSON records of this collection are named: its configs freshet.field.*, freshet.envelope. */
+FR_API fr_code fr_topic_json_map(fr_db *db, fr_id id, fr_json_map *out);
 /* Told of every transaction that ended, also by its timeout, when its markers are durable: on an engine thread, must not block. */
 FR_API void fr_txn_watch(fr_db *db, void (*ended)(void *user, int64_t producer_id, int16_t epoch, bool committed), void *user);
 

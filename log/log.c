@@ -188,8 +188,9 @@ static fr_code roll_locked(fr_log *log, fr_err *err)
     log->active = segment;
     log->round = 1;
     log->slot_pending = false;
-    log->durable_bytes = FR_SEGMENT_HEADER;
-    log->durable_max_timestamp = INT64_MIN;
+    log->durable_bytes = log->synced.bytes = FR_SEGMENT_HEADER;
+    log->durable_max_timestamp = log->synced.max_timestamp = INT64_MIN;
+    log->synced.offset = segment->base;
     pthread_mutex_unlock(&log->lock);
     fr_log_list_unref(old);
     log->allocated = log->marked_bytes = FR_SEGMENT_HEADER;
@@ -312,12 +313,12 @@ fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err)
     fr_segment *segment = log->active;
     fr_offset end = segment->end, durable = fr_log_durable(log);
     *end_out = end;
-    if (end == durable) return FR_OK;
+    if (end == durable && !fr_log_unsynced(log)) return FR_OK;
     pthread_mutex_lock(&log->lock);
     fr_slot slot = {.round = log->round + 1,
-                    .durable_bytes = log->durable_bytes,
-                    .durable_offset = FR_MAX(durable, segment->base),
-                    .max_timestamp = log->durable_max_timestamp};
+                    .durable_bytes = log->synced.bytes,
+                    .durable_offset = FR_MAX(log->synced.offset, segment->base),
+                    .max_timestamp = log->synced.max_timestamp};
     log->flight.segment = segment;
     log->flight.bytes = segment->bytes;
     log->flight.end = end;
@@ -337,15 +338,16 @@ fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err)
 static fr_code sync_locked(fr_log *log, fr_offset end, fr_err *err)
 {
     FR_TRY(fr_log_check(log, err));
-    if (end <= fr_log_durable(log)) return FR_OK;
+    if (end <= fr_log_durable(log) && !fr_log_unsynced(log)) return FR_OK;
     if (end > log->flight.end) return fr_fail(err, FR_ERR_INVALID, NULL, "sync to %" PRId64 " without sync_begin", end);
     bool in_active = log->flight.segment == log->active; /* else a roll has synced it */
     if (in_active && log->io->sync(log->io, log->active->file, err) != FR_OK)
         return fr_log_sticky(log, err, "fdatasync");
     pthread_mutex_lock(&log->lock);
     if (in_active && !log->active->sealed) {
-        log->durable_bytes = log->flight.bytes;
-        log->durable_max_timestamp = log->flight.max_timestamp;
+        log->durable_bytes = log->synced.bytes = log->flight.bytes;
+        log->durable_max_timestamp = log->synced.max_timestamp = log->flight.max_timestamp;
+        log->synced.offset = log->flight.end;
         if (log->slot_pending) log->round++;
         log->slot_pending = false;
     }
@@ -362,16 +364,63 @@ fr_code fr_log_sync(fr_log *log, fr_offset end, fr_err *err)
     return code;
 }
 
+bool fr_log_unsynced(fr_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool behind = log->synced.offset < fr_log_durable(log);
+    pthread_mutex_unlock(&log->lock);
+    return behind;
+}
+
+fr_code fr_log_publish(fr_log *log, fr_offset *end_out, fr_err *err)
+{
+    FR_TRY(fr_log_check(log, err));
+    const fr_segment *segment = log->active;
+    pthread_mutex_lock(&log->lock);
+    if (!segment->sealed) {
+        log->durable_bytes = segment->bytes;
+        log->durable_max_timestamp = segment->max_timestamp;
+    }
+    atomic_store_explicit(&log->durable, segment->end, memory_order_release);
+    pthread_mutex_unlock(&log->lock);
+    *end_out = segment->end;
+    fr_log_flush_index(log, false);
+    return FR_OK;
+}
+
+fr_code fr_log_flush(fr_log *log, fr_err *err)
+{
+    fr_code code = FR_OK;
+    pthread_mutex_lock(&log->sync_lock); /* nobody rolls meanwhile */
+    pthread_mutex_lock(&log->lock);
+    fr_offset offset = fr_log_durable(log);
+    uint64_t bytes = log->durable_bytes;
+    int64_t newest = log->durable_max_timestamp;
+    bool behind = log->synced.offset < offset && !log->active->sealed;
+    pthread_mutex_unlock(&log->lock);
+    if (behind) code = fr_log_check(log, err);
+    if (behind && code == FR_OK && log->io->sync(log->io, log->active->file, err) != FR_OK) code = fr_log_sticky(log, err, "fdatasync");
+    pthread_mutex_lock(&log->lock);
+    if (behind && code == FR_OK) {
+        log->synced.bytes = bytes;
+        log->synced.offset = offset;
+        log->synced.max_timestamp = newest;
+    }
+    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->sync_lock);
+    return code;
+}
+
 void fr_log_close(fr_log *log)
 {
     if (!log) return;
-    if (log->active && !log->active->sealed && !log->tail_unsure && log->durable_bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
+    if (log->active && !log->active->sealed && !log->tail_unsure && log->synced.bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
         /* Without a sync: after a clean end no round is ambiguous. Same slot as the next round's, so a torn one harms
          * nothing. */
         fr_slot slot = {.round = log->round + 1,
-                        .durable_bytes = log->durable_bytes,
-                        .durable_offset = fr_log_durable(log),
-                        .max_timestamp = log->durable_max_timestamp};
+                        .durable_bytes = log->synced.bytes,
+                        .durable_offset = log->synced.offset,
+                        .max_timestamp = log->synced.max_timestamp};
         (void)!fr_segment_slot_write(log->io, log->active->file, &slot, NULL);
     }
     fr_log_list_unref(log->list);

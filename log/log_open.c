@@ -281,7 +281,9 @@ static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, 
     log->round = slot->round;
     log->durable_bytes = end_bytes;
     log->marked_bytes = slot->durable_bytes;
-    log->durable_max_timestamp = segment->max_timestamp;
+    log->durable_max_timestamp = log->synced.max_timestamp = segment->max_timestamp;
+    log->synced.bytes = end_bytes;
+    log->synced.offset = segment->end;
     log->first_append_ms = segment->created_ms;
     if (above && !log->tail_unsure) { /* unsynced: the next round writes the same slot again */
         fr_slot mark = {.round = slot->round + 1,
@@ -375,8 +377,9 @@ static fr_code open_segments(fr_log *log, const fr_offset *bases, uint32_t count
         else bytes += (log->list->items[log->list->count++] = segment)->bytes;
         log->active = segment;
         log->round = 1;
-        log->allocated = log->durable_bytes = log->marked_bytes = segment->bytes;
-        log->durable_max_timestamp = segment->max_timestamp;
+        log->allocated = log->durable_bytes = log->marked_bytes = log->synced.bytes = segment->bytes;
+        log->durable_max_timestamp = log->synced.max_timestamp = segment->max_timestamp;
+        log->synced.offset = segment->end;
     }
     atomic_store_explicit(&log->start, log->list->items[0]->base, memory_order_relaxed);
     atomic_store_explicit(&log->end, log->active->end, memory_order_relaxed);

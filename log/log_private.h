@@ -92,6 +92,11 @@ struct fr_log {
     int64_t durable_max_timestamp;
     bool slot_pending; /* slot round + 1 is written, not synced */
     struct {
+        uint64_t bytes;
+        fr_offset offset;
+        int64_t max_timestamp;
+    } synced; /* what is on disk: as far as durable, unless fr_log_publish went ahead */
+    struct {
         fr_segment *segment;
         uint64_t bytes;
         fr_offset end;

@@ -223,6 +223,9 @@ static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_
     log->slot_pending = false;
     log->durable_bytes = point->position;
     log->durable_max_timestamp = point->max_timestamp;
+    log->synced.bytes = point->position;
+    log->synced.offset = from;
+    log->synced.max_timestamp = point->max_timestamp;
     atomic_store_explicit(&log->end, from, memory_order_release);
     atomic_store_explicit(&log->durable, from, memory_order_release);
     pthread_mutex_unlock(&log->lock);

@@ -26,7 +26,7 @@ ROOMS = {
     "api/http": LEAF + ("api/http/",),
     "api/milvus": LEAF + ("api/milvus/", "api/http/json_dom.h", "api/http/json_out.h"),
     "api/kafka": LEAF + ("api/kafka/",),
-    "server/daemon": LEAF + ("api/http/", "api/milvus/", "api/kafka/", "server/daemon/"),
+    "server/daemon": LEAF + ("api/http/", "api/milvus/", "api/kafka/", "server/connect/", "server/daemon/"),
     "server/connect": LEAF + ("server/connect/",),
 }
 # Libraries that are some rooms' alone: header pattern -> rooms that may include it.

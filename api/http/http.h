@@ -66,6 +66,25 @@ typedef struct fr_http_guest {
     void (*reset)(void *user, struct fr_http_call *call);
 } fr_http_guest;
 
+/* Jobs and consumer groups, which live beside the door: the daemon's. Each writes its JSON; any may block; NULL = 501. */
+typedef struct fr_http_replay {
+    const char *source, *target; /* target NULL: in place */
+    fr_offset offset;            /* -1 = not said */
+    int64_t since_ms;            /* FR_TIME_NONE = not said */
+    const char *model_version;
+    uint32_t rate;
+    bool follow;
+} fr_http_replay;
+typedef struct fr_http_jobs {
+    void *user;
+    fr_code (*replay_start)(void *user, const fr_http_replay *replay, fr_out *out, fr_err *err);
+    fr_code (*replay_order)(void *user, uint64_t id, const char *order, fr_out *out, fr_err *err); /* show, pause, resume, cancel, forget */
+    fr_code (*replay_list)(void *user, fr_out *out, fr_err *err);
+    fr_code (*lag)(void *user, const char *group, fr_out *out, fr_err *err); /* group NULL = all */
+    /* As fr_options.parse_json. */
+    fr_code (*parse_json)(const fr_json_map *map, fr_span key, fr_span value, fr_batch *event_out, fr_err *err);
+} fr_http_jobs;
+
 /* One per process. */
 typedef struct fr_http {
     const fr_http_access *access; /* NULL: as if off, and users cannot be changed */
@@ -74,6 +93,7 @@ typedef struct fr_http {
     _Atomic(const char *) phase; /* of recovery: static text */
     _Atomic uint64_t phase_done, phase_total;
     _Atomic uint32_t search_cost_ns[FR_HTTP_COST_SLOTS]; /* recent plain searches, by collection; 0 = not known */
+    fr_http_jobs jobs;       /* set before db */
     void (*metrics)(void *user, fr_out *out); /* Prometheus text */
     void *metrics_user;
     const fr_http_guest *guest; /* NULL = none */

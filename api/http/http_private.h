@@ -131,13 +131,22 @@ FR_HTTP_HANDLER(limit_get);
 FR_HTTP_HANDLER(limit_drop);
 FR_HTTP_HANDLER(snapshot);
 FR_HTTP_HANDLER(compact);
+FR_HTTP_HANDLER(replay_start); /* call_jobs.c */
+FR_HTTP_HANDLER(replay_list);
+FR_HTTP_HANDLER(replay_get);
+FR_HTTP_HANDLER(replay_forget);
+FR_HTTP_HANDLER(replay_order);
+FR_HTTP_HANDLER(lag);
+FR_HTTP_HANDLER(letters); /* call_letters.c */
+FR_HTTP_HANDLER(letters_replay);
 FR_HTTP_HANDLER(livez);
 FR_HTTP_HANDLER(readyz);
 FR_HTTP_HANDLER(metrics);
 FR_HTTP_HANDLER(openapi);
 
 extern const fr_in_field fr_in_create[], fr_in_upsert[], fr_in_record[], fr_in_delete[], fr_in_search[], fr_in_get[],
-    fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[], fr_in_user[], fr_in_key[], fr_in_grant[], fr_in_limit[], fr_in_client[];
+    fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[], fr_in_user[], fr_in_key[], fr_in_grant[], fr_in_limit[], fr_in_client[],
+    fr_in_replay[], fr_in_letters[], fr_in_letters_replay[], fr_in_lag[];
 extern const size_t fr_in_create_count, fr_in_upsert_count, fr_in_record_count, fr_in_delete_count, fr_in_search_count,
     fr_in_get_count, fr_in_count_count, fr_in_scroll_count, fr_in_alias_count, fr_in_log_count;
 

@@ -113,6 +113,23 @@ const fr_in_field fr_in_limit[] = {
     {"bytes_out", FR_IN_INT, false, 0, INT64_MAX, NULL, "a second; 0 = no limit"},
 };
 const fr_in_field fr_in_client[] = {{"client", FR_IN_STRING, false, 0, 0, NULL, "Kafka's client id; default any"}};
+const fr_in_field fr_in_replay[] = {
+    {"target", FR_IN_STRING, false, 0, 0, NULL, "a collection; made like this one when it is not there; default: this one, in place"},
+    {"offset", FR_IN_INT, false, 0, INT64_MAX, NULL, "first offset, of every partition; one of offset, timestamp, model_version, or none"},
+    {"timestamp", FR_IN_INT | FR_IN_STRING, false, 0, 0, NULL, "from the first record of this time on"},
+    {"model_version", FR_IN_STRING, false, 0, 0, NULL, "from the first record of this model version on"},
+    {"rate", FR_IN_INT, false, 1, 1000000, NULL, "records a second at most, default 5,000"},
+    {"follow", FR_IN_BOOL, false, 0, 0, NULL, "go on with what is written meanwhile, until it is cancelled"},
+};
+const fr_in_field fr_in_letters[] = {
+    {"offset", FR_IN_INT, false, 0, INT64_MAX, NULL, "first letter; default: the start"},
+    {"limit", FR_IN_INT, false, 1, FR_RECORDS_MAX, NULL, "default 100"},
+};
+const fr_in_field fr_in_letters_replay[] = {
+    {"offset", FR_IN_INT, false, 0, INT64_MAX, NULL, "first letter; default: the start"},
+    {"keep", FR_IN_BOOL, false, 0, 0, NULL, "leave the letters that are done; default false: they go, up to the first that is still unusable"},
+};
+const fr_in_field fr_in_lag[] = {{"group", FR_IN_STRING, false, 0, 0, NULL, "default: all"}};
 const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 
 #define RECORD_EXAMPLE "{\"id\":\"a\",\"metadata\":{\"color\":\"red\"},\"offset\":17}"
@@ -138,6 +155,10 @@ const fr_http_policy fr_http_read = {"read", FR_HTTP_WHO_NAMED, FR_ACTION_READ};
 const fr_http_policy fr_http_write = {"write", FR_HTTP_WHO_NAMED, FR_ACTION_WRITE};
 const fr_http_policy fr_http_admin = {"admin", FR_HTTP_WHO_NAMED, FR_ACTION_ADMIN};
 const fr_http_policy fr_http_server = {"server", FR_HTTP_WHO_SERVER, FR_ACTION_ADMIN};
+#define REPLAY_EXAMPLE                                                                                                 \
+    "{\"id\":1,\"state\":\"running\",\"source\":\"docs\",\"target\":\"docs2\",\"rate\":5000,\"follow\":false,\"replayed\":100,\"deletes\":0," \
+    "\"superseded\":0,\"unusable\":0,\"progress\":0.5,\"started\":1700000000000,\"changed\":1700000000100,\"error\":null,\"model_version\":null," \
+    "\"partitions\":[{\"partition\":0,\"next\":100,\"until\":200}]}"
 
 const fr_http_route fr_http_routes[] = {
     {&fr_http_user, "POST", "/v1/collections", "collection_create", "Create a collection", fr_http_on_collection_create, FIELDS(create), NO_FIELDS,
@@ -166,6 +187,35 @@ const fr_http_route fr_http_routes[] = {
      false},
     {&fr_http_admin, "POST", "/v1/collections/{collection}/compact", "compact", "Compact the log now; answers when it is done", fr_http_on_compact,
      NO_FIELDS, NO_FIELDS, COLLECTION_EXAMPLE, false},
+    {&fr_http_server, "POST", "/v1/collections/{collection}/replay", "replay_start", "Apply the log again, into another collection or in place; a job",
+     fr_http_on_replay_start, FIELDS(replay), NO_FIELDS, REPLAY_EXAMPLE, false},
+    {&fr_http_server, "GET", "/v1/replays", "replay_list", "All replays", fr_http_on_replay_list, NO_FIELDS, NO_FIELDS, "{\"replays\":[" REPLAY_EXAMPLE "]}",
+     false},
+    {&fr_http_server, "GET", "/v1/replays/{replay}", "replay_get", "One replay: state and progress", fr_http_on_replay_get,
+     NO_FIELDS, NO_FIELDS, REPLAY_EXAMPLE,
+     false},
+    {&fr_http_server, "DELETE", "/v1/replays/{replay}", "replay_forget", "Forget a replay that has ended", fr_http_on_replay_forget, NO_FIELDS, NO_FIELDS,
+     REPLAY_EXAMPLE, false},
+    {&fr_http_server, "POST", "/v1/replays/{replay}/pause", "replay_pause", "Stop a replay for now", fr_http_on_replay_order,
+     NO_FIELDS, NO_FIELDS, REPLAY_EXAMPLE,
+     false},
+    {&fr_http_server, "POST", "/v1/replays/{replay}/resume", "replay_resume", "Go on with a paused replay", fr_http_on_replay_order, NO_FIELDS, NO_FIELDS,
+     REPLAY_EXAMPLE, false},
+    {&fr_http_server, "POST", "/v1/replays/{replay}/cancel", "replay_cancel", "End a replay where it is", fr_http_on_replay_order, NO_FIELDS, NO_FIELDS,
+     REPLAY_EXAMPLE, false},
+    {&fr_http_read, "GET", "/v1/collections/{collection}/dlq", "letters",
+     "Records of producers that could not be used, and why", fr_http_on_letters, NO_FIELDS,
+     FIELDS(letters),
+     "{\"letters\":[{\"offset\":0,\"timestamp\":1700000000000,\"key\":\"a\",\"value\":\"{}\",\"bytes\":2,\"reason\":\"vector: is missing\","
+     "\"partition\":0,\"record\":17}],\"next\":1,\"end\":1}",
+     false},
+    {&fr_http_write, "POST", "/v1/collections/{collection}/dlq/replay", "letters_replay",
+     "Try the dead letters again, after mending", fr_http_on_letters_replay,
+     FIELDS(letters_replay), NO_FIELDS, "{\"replayed\":1,\"superseded\":0,\"unusable\":0,\"removed\":1}", false},
+    {&fr_http_server, "GET", "/v1/lag", "lag", "How far consumer groups are behind, by topic and partition", fr_http_on_lag, NO_FIELDS, FIELDS(lag),
+     "{\"groups\":[{\"group\":\"g\",\"state\":\"Stable\",\"members\":1,\"lag\":5,\"partitions\":[{\"topic\":\"docs\",\"partition\":0,\"committed\":12,"
+     "\"end\":17,\"lag\":5}]}]}",
+     false},
     {&fr_http_user, "GET", "/v1/aliases", "alias_list", "All aliases", fr_http_on_alias_list, NO_FIELDS, NO_FIELDS,
      "{\"aliases\":[{\"alias\":\"current\",\"collection\":\"docs\"}]}", false},
     {&fr_http_user, "PUT", "/v1/aliases/{alias}", "alias_put", "Create or switch an alias, atomically", fr_http_on_alias_put, FIELDS(alias), NO_FIELDS,

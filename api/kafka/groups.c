@@ -78,6 +78,40 @@ void fr_groups_sweep(fr_kafka_groups *groups, bool now)
         }
 }
 
+/* ---- lag ---- */
+
+static bool lag_of(fr_kafka *door, const fr_group_row *row, bool (*each)(void *user, const fr_kafka_lag *one), void *user)
+{
+    fr_kafka_lag one = {.group = row->name, .state = fr_group_state_name(row->group.state), .members = row->group.member_count};
+    bool any = false;
+    for (uint32_t i = 0; i < row->offsets.count; i++) {
+        const fr_committed *committed = &row->offsets.list[i];
+        fr_topic_info info;
+        fr_partition_state state;
+        if (committed->gone || fr_topic_get(door->db, committed->topic, &info) != FR_OK) continue;
+        if (fr_partition_get(door->db, committed->topic, committed->partition, &state) != FR_OK) continue;
+        one.topic = info.name, one.partition = committed->partition;
+        one.committed = committed->offset, one.end = state.end;
+        one.lag = FR_MAX(state.end - FR_MAX(committed->offset, state.start), 0);
+        any = true;
+        if (!each(user, &one)) return false;
+    }
+    one.topic = NULL;
+    return any || each(user, &one);
+}
+
+void fr_kafka_lags(fr_kafka *door, const char *group, bool (*each)(void *user, const fr_kafka_lag *one), void *user)
+{
+    fr_kafka_groups *groups = door->groups;
+    bool more = true;
+    if (!groups) return;
+    pthread_mutex_lock(&groups->lock);
+    for (size_t i = 0; i < FR_COUNT_OF(groups->buckets) && more; i++)
+        for (const fr_group_row *row = groups->buckets[i]; row && more; row = row->next)
+            if (fr_groups_known(row) && (!group || strcmp(group, row->name) == 0)) more = lag_of(door, row, each, user);
+    pthread_mutex_unlock(&groups->lock);
+}
+
 /* ---- transactions ---- */
 
 fr_offset_pending *fr_groups_pending_add(fr_kafka_groups *groups, fr_group_row *row, int64_t producer_id, const fr_committed *one)

@@ -115,6 +115,16 @@ void fr_kafka_call_reset(fr_kafka *door, fr_kafka_call *call); /* releases what 
 void fr_kafka_call_free(fr_kafka *door, fr_kafka_call *call);
 void fr_kafka_peer_end(fr_kafka *door, fr_kafka_peer *peer);
 
+/* How far consumer groups are behind: each committed offset against the end of its partition, by group. Stops when each() says false.
+ * Under the coordinator's lock. group NULL = all. */
+typedef struct fr_kafka_lag {
+    const char *group, *state, *topic; /* topic NULL: a group without offsets; once */
+    uint32_t members;
+    int32_t partition;
+    int64_t committed, end, lag;
+} fr_kafka_lag;
+void fr_kafka_lags(fr_kafka *door, const char *group, bool (*each)(void *user, const fr_kafka_lag *one), void *user);
+
 /* For metrics: APIs in the order of the table. */
 size_t fr_kafka_api_count(void);
 const char *fr_kafka_api_name(size_t index);

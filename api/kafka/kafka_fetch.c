@@ -2,7 +2,6 @@
  * Sessions (KIP-227) are declined: a request that wants one gets session 0 and sends whole requests, which is always legal. */
 #include "api/kafka/kafka_private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 typedef struct asked {
@@ -143,16 +142,6 @@ typedef struct texting {
     bool full;
 } texting;
 
-static void name_found(void *user, const fr_topic_config_info *config)
-{
-    static const char *const configs[] = {"freshet.field.vector", "freshet.field.metadata", "freshet.field.timestamp",
-                                          "freshet.field.model_version"};
-    texting *self = user;
-    char *const names[] = {self->names.vector, self->names.metadata, self->names.timestamp, self->names.model_version};
-    for (size_t i = 0; i < FR_COUNT_OF(configs); i++)
-        if (strcmp(config->name, configs[i]) == 0) snprintf(names[i], sizeof self->names.vector, "%s", config->value);
-}
-
 static fr_code value_text(void *user, const fr_record *record, fr_span *text_out)
 {
     texting *self = user;
@@ -187,9 +176,8 @@ static fr_kafka_next transcode(fr_kafka *door, fr_kafka_call *call)
             continue;
         }
         texting text = {.door = door, .batches = &part->text, .from = part->fetch.from, .must = total == 0,
-                        .limit = FR_MIN(part->limit, most - FR_MIN(total, most)),
-                        .names = {.vector = "vector", .metadata = "metadata", .timestamp = "timestamp", .model_version = "model_version"}};
-        fr_code code = fr_topic_configs(door->db, part->fetch.id, name_found, &text);
+                        .limit = FR_MIN(part->limit, most - FR_MIN(total, most))};
+        fr_code code = fr_topic_json_map(door->db, part->fetch.id, &text.names);
         if (code == FR_OK) code = fr_view_transcode(&part->fetch.view, value_text, batch_put, &text, NULL);
         fr_kafka_out_free(&text.value);
         total += part->text.size;

@@ -188,7 +188,7 @@ static fr_kafka_next created(fr_kafka *door, fr_kafka_call *call)
         row->errorMessage = ones[i].text;
         row->configs.count = -1;
         if (!row->errorCode && write->kind != FR_KAFKA_SKIP && write->code != FR_OK) {
-            row->errorCode = write->kind == FR_WRITE_COLLECTION_CREATE && write->code == FR_ERR_INVALID
+            row->errorCode = write->kind == FR_WRITE_COLLECTION_CREATE && write->code == FR_ERR_INVALID && write->reason == FR_REASON_NONE
                                  ? KAFKA_INVALID_CONFIG : fr_kafka_reason(write->reason, write->code);
             row->errorMessage = fr_kafka_words(call, "%s", write->err.text);
         }
@@ -208,7 +208,7 @@ fr_kafka_next fr_kafka_create_topics(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < count; i++) {
         if (creation_read(door, call, i, &ones[i]) != KAFKA_NONE || request->validateOnly) continue;
         call->writes[i].kind = ones[i].def ? FR_WRITE_COLLECTION_CREATE : FR_WRITE_TOPIC_CREATE;
-        call->writes[i].topic = ones[i].def ? NULL : &ones[i].change;
+        call->writes[i].topic = &ones[i].change;
         call->writes[i].def = ones[i].def;
     }
     return fr_kafka_submit(door, call, created);

@@ -18,6 +18,9 @@ int fr_cli_log_main(int argc, char **argv);
 int fr_cli_snapshot_main(int argc, char **argv);
 int fr_cli_verify_main(int argc, char **argv);
 int fr_cli_bench_main(int argc, char **argv);
+int fr_cli_replay_main(int argc, char **argv);
+int fr_cli_dlq_main(int argc, char **argv);
+int fr_cli_lag_main(int argc, char **argv);
 
 /* One line "freshet VERB: text" on stderr; returns 1. */
 int fr_cli_fail(const char *verb, const fr_err *err);

@@ -7,6 +7,7 @@
 #include "api/kafka/groups.h"
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
+#include "server/daemon/jobs.h"
 #include "server/daemon/kafka_json.h"
 #include "server/daemon/milvus_guest.h"
 #include "server/daemon/sasl.h"
@@ -243,6 +244,7 @@ static void metrics(void *user, fr_out *out)
     }
     fr_metrics_write(&source, out);
     fr_door_access_metrics(&daemon->access, out);
+    if (source.db) fr_jobs_metrics(daemon, out);
 }
 
 /* ---- up and down ---- */
@@ -308,6 +310,7 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     fr_pool_free(daemon->searchers);
     fr_pool_free(daemon->workers);
     fr_pool_free(daemon->chores);
+    fr_jobs_stop(daemon);
     atomic_store(&daemon->closing, true);
     for (uint32_t i = 0; i < daemon->loop_count && all_empty(daemon); i++) fr_searcher_free(searchers[i]); /* else one may be in use */
     if (all_empty(daemon)) fr_kafka_groups_close(daemon->kafka.groups); /* else a call may be in it */
@@ -388,12 +391,13 @@ static int serve(fr_daemon *daemon)
     if (pools_start(daemon, db, searchers, &err) != FR_OK) return fail(&err);
     bool asked = option("auth")->number || option("kafka-sasl-listen")->text[0];
     if (fr_door_access_open(&daemon->access, db, asked, option("root-password-file")->text, &err) != FR_OK) return fail(&err);
+    daemon->kafka.db = db; /* the orders below pass a mutex */
+    if (option("kafka-listen")->text[0] || option("kafka-sasl-listen")->text[0]) groups_start(daemon, db);
+    fr_jobs_start(daemon, db);
     atomic_store_explicit(&daemon->door.db, db, memory_order_release); /* pairs with the acquire in fr_http_begin */
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
     atomic_store_explicit(&daemon->milvus.db, db, memory_order_release); /* pairs with the acquire in fr_milvus_begin */
-    daemon->kafka.db = db; /* the orders below pass a mutex */
-    if (option("kafka-listen")->text[0] || option("kafka-sasl-listen")->text[0]) groups_start(daemon, db);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
     fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown[FR_LISTEN_HTTP], option("data")->text,
             (double)(fr_now_ns() - begin) / 1e6);

@@ -49,6 +49,7 @@ static void change_topic(fr_db *db, fr_collection *c, fr_schema *schema, fr_topi
     c->configs = spec->configs;
     spec->configs = old;
     c->limits = limits;
+    fr_engine_set_durability(c, limits.durability);
     pthread_mutex_unlock(&c->config_lock);
     for (uint32_t i = 0; i < atomic_load(&c->shard_count); i++) {
         fr_log_options options;
@@ -421,13 +422,15 @@ static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_bat
         code = fr_fail(err, FR_ERR_TOO_LARGE, "name", "there are %u collections: that is the limit", FR_COLLECTIONS_MAX);
     if (code == FR_OK && fr_schema_set_attributes(schema, write->attributes) != FR_OK)
         code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    fr_topic_spec spec = {.kind = FR_TOPIC_COLLECTION};
+    if (code == FR_OK && write->topic != NULL) code = fr_engine_first_configs(write, &spec, err);
     if (code == FR_OK) {
-        fr_topic_spec spec = {.kind = FR_TOPIC_COLLECTION};
         fr_engine_new_uuid(db, spec.uuid);
         fr_schema_derive(schema);
         code = fr_engine_put_topic(batch, map->next_id, schema, &spec, schema->def.partitions, db->io->now_ms(db->io), err);
         write->id = map->next_id;
     }
+    fr_topic_spec_free(&spec);
     if (code == FR_OK) code = fr_engine_put_next_id(batch, map->next_id + 1, err);
     fr_schema_free(schema);
     return code;

@@ -24,6 +24,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, 
         (void)!fr_configs_parse(spec->kind, &c->configs, &c->limits, &reason, NULL);
     }
     c->kind = spec->kind;
+    c->db = db;
+    fr_engine_set_durability(c, c->limits.durability);
     memcpy(c->uuid, spec->uuid, sizeof c->uuid);
     c->shard_capacity = capacity;
     pthread_mutex_init(&c->config_lock, NULL);

@@ -165,7 +165,7 @@ static const struct {
     const char *name;
     int64_t idle_ms; /* look again after so long even if nobody rings */
 } roles[FR_ROLE_COUNT] = {
-    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 1000},
+    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 250},
     [FR_ROLE_APPLIER] = {"fr-applier", 50}, [FR_ROLE_LINKER] = {"fr-linker", 500},
     [FR_ROLE_KEEPER] = {"fr-keeper", 200},
 };
@@ -456,6 +456,7 @@ void fr_close(fr_db *db)
     refuse_new_writes(db);
     drain(db);
     stop_threads(db);
+    fr_engine_flush(db, true); /* what asked for less than sync is on disk after a clean end */
     last_snapshot(db);
     free_db(db);
 }

@@ -210,6 +210,7 @@ struct fr_collection {
     struct fr_collection *garbage_next;
     fr_topic_kind kind;
     uint8_t uuid[16];
+    _Atomic int durability;      /* fr_durability, of limits */
     pthread_mutex_t config_lock; /* configs, limits: the applier changes them */
     fr_configs configs;
     fr_topic_limits limits;
@@ -318,8 +319,10 @@ typedef struct fr_round { /* what one sync makes durable */
     struct fr_touched {
         fr_shard *shard; /* held by a commit's collection */
         fr_offset end;
+        bool published; /* not to be synced */
     } * touched;
     uint32_t touched_count, touched_capacity;
+    bool forced; /* ends a transaction: all of it is synced, whatever the topics ask for */
 } fr_round;
 
 /* Overlay of fr_write.opaque. */
@@ -487,6 +490,8 @@ typedef struct fr_db {
     _Atomic int64_t last_snapshot_time_ms;
     _Atomic uint64_t last_snapshot_us;
     fr_histogram sync_time;
+    _Atomic bool intervals; /* a topic asks for durability = interval */
+    int64_t flushed_ms;     /* syncer */
     double recovery_ms;
 } fr_db;
 
@@ -550,6 +555,8 @@ void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *er
 /* ---- writer.c, erase.c, syncer.c, applier.c, linker.c, keeper.c: the steps ---- */
 bool fr_engine_writer_step(fr_db *db);
 bool fr_engine_syncer_step(fr_db *db);
+void fr_engine_flush(fr_db *db, bool all); /* syncer, or nobody else runs: topics with durability = interval, or all */
+void fr_engine_set_durability(fr_collection *topic, fr_durability durability);
 bool fr_engine_applier_step(fr_db *db);
 bool fr_engine_linker_step(fr_db *db);
 bool fr_engine_keeper_step(fr_db *db);
@@ -652,6 +659,7 @@ fr_code fr_engine_put_clock(fr_batch *batch, uint64_t until_ms, fr_err *err);
 void fr_engine_clock_ask(fr_db *db);
 bool fr_engine_clock_step(fr_db *db); /* clock.c; writer */
 void fr_engine_clock_set(fr_db *db, uint64_t until_ms); /* it is durable */
+fr_code fr_engine_first_configs(fr_write *write, fr_topic_spec *spec, fr_err *err); /* of a collection that is made */
 void fr_engine_log_options(fr_shard *shard, fr_log_options *out);
 fr_code fr_engine_put_start(fr_batch *batch, fr_id id, uint32_t partition, fr_offset start, fr_err *err);
 fr_code fr_engine_put_next_id(fr_batch *batch, uint64_t next, fr_err *err);

@@ -36,6 +36,7 @@ typedef struct fr_topic_limits { /* the configs that mean something here, parsed
     double dirty_ratio;
     uint32_t message_bytes;
     bool compact, expires, append_time, fetch_raw;
+    fr_durability durability;
     fr_json_map json;
 } fr_topic_limits;
 /* Is each name known to this kind of topic, each value in range? Fills limits when it is not NULL. */

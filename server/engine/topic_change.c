@@ -46,6 +46,13 @@ static fr_code check_create(const fr_map *map, const fr_topic_change *topic, fr_
     return fr_configs_parse(topic->kind, configs, NULL, reason, err);
 }
 
+fr_code fr_engine_first_configs(fr_write *write, fr_topic_spec *spec, fr_err *err)
+{
+    static const fr_configs none = {.text = NULL};
+    FR_TRY(fr_configs_apply(&none, write->topic, &spec->configs, &write->reason, err));
+    return fr_configs_parse(spec->kind, &spec->configs, NULL, &write->reason, err);
+}
+
 static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err)
 {
     fr_topic_spec spec = {.kind = write->topic->kind};

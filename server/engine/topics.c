@@ -10,6 +10,12 @@ void fr_engine_limits(fr_collection *topic, fr_topic_limits *out)
     pthread_mutex_unlock(&topic->config_lock);
 }
 
+void fr_engine_set_durability(fr_collection *topic, fr_durability durability)
+{
+    atomic_store(&topic->durability, (int)durability);
+    if (durability == FR_DURABILITY_INTERVAL) atomic_store(&topic->db->intervals, true);
+}
+
 fr_offset fr_engine_start(const fr_shard *shard)
 {
     fr_log *log = fr_shard_log(shard);
@@ -47,6 +53,7 @@ fr_code fr_topic_get(fr_db *db, fr_id id, fr_topic_info *info)
                             .kind = c->kind,
                             .partition_count = atomic_load(&c->shard_count),
                             .created_ms = c->created_ms,
+                            .durability = (fr_durability)atomic_load(&c->durability),
                             .state = (fr_code)atomic_load_explicit(&c->state, memory_order_acquire)};
     memcpy(info->uuid, c->uuid, sizeof info->uuid);
     uint32_t pin = fr_engine_pin(db);

@@ -72,6 +72,7 @@ bool fr_engine_round_reserve(fr_db *db, uint32_t parts) { return round_reserve(d
 void fr_engine_round_add(fr_db *db, fr_commit *commit)
 {
     fr_round *round = db->prepared;
+    round->forced = round->forced || commit->join != NULL;
     for (uint32_t i = 0; i < commit->part_count; i++) {
         fr_shard *shard = &commit->collection->shards[commit->parts[i].partition];
         if (shard->touched) continue;
@@ -346,7 +347,9 @@ static bool hand_over(fr_db *db)
     for (uint32_t i = 0; i < round->touched_count; i++) {
         struct fr_touched *touched = &round->touched[i];
         fr_err err = {0};
-        fr_code code = fr_log_sync_begin(fr_shard_log(touched->shard), &touched->end, &err);
+        touched->published = !round->forced && atomic_load_explicit(&touched->shard->collection->durability, memory_order_relaxed) != 0;
+        fr_log *log = fr_shard_log(touched->shard);
+        fr_code code = touched->published ? fr_log_publish(log, &touched->end, &err) : fr_log_sync_begin(log, &touched->end, &err);
         if (code == FR_ERR_DISK_FULL) { /* nothing is lost: the round waits for space */
             fr_engine_set_state(db, code, err.text);
             return false;
@@ -357,6 +360,7 @@ static bool hand_over(fr_db *db)
             return true;
         }
     }
+    round->forced = false;
     for (uint32_t i = 0; i < round->touched_count; i++) round->touched[i].shard->touched = false;
     db->prepared = round == &db->rounds[0] ? &db->rounds[1] : &db->rounds[0];
     atomic_store(&db->flight, round); /* pairs with the load in syncer.c */
@@ -417,7 +421,7 @@ static void process(fr_db *db, fr_write *write)
     if (atomic_load(&c->dropped)) code = fr_fail(&err, FR_ERR_NOT_FOUND, "collection", "the collection was dropped");
     else if (atomic_load(&c->state) != FR_OK) code = fr_fail(&err, FR_ERR_READ_ONLY, NULL, "%.200s", c->state_text);
     else if (write->kind == FR_WRITE_DELETE_MATCHING || write->kind == FR_WRITE_COLLECTION_TRUNCATE ||
-             write->kind == FR_WRITE_COLLECTION_ALTER)
+             write->kind == FR_WRITE_COLLECTION_ALTER || write->only_at != NULL)
         code = fr_engine_erase_begin(db, write);
     else if ((code = fr_engine_judge_again(db, write, &err)) == FR_OK) {
         fr_commit *commit = NULL;
