@@ -30,6 +30,7 @@ void fr_http_call_reset(fr_http_call *call)
     else fr_out_reset(&call->out);
     if (call->arena.used > KEPT_BYTES) fr_arena_free(&call->arena);
     else fr_arena_reset(&call->arena);
+    for (size_t i = 0; i < FR_HTTP_PARAMS_MAX; i++) call->params[i][0] = 0; /* the audit names what this call was about */
     call->gate = FR_HTTP_NEW, call->principal = (fr_principal){.trusted = false}, call->object = NULL;
     call->authorization = (fr_span){NULL, 0}, call->authenticate = NULL;
     call->status = 0, call->content_type = NULL, call->allow = NULL, call->retry_after_s = 0, call->wait_ms = 0;

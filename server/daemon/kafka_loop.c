@@ -261,6 +261,7 @@ static bool send_range(kafka_connection *self, job *first, bool *over)
         first->splice++;
         return true;
     }
+    if (tls) return true; /* on_written goes on */
     self->writing = true;
     h2o_socket_notify_write(self->sock, on_written);
     return false;
