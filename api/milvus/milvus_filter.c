@@ -38,9 +38,13 @@ static size_t put_string(fr_milvus_call *call, const char *text, size_t size, si
         char *copy = fr_arena_alloc(&call->arena, length + 1);
         if (!copy) return 0;
         for (size_t i = 0; i < length; i++) {
-            const char *name = from[i] == '\\' ? strchr(names, from[++i]) : NULL;
-            if (from[i - (name != NULL)] == '\\' && (!name || !*name)) return 0; /* the rarer escapes: left in the text */
-            copy[out++] = name ? bytes[name - names] : from[i];
+            if (from[i] != '\\') {
+                copy[out++] = from[i];
+                continue;
+            }
+            const char *name = ++i < length && from[i] ? strchr(names, from[i]) : NULL;
+            if (!name) return 0; /* the rarer escapes: left in the text */
+            copy[out++] = bytes[name - names];
         }
         from = copy, length = out;
     }
