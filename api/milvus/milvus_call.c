@@ -52,6 +52,7 @@ void fr_milvus_call_reset(fr_milvus *door, fr_milvus_call *call)
     *call = (fr_milvus_call){.request_arena = kept.request_arena, .arena = kept.arena, .batch = kept.batch, .out = kept.out,
                              .wake = kept.wake, .carrier = kept.carrier};
     call->request_arena.limit = 0;
+    call->arena.limit = ARENA_BYTES_MAX; /* unpacking into it may have lowered it */
 }
 
 void fr_milvus_call_free(fr_milvus *door, fr_milvus_call *call)

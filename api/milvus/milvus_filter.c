@@ -83,7 +83,10 @@ static size_t put_number(const char *text, size_t size, size_t at, fr_doc_builde
     return at + length;
 }
 
-static bool word_at(const char *text, size_t size, size_t at, const char *word) { return size - at >= strlen(word) && memcmp(text + at, word, strlen(word)) == 0; }
+static bool word_at(const char *text, size_t size, size_t at, const char *word)
+{
+    return size - at >= strlen(word) && memcmp(text + at, word, strlen(word)) == 0;
+}
 
 static size_t put_constant(fr_milvus_call *call, const char *text, size_t size, size_t at, fr_doc_builder *b)
 {
@@ -280,7 +283,8 @@ bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_m
     if (!none && partition_count) fr_milvus_json_bytes(&text, ")", 1);
     fr_milvus_json_bytes(&text, "", 1);
     fr_doc_end_object(&b);
-    if (code == FR_OK && (code = fr_doc_finish(&b, &params)) != FR_OK) fr_fail(&call->err, code, NULL, "the values of the filter are too large, not UTF-8 or not finite");
+    if (code == FR_OK && (code = fr_doc_finish(&b, &params)) != FR_OK)
+        fr_fail(&call->err, code, NULL, "the values of the filter are too large, not UTF-8 or not finite");
     if (code == FR_OK && fr_doc_count(fr_doc_root(params)) != 0) {
         condition_out->params.data = fr_arena_copy(&call->arena, params.data, params.size);
         condition_out->params.size = params.size;

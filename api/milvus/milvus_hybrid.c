@@ -54,7 +54,6 @@ static bool rank_params_in(fr_milvus_call *call, const char *strategy, fr_doc pa
     if (strcasecmp(strategy, "weighted") != 0) return refuse(call, "unsupported rank type: rrf and weighted are known");
     fr_doc norm = params.data ? fr_doc_get(params, fr_span_text("norm_score")) : (fr_doc){NULL};
     r->normalised = norm.data && fr_doc_type(norm) == FR_DOC_TRUE;
-    if (norm.data && fr_doc_type(norm) == FR_DOC_STRING) r->normalised = fr_span_equal(fr_doc_string(norm), fr_span_text("true")) || fr_span_equal(fr_doc_string(norm), fr_span_text("True"));
     return weights_in(call, params.data ? fr_doc_get(params, fr_span_text("weights")) : params, requests, r);
 }
 
@@ -80,9 +79,11 @@ static bool function_in(fr_milvus_call *call, fr_milvus_worker *worker, const Mi
     }
     fr_milvus_json_bytes(&text, "}", 1);
     fr_doc params;
-    if (text.failed || fr_milvus_json_doc(call, worker, (fr_span){text.data, text.size}, &params, &call->err) != FR_OK || fr_doc_type(params) != FR_DOC_OBJECT)
+    if (text.failed || fr_milvus_json_doc(call, worker, (fr_span){text.data, text.size}, &params, &call->err) != FR_OK ||
+        fr_doc_type(params) != FR_DOC_OBJECT)
         return refuse(call, "the parameters of the rerank function are not JSON values");
-    if (!name || (strcasecmp(name, "rrf") != 0 && strcasecmp(name, "weighted") != 0)) return refuse(call, "unsupported rerank function: rrf and weighted are known");
+    if (!name || (strcasecmp(name, "rrf") != 0 && strcasecmp(name, "weighted") != 0))
+        return refuse(call, "unsupported rerank function: rrf and weighted are known");
     return rank_params_in(call, name, params, requests, r);
 }
 
@@ -288,7 +289,8 @@ fr_milvus_next fr_milvus_on_hybrid_search(fr_milvus *door, fr_milvus_call *call,
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "a hybrid search has 1 to %u searches, got %zu: invalid parameter", FR_MILVUS_SUBSEARCHES_MAX,
                               r->n_requests);
     hybrid *h = fr_milvus_alloc(call, sizeof *h);
-    if (!h || !(h->searches = fr_milvus_alloc(call, r->n_requests * sizeof *h->searches)) || !(h->found = fr_milvus_alloc(call, r->n_requests * sizeof *h->found)))
+    if (!h || !(h->searches = fr_milvus_alloc(call, r->n_requests * sizeof *h->searches)) ||
+        !(h->found = fr_milvus_alloc(call, r->n_requests * sizeof *h->found)))
         return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the request");
     h->schema = schema, h->count = (uint32_t)r->n_requests;
     fr_milvus_found found;

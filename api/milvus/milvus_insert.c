@@ -159,7 +159,8 @@ static fr_milvus_next matching_done(fr_milvus *door, fr_milvus_call *call, fr_mi
     (void)door, (void)worker;
     writing *w = call->state;
     const Milvus__DeleteRequest *r = call->request;
-    if (call->write.code == FR_ERR_NOT_FOUND) return fr_milvus_fail_fr(call, call->write.code, &call->write.err, w->rows.schema->database, w->rows.schema->name);
+    if (call->write.code == FR_ERR_NOT_FOUND)
+        return fr_milvus_fail_fr(call, call->write.code, &call->write.err, w->rows.schema->database, w->rows.schema->name);
     if (call->write.code != FR_OK) return fr_milvus_fail_filter(call, r->expr, call->write.code, &call->write.err);
     w->deleted = call->write.records;
     return deleted(call);

@@ -175,8 +175,10 @@ static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, cons
     if (limit > 0 && offset + limit > FR_MILVUS_LIMIT_MAX)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "offset+limit [%lld] is invalid, it should be in range [1, %u]: invalid parameter",
                               (long long)(offset + limit), FR_MILVUS_LIMIT_MAX);
-    if (limit == 0 && !output.count) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "limit [0] is invalid, it should be in range [1, %u]: invalid parameter", FR_MILVUS_LIMIT_MAX);
-    if (empty && limit < 0 && !output.count) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "empty expression should be used with limit: invalid parameter");
+    if (limit == 0 && !output.count)
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "limit [0] is invalid, it should be in range [1, %u]: invalid parameter", FR_MILVUS_LIMIT_MAX);
+    if (empty && limit < 0 && !output.count)
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "empty expression should be used with limit: invalid parameter");
     Milvus__QueryResults *reply = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!reply) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the answer");
     reply->collection_name = r->collection_name;

@@ -82,10 +82,25 @@ static bool floats_in(fr_milvus_call *call, const Milvus__PlaceholderValue *give
     return true;
 }
 
+/* Vectors in elements of the field's type: dense ones as floats, which is exact. */
+static bool vectors_set(fr_milvus_call *call, fr_milvus_search *s, const fr_span *vectors)
+{
+    uint32_t dimension = s->field->dimension;
+    bool dense = fr_vector_bytes((fr_type)s->field->type, 1) != 0;
+    s->query.vector_bytes = dense ? NULL : vectors;
+    if (!dense) return true;
+    float *numbers = fr_arena_alloc(&call->arena, (size_t)s->query_count * dimension * sizeof *numbers);
+    if (!numbers) return no_memory(call);
+    for (uint32_t i = 0; i < s->query_count; i++) fr_vector_unpack((fr_type)s->field->type, vectors[i].data, dimension, numbers + (size_t)i * dimension);
+    s->query.vectors = numbers;
+    return true;
+}
+
 static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_span bytes, fr_milvus_search *s)
 {
     const Milvus__PlaceholderGroup *group = fr_milvus_unpack(&milvus__placeholder_group__descriptor, bytes, &call->request_arena, &call->err);
-    if (!group || group->n_placeholders != 1 || group->placeholders[0]->n_values == 0) return refuse(call, "the placeholder group must hold the vectors of one placeholder");
+    if (!group || group->n_placeholders != 1 || group->placeholders[0]->n_values == 0)
+        return refuse(call, "the placeholder group must hold the vectors of one placeholder");
     const Milvus__PlaceholderValue *given = group->placeholders[0];
     if (given->n_values > FR_MILVUS_QUERIES_MAX)
         return refuse(call, "nq [%zu] is invalid, it should be in range [1, %u]", given->n_values, FR_MILVUS_QUERIES_MAX);
@@ -105,7 +120,7 @@ static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_s
         if (sparse ? vectors[i].size % 8 != 0 : vectors[i].size != unit)
             return refuse(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", unit, vectors[i].size);
     }
-    return true;
+    return vectors_set(call, s, vectors);
 }
 
 /* The vectors of entities. */
@@ -124,19 +139,19 @@ static bool ids_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvus_
         fr_milvus_fail_fr(call, code, &call->err, s->schema->database, s->schema->name);
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = 0;
-        while (at < found && !fr_span_equal(hits[at].key, keys[i])) at++;
-        if (at == found) return refuse(call, "some of the provided primary key IDs do not exist: %.*s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data);
+    for (uint32_t i = 0, at = 0; i < count; i++, at++) { /* in the order asked, missing ones left out */
+        if (at == found || !fr_span_equal(hits[at].key, keys[i]))
+            return refuse(call, "some of the provided primary key IDs do not exist: %.*s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data);
         vectors[i] = hits[at].vectors[s->field->vector];
-        if (!vectors[i].size) return refuse(call, "the entity %.*s has no vector in field %s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data, s->field->name);
+        if (!vectors[i].size)
+            return refuse(call, "the entity %.*s has no vector in field %s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data,
+                          s->field->name);
         bytes += vectors[i].size;
         vectors[i].data = fr_arena_copy(&call->arena, vectors[i].data, vectors[i].size);
         if (!vectors[i].data) return no_memory(call);
     }
-    s->query.vector_bytes = vectors;
     s->query_count = count;
-    return true;
+    return vectors_set(call, s, vectors);
 }
 
 /* ==== parameters ==== */
@@ -177,8 +192,9 @@ static bool range_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
         *(i == 0 ? &s->query.has_radius : &s->query.has_range_filter) = true;
     }
     bool distance = s->field->metric == FR_METRIC_L2 || s->field->metric == FR_METRIC_HAMMING || s->field->metric == FR_METRIC_JACCARD;
-    if (s->query.has_radius && s->query.has_range_filter && (distance ? s->query.range_filter >= s->query.radius : s->query.range_filter <= s->query.radius))
-        return refuse(call, "range_filter(%g) must be %s than radius(%g)", (double)s->query.range_filter, distance ? "less" : "greater", (double)s->query.radius);
+    float far = s->query.radius, near = s->query.range_filter;
+    if (s->query.has_radius && s->query.has_range_filter && (distance ? near >= far : near <= far))
+        return refuse(call, "range_filter(%g) must be %s than radius(%g)", (double)near, distance ? "less" : "greater", (double)far);
     return true;
 }
 
@@ -233,7 +249,8 @@ bool fr_milvus_search_in(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker
     *s = (fr_milvus_search){.schema = schema, .group_size = 1, .query = {.id = schema->id}};
     if (!field_in(call, r, s)) return false;
     bool ids = r->search_input_case == MILVUS__SEARCH_REQUEST__SEARCH_INPUT_IDS;
-    if (ids ? !ids_in(call, worker, r->ids, s) : !placeholders_in(call, worker, (fr_span){r->placeholder_group.data, r->placeholder_group.len}, s)) return false;
+    if (ids && !ids_in(call, worker, r->ids, s)) return false;
+    if (!ids && !placeholders_in(call, worker, (fr_span){r->placeholder_group.data, r->placeholder_group.len}, s)) return false;
     if (!limits_in(call, r, s)) return false;
     const char *text = fr_milvus_param(r->search_params, r->n_search_params, "params");
     fr_doc params = {NULL};
@@ -375,14 +392,16 @@ bool fr_milvus_search_run(fr_milvus_call *call, fr_milvus_worker *worker, fr_mil
     q->filter = s->condition.filter, q->filter_params = s->condition.params;
     q->vector_fields = s->output.vector_fields;
     q->with_metadata = q->with_metadata || s->group_key || s->output.meta;
-    for (uint32_t i = 0; i < s->output.field_count; i++) q->with_metadata = q->with_metadata || (!s->output.fields[i]->primary && s->output.fields[i]->vector < 0);
+    for (uint32_t i = 0; i < s->output.field_count; i++)
+        q->with_metadata = q->with_metadata || (!s->output.fields[i]->primary && s->output.fields[i]->vector < 0);
     bound(s);
     found->counts = fr_milvus_alloc(call, s->query_count * sizeof *found->counts);
     if (!found->counts) return no_memory(call);
     if (s->group_key || s->iterator) {
         q->offset = 0;
         uint64_t room = (uint64_t)s->query_count * FR_MIN((uint64_t)s->limit * s->group_size, (uint64_t)FR_K_MAX);
-        if (room * sizeof(fr_hit) > FR_MILVUS_ANSWER_BYTES_MAX * 4) return refuse(call, "nq * limit * group_size asks for %llu hits, too many at once", (unsigned long long)room);
+        if (room * sizeof(fr_hit) > FR_MILVUS_ANSWER_BYTES_MAX * 4)
+            return refuse(call, "nq * limit * group_size asks for %llu hits, too many at once", (unsigned long long)room);
         if (s->query_count > 1 && !(found->hits = fr_arena_alloc(&call->arena, room * sizeof *found->hits))) return no_memory(call);
         for (uint32_t i = 0; i < s->query_count; i++)
             if (!search_one(call, worker, s, i, found, &bytes)) return false;
