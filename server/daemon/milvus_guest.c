@@ -22,6 +22,8 @@ static fr_milvus_rest *rest_of(fr_http_call *call)
     rest->path = call->path;
     rest->body = call->body.text;
     rest->int64_numbers = call->int64_numbers;
+    if (!fr_milvus_rest_authorization(call->authorization, rest->call.authorization, sizeof rest->call.authorization))
+        rest->call.authorization[0] = 0; /* nobody */
     call->guest_call = rest;
     return rest;
 }
