@@ -341,7 +341,7 @@ fr_milvus_next fr_milvus_rest_step(fr_milvus *door, fr_milvus_rest *rest, fr_mil
 bool fr_milvus_rest_authorization(fr_span header, char *out, size_t room)
 {
     static const char bearer[] = "Bearer ", basic[] = "Basic ";
-    const char *text = header.data;
+    const char *text = header.data ? header.data : "";
     if (header.size > sizeof bearer - 1 && strncasecmp(text, bearer, sizeof bearer - 1) == 0) {
         size_t size = header.size - (sizeof bearer - 1);
         if (4 * ((size + 2) / 3) + 1 > room) return false;

@@ -1,4 +1,4 @@
-/* tls.c: TLS 1.2 and 1.3, forward-secret ciphers with authenticated encryption only, no renegotiation, no compression, no HTTP/2. */
+/* tls.c: TLS 1.2 and 1.3, forward-secret ciphers with authenticated encryption only, no renegotiation, no compression. */
 #include "server/daemon/tls.h"
 
 #include <openssl/err.h>
@@ -19,6 +19,17 @@ static fr_code wrong(fr_err *err, const char *field, const char *path)
     return fr_fail(err, FR_ERR_INVALID, field, "%.100s: %s", path, reason);
 }
 
+/* gRPC's clients offer h2 alone. Whoever offers http/1.1 as well gets that: HTTP/2 is spoken for gRPC only. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *size_out, const unsigned char *offered, unsigned int size, void *user)
+{
+    static const unsigned char ours[] = "\x08http/1.1\x02h2";
+    (void)ssl, (void)user;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, size_out, ours, sizeof ours - 1, offered, size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
 static fr_code configure(const fr_tls *self, SSL_CTX *context, fr_err *err)
 {
     static const uint8_t session[] = "freshet";
@@ -26,6 +37,7 @@ static fr_code configure(const fr_tls *self, SSL_CTX *context, fr_err *err)
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);
     SSL_CTX_set_session_id_context(context, session, sizeof session - 1);
     if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) return wrong(err, "tls-cert", "ciphers");
     if (SSL_CTX_use_certificate_chain_file(context, self->cert) != 1) return wrong(err, "tls-cert", self->cert);

@@ -50,6 +50,27 @@ def test_rest_definitions(server):
     assert post(server, "collections/drop", {"collectionName": "a"}) == {"code": 0, "data": {}}
 
 
+def test_users_are_asked_for():
+    import urllib.error
+    from conftest import Server
+    os.environ["FRESHET_ROOT_PASSWORD"] = "Milvus-secret"
+    try:
+        one = Server(["--auth"]).start()
+    finally:
+        del os.environ["FRESHET_ROOT_PASSWORD"]
+    try:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            post(one, "collections/list", {})
+        assert refused.value.code == 401 and json.load(refused.value)["code"] == 1800
+        assert post(one, "collections/list", {}, Authorization="Bearer root:Milvus-secret") == {"code": 0, "data": []}
+        wire = Wire(one.port)
+        path = b"/milvus.proto.milvus.MilvusService/ShowCollections"
+        wire.sock.sendall(frame(1, 4, 1, headers(path)) + frame(0, 1, 1, b"\0\0\0\0\0"))
+        assert b"16" in wire.until(1, 1)[3] or b"\x0216" in wire.until(1, 1)[3]
+    finally:
+        assert one.stop() == 0
+
+
 # ---- HTTP/2 by hand: what no client does ----
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
