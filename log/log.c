@@ -229,6 +229,9 @@ static fr_code make_room(fr_log *log, uint64_t segment_bytes, uint64_t need, fr_
 {
     if (need <= log->allocated) return FR_OK;
     uint64_t step = FR_MIN(FR_MAX(log->allocated, (uint64_t)log->options.first_allocation), (uint64_t)16 << 20);
+    uint64_t space = 0; /* never more than an eighth of what is free: others want to write, too */
+    if (step > log->options.first_allocation && log->io->free_bytes(log->io, log->dir, &space, NULL) == FR_OK)
+        step = FR_MIN(step, FR_MAX(space / 8, (uint64_t)log->options.first_allocation));
     uint64_t wanted = log->allocated <= FR_SEGMENT_HEADER ? log->options.first_allocation : log->allocated + step;
     if (wanted > segment_bytes) wanted = segment_bytes;
     wanted = FR_MAX(wanted, need);

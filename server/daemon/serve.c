@@ -57,6 +57,8 @@ static const fr_config_option options[] = {
     {"max-connections", FR_CONFIG_INT, "4096", 1, 1000000, NULL, "open connections"},
     {"max-connections-per-address", FR_CONFIG_INT, "0", 0, 1000000, NULL, "of one address; 0 = half of max-connections"},
     {"snapshot-interval", FR_CONFIG_INT, "300", 1, 31536000, NULL, "seconds between snapshots while there are changes"},
+    {"disk-reserve", FR_CONFIG_BYTES, "64m", 0, INT64_MAX, NULL, 
+     "space kept for deletes and compaction on a full disk, at most a sixteenth of what is free; 0 = none"},
     {"memory-limit", FR_CONFIG_BYTES, "0", 0, INT64_MAX, NULL, "bytes (k, m, g); 0 = 80 percent of the machine or its cgroup"},
 };
 #define OPTION_COUNT FR_COUNT_OF(options)
@@ -265,8 +267,8 @@ static fr_code loops_start(fr_daemon *daemon, const int fds[FR_LISTENERS], fr_er
 static fr_code database_open(fr_daemon *daemon, fr_db **db_out, fr_err *err)
 {
     fr_options engine = {.linkers = (uint32_t)option("linkers")->number, .snapshot_ms = option("snapshot-interval")->number * 1000,
-                         .memory_limit = (uint64_t)option("memory-limit")->number, .progress = progress,
-                         .parse_json = fr_kafka_json_in,
+                         .memory_limit = (uint64_t)option("memory-limit")->number,
+                         .reserve_bytes = (uint64_t)option("disk-reserve")->number, .progress = progress, .parse_json = fr_kafka_json_in,
                          .progress_user = &daemon->door};
     fr_code code = fr_open(option("data")->text, &engine, db_out, err);
     if (code == FR_ERR_LOCKED)

@@ -347,6 +347,7 @@ static void free_db(fr_db *db)
     fr_batch_writer_free(&db->encoder);
     fr_batch_reader_close(db->apply_reader);
     if (db->writer_scratch != NULL) fr_scratch_free(db->writer_scratch);
+    fr_engine_reserve_close(db);
     if (db->lock_file != NULL) db->io->close(db->io, db->lock_file);
     for (int role = 0; role < FR_ROLE_COUNT; role++) fr_bell_free(&db->bells[role]);
     fr_bell_free(&db->done_bell);
@@ -378,8 +379,10 @@ fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_e
     fr_db *db = fr_alloc_aligned(FR_MEM_ENGINE, 64, sizeof *db);
     if (db == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     memset(db, 0, sizeof *db);
+    fr_engine_reserve_init(db);
     fr_code code = init(db, dir, options, err);
     if (code == FR_OK) code = make_dirs(db, err);
+    if (code == FR_OK) fr_engine_reserve_open(db);
     int64_t start = db->io->mono_us(db->io);
     if (code == FR_OK) code = fr_engine_recover(db, err);
     db->clock.open = true;

@@ -493,7 +493,22 @@ typedef struct fr_db {
     _Atomic bool intervals; /* a topic asks for durability = interval */
     int64_t flushed_ms;     /* syncer */
     double recovery_ms;
+    struct fr_reserve {
+        pthread_mutex_t lock;
+        fr_file *file;
+        uint64_t bytes;
+        atomic_bool held;
+        int64_t looked_us;
+    } reserve;
 } fr_db;
+typedef struct fr_reserve fr_reserve;
+
+/* ---- reserve.c: space that a full disk leaves for what gives space back ---- */
+void fr_engine_reserve_init(fr_db *db);
+void fr_engine_reserve_open(fr_db *db);
+void fr_engine_reserve_close(fr_db *db);
+bool fr_engine_reserve_release(fr_db *db);             /* true: there is space now that was not there before */
+fr_code fr_engine_reserve_gate(fr_db *db, fr_err *err); /* before anything grows: DISK_FULL while the reserve is not held */
 
 /* ---- db.c ---- */
 bool fr_engine_step(fr_db *db, fr_role role); /* true: it did something */

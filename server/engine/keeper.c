@@ -240,6 +240,9 @@ static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
     return !db->closing_many || bytes - FR_MIN(shard->log_bytes_at_snapshot, bytes) >= FR_CLOSE_BYTES_MIN;
 }
 
+/* A snapshot alone only takes space: compaction that follows it gives some back. */
+static bool sweep_frees(const fr_db *db) { return db->sweep.compact || !db->sweep.forced; }
+
 static bool saving(fr_db *db, fr_shard *shard)
 {
     int state = atomic_load(&db->save.state);
@@ -262,9 +265,14 @@ static bool saving(fr_db *db, fr_shard *shard)
     }
     if (state != FR_SAVE_ENDED) return false;
     atomic_store(&db->save.state, FR_SAVE_IDLE);
+    if (db->save.code == FR_ERR_DISK_FULL && sweep_frees(db) && fr_engine_reserve_release(db)) {
+        db->sweep.phase = FR_SWEEP_NEXT; /* again from the start, and whole: what the failed attempt wrote counts for nothing */
+        return true;
+    }
     if (db->save.code != FR_OK) note_failure(db, shard, "snapshot", db->save.code, &db->save.err);
     reset_triggers(db, shard, db->save.at); /* also after a failure: the next attempt comes with the next trigger */
-    after_snapshot(db, shard, db->save.code == FR_OK);
+    /* No space for a snapshot: compaction up to the one before, or of a log without any, may make some. */
+    after_snapshot(db, shard, db->save.code == FR_OK || db->save.code == FR_ERR_DISK_FULL);
     return true;
 }
 
@@ -304,8 +312,14 @@ static bool sweep_step(fr_db *db)
     }
     fr_err err = {0};
     fr_code code = (fr_code)atomic_load(&db->roll_code);
+    if (code == FR_ERR_DISK_FULL && fr_engine_reserve_release(db)) { /* a new segment's header needs space, too */
+        atomic_store(&db->roll, shard);
+        fr_engine_wake(db, FR_ROLE_WRITER);
+        return true;
+    }
     if (code != FR_OK) fr_fail(&err, code, NULL, "the active segment could not be closed");
     else code = compact(db, shard, &err);
+    if (code == FR_ERR_DISK_FULL && fr_engine_reserve_release(db)) code = compact(db, shard, &err);
     if (code != FR_OK) note_failure(db, shard, "compaction", code, &err);
     next_shard(sweep);
     return true;
@@ -330,6 +344,7 @@ static bool look_around(fr_db *db)
     int64_t now_ms = db->io->now_ms(db->io);
     if (now_ms - db->last_look_ms < LOOK_MS && now_ms >= db->last_look_ms) return false;
     db->last_look_ms = now_ms;
+    (void)!fr_engine_reserve_gate(db, NULL); /* an empty reserve is filled when there is space */
     bool rotate = now_ms - db->last_rotate_ms >= ROTATE_MS || now_ms < db->last_rotate_ms, wanted = false;
     if (rotate) {
         db->last_rotate_ms = now_ms;

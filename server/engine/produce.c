@@ -271,7 +271,9 @@ fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *writ
         fr_produce *part = &write->produce[i];
         if (part->reason != FR_REASON_NONE) continue;
         fr_shard *shard = &topic->shards[part->partition];
-        (void)!append_one(db, shard, &limits, part, commit);
+        fr_err full = {0};
+        if (fr_engine_reserve_gate(db, &full) != FR_OK) (void)!refuse(part, FR_REASON_STORAGE, FR_ERR_DISK_FULL, -1, full.text);
+        else (void)!append_one(db, shard, &limits, part, commit);
         part->log_start = fr_engine_start(shard);
     }
     if (commit->part_count != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL)

@@ -369,6 +369,9 @@ fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err)
         code = fr_manifest_write(db->io, dir, m, err);
     }
     if (code != FR_OK) {
+        char path[FR_PATH_MAX + 32]; /* half a snapshot must not keep a full disk full */
+        chunks_path(path, sizeof path, dir, m->generation);
+        if (code == FR_ERR_DISK_FULL) (void)!db->io->remove(db->io, path, NULL);
         fr_manifest_free(m);
         shard->save_full = true; /* what the failed attempt wrote counts for nothing */
         return code;

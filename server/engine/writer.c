@@ -293,12 +293,10 @@ static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, 
     return FR_OK;
 }
 
-fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
-                         fr_err *err)
+static fr_code append_batch(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
+                            fr_err *err)
 {
     plan p;
-    fr_err local = {0};
-    if (err == NULL) err = &local;
     FR_TRY(make_plan(db, c, batch, &p, err));
     fr_commit *commit = new_commit(db, c, batch, write, &p);
     if (commit == NULL || !round_reserve(db->prepared, p.parts)) {
@@ -313,7 +311,8 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
         fr_engine_commit_free(db, commit);
         return code;
     }
-    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL)
+    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL &&
+        atomic_load(&db->reserve.held))
         fr_engine_set_state(db, FR_OK, "");
     commit->number = ++c->commit_last;
     if (write != NULL) answer_offsets(c, &p, write);
@@ -321,6 +320,33 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
     atomic_fetch_add_explicit(&db->duplicates, p.duplicates, memory_order_relaxed);
     *commit_out = commit;
     return FR_OK;
+}
+
+static bool removes_only(const fr_batch *batch)
+{
+    fr_stored_event event;
+    for (size_t at = 0; fr_engine_event_next(batch, &at, &event);)
+        if (!(event.flags & FR_EVENT_REMOVE)) return false;
+    return true;
+}
+
+/* What gives space back may use the reserve; what grows waits until there is one again. */
+fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
+                         fr_err *err)
+{
+    fr_err local = {0};
+    if (err == NULL) err = &local;
+    bool held = atomic_load_explicit(&db->reserve.held, memory_order_relaxed);
+    if (!held && !removes_only(batch)) FR_TRY(fr_engine_reserve_gate(db, err));
+    fr_code code = append_batch(db, c, batch, write, commit_out, err);
+    if (code == FR_ERR_DISK_FULL && removes_only(batch) && fr_engine_reserve_release(db))
+        code = append_batch(db, c, batch, write, commit_out, err);
+    if (code == FR_ERR_DISK_FULL) {
+        const fr_err why = *err;
+        return fr_fail(err, code, NULL, "the disk of %.100s is full (%.80s): deletes and searches go on, writes when there is space", db->dir,
+                       why.text);
+    }
+    return code;
 }
 
 /* ==== rounds ==== */
