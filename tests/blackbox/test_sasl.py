@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 import time
+import warnings
 
 import pytest
 
@@ -372,7 +373,9 @@ def test_tls_on_both_listeners(binary, tmp_path):
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         old.set_ciphers("ALL:@SECLEVEL=0")
-        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
         with pytest.raises((ssl.SSLError, ConnectionError)):
             old.wrap_socket(socket.create_connection(("127.0.0.1", server.port), 10), server_hostname="localhost")
         with socket.create_connection(("127.0.0.1", server.port), 10) as plain:  # no TLS: no answer
@@ -451,9 +454,56 @@ def test_a_request_that_comes_with_the_end_of_the_handshake(binary, tmp_path):
                 assert part, got
                 inward.write(part)
                 try:
-                    got += tls.read(65536)
-                except ssl.SSLWantReadError:
+                    while data := tls.read(65536):
+                        got += data
+                except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
                     pass
             s.close()
+    finally:
+        server.stop()
+
+
+def crc32c(data):
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0x82F63B78 if i & 1 else 0)
+        table.append(i)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 255]
+    return crc ^ 0xFFFFFFFF
+
+
+def varint(number):
+    number, out = number << 1, b""
+    while number >= 128:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def batch(value):
+    record = b"\0\0\0\1" + varint(len(value)) + value + b"\0"  # attributes, two deltas, a null key
+    body = struct.pack(">hiqqqhii", 0, 0, 1, 1, -1, -1, -1, 1) + varint(len(record)) + record
+    return struct.pack(">qiibI", 0, len(body) + 9, 0, 2, crc32c(body)) + body
+
+
+def test_files_are_fetched_over_tls(binary, tmp_path):
+    """Ranges of files: more than one piece of 256 KiB, whole and in order."""
+    server = Secure(tmp_path)
+    try:
+        made = context(server.cert)
+        server.wait(made).close()
+        k = Kafka(server.kafka, made)
+        assert k.plain("root", ROOT) == 0 and k.topics("big", create=True)[1] == {"big": 0}
+        values = [os.urandom(300000) for _ in range(3)]
+        for value in values:
+            sent = k.call(0, 3, text(None) + struct.pack(">hi", -1, 9000) + array(text("big") + array(struct.pack(">i", 0) + block(batch(value)))))
+            assert struct.unpack_from(">h", sent, 4 + len(text("big")) + 8)[0] == 0, sent
+        for _ in range(3):
+            got = k.call(1, 4, struct.pack(">iiiib", -1, 1000, 1, 10 << 20, 0) + array(text("big") + array(struct.pack(">iqi", 0, 0, 10 << 20))))
+            places = [got.find(value) for value in values]
+            assert len(got) > 900000 and -1 not in places and places == sorted(places)
+            assert k.topics("big")[1] == {"big": 0}  # what follows is in step
     finally:
         server.stop()
