@@ -243,6 +243,7 @@ static bool key_wanted(const fr_milvus_rest_table *table, fr_span key)
     for (size_t i = 0; i < table->name_count; i++) {
         fr_span name = fr_span_text(table->names[i]);
         if (fr_span_equal(name, fr_span_text("$meta")) || is_column(table, name)) continue;
+        if (table->key && fr_span_equal(name, fr_span_text(table->key))) continue;
         any = true;
         if (fr_span_equal(name, key)) return true;
     }
@@ -307,7 +308,8 @@ static size_t rows_of(const Milvus__FieldData *column)
 static bool table_of(fr_milvus_rest *rest, Milvus__FieldData *const *columns, size_t count, char *const *names, size_t name_count,
                      fr_milvus_rest_table *out)
 {
-    *out = (fr_milvus_rest_table){columns, count, names, name_count, fr_milvus_alloc(&rest->call, count * sizeof *out->places)};
+    *out = (fr_milvus_rest_table){.columns = columns, .count = count, .names = names, .name_count = name_count,
+                                  .places = fr_milvus_alloc(&rest->call, count * sizeof *out->places)};
     return out->places != NULL;
 }
 
@@ -612,6 +614,7 @@ static fr_milvus_next hits_out(fr_milvus_rest *rest, fr_milvus_worker *worker)
             if (strcmp(data->fields_data[i]->field_name, key) != 0) columns[count++] = data->fields_data[i];
     }
     if (!table_of(rest, columns, count, data ? data->output_fields : NULL, data ? data->n_output_fields : 0, &table)) return no_memory(rest);
+    table.key = key;
     fr_milvus_rest_begin(rest);
     fr_out_begin(&rest->out, '[');
     for (size_t i = 0; data && i < data->n_scores; i++) {

@@ -52,6 +52,7 @@ typedef struct fr_milvus_rest_table {
     size_t count;
     char *const *names; /* output_fields: which keys of $meta are wanted */
     size_t name_count;
+    const char *key; /* the primary key's name, which may be shown without being a column; NULL = it is one */
     size_t *places; /* next element of compact columns */
 } fr_milvus_rest_table;
 void fr_milvus_rest_row(fr_milvus_rest *rest, fr_milvus_worker *worker, fr_milvus_rest_table *table, size_t row);

@@ -587,7 +587,8 @@ static void on_readable(h2o_socket_t *sock, const char *err)
     ssize_t count = nghttp2_session_mem_recv(self->session, (const uint8_t *)sock->input->bytes, sock->input->size);
     self->inside = false;
     if (count < 0) {
-        if (nghttp2_session_terminate_session(self->session, NGHTTP2_PROTOCOL_ERROR) != 0) self->ending = true;
+        uint32_t why = count == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
+        if (nghttp2_session_terminate_session(self->session, why) != 0) self->ending = true;
         count = (ssize_t)sock->input->size;
     }
     h2o_buffer_consume(&sock->input, (size_t)count);

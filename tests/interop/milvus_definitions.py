@@ -96,7 +96,7 @@ client.truncate_collection("objects")
 # databases
 client.create_database("second")
 assert sorted(client.list_databases()) == ["default", "second"]
-assert code_of(MilvusClient, sys.argv[1], db_name="third") == 800
+assert code_of(MilvusClient(sys.argv[1], db_name="third").list_collections) == 800
 other = MilvusClient(sys.argv[1], db_name="second")
 other.create_collection("objects", dimension=2)
 assert other.list_collections() == ["objects"] and len(other.describe_collection("objects")["fields"]) == 2
