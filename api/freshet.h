@@ -783,6 +783,9 @@ FR_API fr_code fr_view_transcode(const fr_view *view, fr_code (*text)(void *user
 /* -- care -- */
 FR_API fr_code fr_snapshot(fr_db *db, fr_err *err) FR_MUST_CHECK;                 /* now; blocks until it is on disk */
 FR_API fr_code fr_compact(fr_db *db, fr_id id, fr_err *err) FR_MUST_CHECK;         /* now; blocks; 0 = all */
+/* Copy a data directory into a new one, also while a server has it open: what was answered before the call is in the copy, whole requests only.
+ * Check the copy with fr_verify.   errors  EXISTS (not empty), NOT_FOUND (no data directory), BUSY (it changed under every attempt), IO, DISK_FULL */
+FR_API fr_code fr_backup(const char *from, const char *to, uint64_t *files_out, uint64_t *bytes_out, fr_err *err) FR_MUST_CHECK;
 /* Check every checksum of a closed directory; each finding is one line. CORRUPT when something is wrong. */
 FR_API fr_code fr_verify(const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err) FR_MUST_CHECK;
 

@@ -19,6 +19,8 @@ int fr_cli_snapshot_main(int argc, char **argv);
 int fr_cli_verify_main(int argc, char **argv);
 int fr_cli_bench_main(int argc, char **argv);
 int fr_cli_replay_main(int argc, char **argv);
+int fr_cli_backup_main(int argc, char **argv);
+int fr_cli_restore_main(int argc, char **argv);
 int fr_cli_dlq_main(int argc, char **argv);
 int fr_cli_lag_main(int argc, char **argv);
 

@@ -21,6 +21,8 @@ static const struct verb {
     {"dlq", "list and retry records that a collection could not use", fr_cli_dlq_main},
     {"lag", "how far consumer groups are behind", fr_cli_lag_main},
     {"snapshot", "write a snapshot now", fr_cli_snapshot_main},
+    {"backup", "copy a data directory into a new one, also while a server has it open", fr_cli_backup_main},
+    {"restore", "check a copy, and make a data directory of it", fr_cli_restore_main},
     {"verify", "check every checksum of a data directory that no server has open", fr_cli_verify_main},
     {"bench", "load a running server over HTTP and print what it reached", fr_cli_bench_main},
 };
@@ -31,7 +33,7 @@ static void print_usage(FILE *out)
     for (size_t index = 0; index < FR_COUNT_OF(verbs); index++)
         fprintf(out, "  %-11s %s\n", verbs[index].name, verbs[index].summary);
     fprintf(out, "\n  freshet VERB --help    options of a verb\n  freshet --version\n\n"
-                 "Verbs other than serve and verify talk to --url, else FRESHET_URL, else http://127.0.0.1:19530, and log in with\n"
+                 "Verbs other than serve, backup, restore and verify talk to --url, else FRESHET_URL, else http://127.0.0.1:19530, and log in with\n"
                  "--user NAME --password-file FILE or --api-key KEY, else FRESHET_API_KEY, else FRESHET_USER and FRESHET_PASSWORD.\n");
 }
 

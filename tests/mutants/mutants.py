@@ -60,7 +60,7 @@ MUTANTS = [
     ("base_offset_unchecked", "log/segment.c", "header_out->baseOffset != c->expected || header_out->partitionLeaderEpoch != 0", "header_out->partitionLeaderEpoch != 0", "test_log"),
     # ---- recovery and undo ----
     ("torn_tail_not_cut", "log/log_open.c", "        FR_TRY(io->truncate(io, segment->file, end_bytes, err));\n", "", "test_log"),
-    ("mark_names_its_own_round", "log/log.c", ".durable_bytes = log->durable_bytes,\n                    .durable_offset = FR_MAX(durable, segment->base),",
+    ("mark_names_its_own_round", "log/log.c", ".durable_bytes = log->synced.bytes,\n                    .durable_offset = FR_MAX(log->synced.offset, segment->base),",
      ".durable_bytes = segment->bytes,\n                    .durable_offset = FR_MAX(end, segment->base),", "sim"),
     ("failed_append_leaves_its_tail", "log/log.c", "if (log->tail_dirty) code = clean_tail(log, err);", "", "test_log_guards"),
     ("half_a_request_stays", "server/engine/writer.c", "        undo(db, c, p, i);\n", "        forget_ids(c, p);\n", "sim"),
