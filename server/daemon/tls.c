@@ -30,11 +30,27 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *size_out,
     return SSL_TLSEXT_ERR_OK;
 }
 
+/* Who speaks both gets HTTP/1.1: HTTP/2 here is gRPC's, and gRPC's clients offer nothing else. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *size_out, const unsigned char *offered, unsigned size, void *user)
+{
+    static const char *const known[] = {"http/1.1", "h2"};
+    (void)ssl, (void)user;
+    for (size_t k = 0; k < 2; k++)
+        for (unsigned at = 0; at < size && at + 1 + offered[at] <= size; at += 1u + offered[at]) {
+            if (offered[at] != strlen(known[k]) || memcmp(offered + at + 1, known[k], offered[at]) != 0) continue;
+            *out = offered + at + 1;
+            *size_out = offered[at];
+            return SSL_TLSEXT_ERR_OK;
+        }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
 static fr_code configure(const fr_tls *self, SSL_CTX *context, fr_err *err)
 {
     static const uint8_t session[] = "freshet";
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_TICKET);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
     SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);

@@ -370,6 +370,11 @@ def test_tls_on_both_listeners(binary, tmp_path):
             assert status == 200 and len(page) > 4 << 20
             k = Kafka(server.kafka, made)
             assert k.scram("root", ROOT) == 0 and "__audit" in k.topics()[1]
+        for offered, chosen in ((["h2", "http/1.1"], "http/1.1"), (["h2"], "h2"), (["spdy/1"], None)):
+            made = context(server.cert)
+            made.set_alpn_protocols(offered)
+            with made.wrap_socket(socket.create_connection(("127.0.0.1", server.port), 10), server_hostname="localhost") as s:
+                assert s.selected_alpn_protocol() == chosen
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         old.set_ciphers("ALL:@SECLEVEL=0")
