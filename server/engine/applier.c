@@ -114,10 +114,18 @@ static void answer(fr_db *db, fr_commit *commit)
 
 void fr_engine_refresh(fr_shard *shard)
 {
-    fr_table *table = fr_shard_table(shard);
-    fr_table_stats stats;
-    fr_table_maintain(table, atomic_load_explicit(&shard->collection->visible, memory_order_relaxed));
-    fr_table_stats_get(table, &stats);
+    fr_table_stats stats = {0};
+    uint64_t visible = atomic_load_explicit(&shard->collection->visible, memory_order_relaxed);
+    for (uint32_t i = shard->index_count; i-- > 0;) { /* live: the first field's */
+        fr_table_stats one;
+        fr_table *table = fr_shard_table_of(shard, i);
+        fr_table_maintain(table, visible);
+        fr_table_stats_get(table, &one);
+        stats.live = one.live;
+        stats.unlinked = FR_MAX(stats.unlinked, one.unlinked);
+        stats.dead = FR_MAX(stats.dead, one.dead);
+        stats.bytes += one.bytes;
+    }
     atomic_store_explicit(&shard->live, stats.live, memory_order_relaxed);
     atomic_store_explicit(&shard->unlinked, stats.unlinked, memory_order_relaxed);
     atomic_store_explicit(&shard->dead, stats.dead, memory_order_relaxed);
@@ -134,8 +142,10 @@ static void idle(fr_db *db)
     for (uint32_t i = 0; i < db->names.count; i++)
         for (uint32_t s = 0; s < db->names.collections[i]->shard_count; s++) {
             fr_shard *shard = &db->names.collections[i]->shards[s];
-            const fr_table *table = fr_shard_table(shard);
-            if (table != NULL && (shard->hot || fr_table_columns_wait(table))) fr_engine_refresh(shard);
+            bool wait = fr_shard_table(shard) != NULL && shard->hot;
+            for (uint32_t f = 0; f < shard->index_count && fr_shard_table(shard) != NULL && !wait; f++)
+                wait = fr_table_columns_wait(fr_shard_table_of(shard, f));
+            if (wait) fr_engine_refresh(shard);
         }
 }
 
@@ -152,8 +162,7 @@ static void care(fr_db *db, fr_commit *commit)
     bool link = false;
     for (uint32_t i = 0; i < commit->part_count && c != db->catalog; i++) {
         fr_shard *shard = &c->shards[commit->parts[i].partition];
-        fr_table *table = fr_shard_table(shard);
-        if (table == NULL) continue;
+        if (fr_shard_table(shard) == NULL) continue;
         if (!atomic_exchange(&shard->links, true)) link = true;
         shard->hot = true;
         if (shard->rows_since_stats < HELP_EVERY_ROWS && commit->count_delta >= 0) continue;
@@ -163,8 +172,9 @@ static void care(fr_db *db, fr_commit *commit)
         bool fresh = atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX;
         bool dead =
             atomic_load_explicit(&shard->dead, memory_order_relaxed) > FR_DEAD_MAX + waiting_for_sweep(shard);
-        for (uint32_t n = shard->rows_since_stats * ((fresh ? 1u : 0u) + (dead ? 1u : 0u)); n > 0; n--)
-            if (!fr_table_help_step(table)) break;
+        for (uint32_t f = 0; f < shard->index_count; f++)
+            for (uint32_t n = shard->rows_since_stats * ((fresh ? 1u : 0u) + (dead ? 1u : 0u)); n > 0; n--)
+                if (!fr_table_help_step(fr_shard_table_of(shard, f))) break;
         shard->rows_since_stats = 0;
     }
     if (link) fr_engine_wake(db, FR_ROLE_LINKER);
@@ -175,7 +185,6 @@ static bool saving(fr_db *db)
     int state = atomic_load(&db->save.state);
     if (state != FR_SAVE_WANTED && state != FR_SAVE_WRITTEN) return false;
     fr_shard *shard = db->save.shard;
-    fr_table *table = fr_shard_table(shard);
     if (state == FR_SAVE_WANTED) {
         db->save.at = atomic_load(&shard->applied);
         db->save.log_records = atomic_load_explicit(&shard->log_records, memory_order_relaxed);
@@ -185,12 +194,17 @@ static bool saving(fr_db *db)
             fr_engine_wake(db, FR_ROLE_KEEPER);
             return true;
         }
-        db->save.code =
-            table != NULL ? fr_table_save_begin(table, db->save.at, db->save.full, &db->save.err) : FR_ERR_NOT_FOUND;
+        db->save.code = fr_shard_table(shard) != NULL ? FR_OK : FR_ERR_NOT_FOUND;
+        for (uint32_t i = 0; i < shard->index_count && db->save.code == FR_OK; i++) {
+            db->save.code = fr_table_save_begin(fr_shard_table_of(shard, i), db->save.at, db->save.full, &db->save.err);
+            for (uint32_t before = i; db->save.code != FR_OK && before-- > 0;) fr_table_save_end(fr_shard_table_of(shard, before), false);
+        }
         atomic_store(&db->save.state, db->save.code == FR_OK ? FR_SAVE_BEGUN : FR_SAVE_ENDED);
     } else {
-        fr_table_save_end(table, db->save.ok);
-        fr_table_maintain(table, atomic_load(&shard->collection->visible));
+        for (uint32_t i = 0; i < shard->index_count; i++) {
+            fr_table_save_end(fr_shard_table_of(shard, i), db->save.ok);
+            fr_table_maintain(fr_shard_table_of(shard, i), atomic_load(&shard->collection->visible));
+        }
         atomic_store(&db->save.state, FR_SAVE_ENDED);
     }
     fr_engine_wake(db, FR_ROLE_KEEPER);
@@ -209,6 +223,7 @@ bool fr_engine_applier_step(fr_db *db)
             pthread_mutex_unlock(&db->apply_lock);
         }
         if (commit == NULL) {
+            if (fr_engine_reshape_step(db)) return true;
             idle(db);
             return worked;
         }

@@ -3,13 +3,16 @@
  * cannot read it skips and counts, so that a bad record never keeps a database from starting. */
 #include "server/engine/engine.h"
 
-fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
+#include "simd/simd.h"
+
+fr_code fr_engine_table_options(fr_shard *shard, uint32_t index, fr_table_options *out)
 {
     const fr_collection *c = shard->collection;
     const fr_schema *schema = fr_schema_of(c);
-    const fr_field_def *field = schema->vectors[0];
-    if (shard->originals == NULL) shard->originals = fr_originals_create(shard);
-    if (shard->originals == NULL) return FR_ERR_NO_MEMORY;
+    const fr_field_def *field = schema->vectors[index];
+    fr_shard_index *at = &shard->indexes[index];
+    if (at->originals == NULL) at->originals = fr_originals_create(shard, index, schema->builds[index]);
+    if (at->originals == NULL) return FR_ERR_NO_MEMORY;
     *out = (fr_table_options){
         .dimension = field->dimension,
         .metric = field->metric,
@@ -19,8 +22,10 @@ fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
         .profile = field->profile,
         .vectors = field->vectors,
         .type = field->type,
-        .store = fr_originals_store(shard->originals),
-        .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
+        .bm25_k1 = field->bm25_k1,
+        .bm25_b = field->bm25_b,
+        .store = fr_originals_store(at->originals),
+        .seed = fr_mix64((c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1) ^ ((uint64_t)index << 56)),
         .id_type = schema->def.id_type,
         .drop_stale = schema->def.drop_stale,
         .indexed_count = schema->def.indexed_count,
@@ -29,25 +34,33 @@ fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
     return FR_OK;
 }
 
-static fr_code table_of(fr_shard *shard, fr_table **out)
+/* The first field's last: who sees it sees all. */
+static fr_code make_tables(fr_shard *shard)
 {
-    *out = fr_shard_table(shard);
-    if (*out != NULL) return FR_OK;
-    fr_table_options options;
-    FR_TRY(fr_engine_table_options(shard, &options));
-    FR_TRY(fr_table_create(&options, out, NULL));
-    atomic_store_explicit(&shard->table, *out, memory_order_release);
+    if (fr_shard_table(shard) != NULL) return FR_OK;
+    for (uint32_t i = shard->index_count; i-- > 0;) {
+        fr_table_options options;
+        fr_table *table;
+        if (fr_shard_table_of(shard, i) != NULL) continue; /* of an attempt that ran out of memory */
+        shard->indexes[i].build = fr_schema_of(shard->collection)->builds[i];
+        FR_TRY(fr_engine_table_options(shard, i, &options));
+        FR_TRY(fr_table_create(&options, &table, NULL));
+        atomic_store_explicit(&shard->indexes[i].table, table, memory_order_release);
+    }
     return FR_OK;
 }
 
 /* The vector as its table takes it: numbers, those that the field's type holds; or the bytes of its bits. NULL: none. */
-static fr_code row_vector(fr_shard *shard, const fr_field_def *field, const fr_decoded *decoded, const void **out)
+static fr_code row_vector(fr_shard *shard, const fr_field_def *field, const fr_decoded *decoded, const void **out, size_t *size_out)
 {
     fr_type given;
     fr_span bytes;
     *out = NULL;
+    *size_out = 0;
     if (!fr_decoded_vector(decoded, field->id, &given, &bytes)) return FR_OK;
     *out = bytes.data;
+    *size_out = bytes.size;
+    if (given == FR_TYPE_VECTOR_SPARSE) return FR_OK;
     if (given == field->type && (given == FR_TYPE_VECTOR_BINARY || (given == FR_TYPE_VECTOR_F32 && ((uintptr_t)bytes.data & 3u) == 0)))
         return FR_OK;
     if (shard->vector_scratch_size < field->dimension) {
@@ -80,20 +93,40 @@ static fr_code skip(fr_shard *shard, const fr_apply_record *record, const fr_err
     return FR_OK;
 }
 
+/* Under cosine a vector without direction is found by nobody. Only an index that was ordered anew meets one: fr_submit refuses them. */
+static bool lacks_direction(const fr_table_options *options, const void *vector)
+{
+    bool dense = options->type != FR_TYPE_VECTOR_BINARY && options->type != FR_TYPE_VECTOR_SPARSE;
+    return dense && options->metric == FR_METRIC_COSINE && fr_simd_norm_squared(vector, options->dimension) < 1e-30;
+}
+
+/* Into every table under one commit number; the first field's last: it tells what was there, also when memory ran out before. */
+static fr_code put_row(fr_shard *shard, const fr_schema *schema, const fr_decoded *decoded, fr_row_data *row, uint64_t commit,
+                       fr_put_result *result_out, fr_err *err)
+{
+    for (uint32_t i = shard->index_count; i-- > 0;) {
+        fr_table *table = fr_shard_table_of(shard, i);
+        FR_TRY(row_vector(shard, schema->vectors[i], decoded, &row->vector, &row->vector_size));
+        if (schema->builds[i] != 0 && row->vector != NULL && lacks_direction(fr_table_settings(table), row->vector)) row->vector = NULL;
+        FR_TRY(fr_table_put(table, row, commit, result_out, err));
+    }
+    return FR_OK;
+}
+
 static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value, uint64_t commit, fr_apply_tally *tally)
 {
     fr_err err = {0};
     fr_decoded decoded;
-    fr_table *table;
-    fr_put_result result;
+    fr_put_result result = FR_PUT_STALE;
     const fr_schema *schema = fr_schema_of(shard->collection);
     fr_code code = fr_engine_decode(value, &decoded, NULL, &err);
     if (code == FR_OK && !record->judged) { /* else by fr_submit, with the same functions */
         code = fr_engine_judge_key(&schema->def, record->key, decoded.key_is_int, 0, &err);
         if (code == FR_OK) code = fr_engine_judge(schema, &decoded, (fr_place){0, (uint32_t)shard->partition, record->offset}, &err);
+        if (code == FR_ERR_NO_MEMORY) return code;
     }
     if (code != FR_OK) return skip(shard, record, &err);
-    FR_TRY(table_of(shard, &table));
+    FR_TRY(make_tables(shard));
     fr_row_data row = {
         .key = record->key,
         .key_is_int = decoded.key_is_int || schema->def.id_type == FR_ID_INT64,
@@ -102,8 +135,7 @@ static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value
         .model_version = decoded.model_version,
         .offset = record->offset,
     };
-    FR_TRY(row_vector(shard, schema->vectors[0], &decoded, &row.vector));
-    code = fr_table_put(table, &row, commit, &result, &err);
+    code = put_row(shard, schema, &decoded, &row, commit, &result, &err);
     if (code == FR_ERR_NO_MEMORY) return code;
     if (code != FR_OK) return skip(shard, record, &err);
     if (result == FR_PUT_NEW) tally->count_delta++;
@@ -146,11 +178,12 @@ fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map,
 
 static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_tally *tally)
 {
-    fr_table *table = fr_shard_table(shard);
     bool existed = false;
-    if (table == NULL) return FR_OK;
-    fr_code code = fr_table_remove(table, record->key, record->offset, commit, &existed);
-    if (code == FR_ERR_NO_MEMORY) return code;
+    for (uint32_t i = shard->index_count; i-- > 0;) {
+        fr_table *table = fr_shard_table_of(shard, i);
+        if (table != NULL && fr_table_remove(table, record->key, record->offset, commit, &existed) == FR_ERR_NO_MEMORY)
+            return FR_ERR_NO_MEMORY;
+    }
     if (existed) {
         tally->existed++;
         tally->count_delta--;

@@ -32,6 +32,7 @@ static void change_topic(fr_db *db, fr_collection *c, fr_schema *schema, fr_topi
 {
     fr_schema *before = fr_schema_of(c);
     const fr_collection_def *def = &schema->def;
+    if (memcmp(before->builds, schema->builds, sizeof schema->builds) != 0) atomic_store(&db->reshape, true);
     atomic_store_explicit(&c->schema, schema, memory_order_release);
     if (live) {
         before->garbage_next = db->names.replaced;

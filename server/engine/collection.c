@@ -12,7 +12,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, 
     if (schema == NULL) return NULL;
     uint32_t shards = FR_MAX(schema->def.partitions, 1u);
     uint32_t capacity = spec->kind == FR_TOPIC_PLAIN ? FR_PARTITIONS_MAX : shards; /* plain topics may get more */
-    fr_collection *c = fr_zalloc(FR_MEM_ENGINE, sizeof *c + capacity * sizeof(fr_shard));
+    uint32_t indexes = spec->kind == FR_TOPIC_COLLECTION ? schema->vector_count : 0;
+    fr_collection *c = fr_zalloc(FR_MEM_ENGINE, sizeof *c + capacity * (sizeof(fr_shard) + indexes * sizeof(fr_shard_index)));
     fr_reason reason;
     if (c == NULL || fr_configs_copy(&spec->configs, &c->configs) != FR_OK) {
         fr_schema_free(schema);
@@ -43,6 +44,8 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, 
         fr_shard *shard = &c->shards[i];
         shard->collection = c;
         shard->partition = (int32_t)i;
+        shard->index_count = indexes;
+        shard->indexes = (fr_shard_index *)(void *)(c->shards + capacity) + (size_t)i * indexes;
         atomic_init(&shard->applied, -1);
         atomic_init(&shard->snapshot, -1);
         shard->oldest_at = FR_NO_MANIFEST;
@@ -171,8 +174,10 @@ void fr_engine_collection_free(fr_collection *c, bool remove_files)
         fr_log_close(fr_shard_log(shard));
         fr_producers_free(fr_shard_producers(shard));
         fr_free(FR_MEM_ENGINE, shard->waiting);
-        fr_table_free(fr_shard_table(shard));
-        fr_originals_free(shard->originals);
+        for (uint32_t f = 0; f < shard->index_count; f++) {
+            fr_table_free(fr_shard_table_of(shard, f));
+            fr_originals_free(shard->indexes[f].originals);
+        }
         fr_snapshot_source_free(shard->source);
         fr_manifest_free(shard->newest);
         fr_event_ids_free(&shard->ids);

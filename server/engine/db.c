@@ -295,7 +295,10 @@ static void free_db(fr_db *db)
 {
     fr_commit *commit;
     int save = atomic_load(&db->save.state);
-    if (save == FR_SAVE_BEGUN || save == FR_SAVE_WRITTEN) fr_table_save_end(fr_shard_table(db->save.shard), false);
+    for (uint32_t i = 0; (save == FR_SAVE_BEGUN || save == FR_SAVE_WRITTEN) && i < db->save.shard->index_count; i++)
+        fr_table_save_end(fr_shard_table_of(db->save.shard, i), false);
+    fr_engine_retired_free(db->garbage_tables); /* before what their chunks are mapped from */
+    fr_engine_retired_free(db->leaving_tables);
     if (db->stalled != NULL) fr_engine_refuse(db, db->stalled, FR_ERR_CLOSED, NULL);
     while ((commit = fr_commits_pop(&db->to_apply)) != NULL) fr_engine_refuse(db, commit, FR_ERR_CLOSED, NULL);
     for (uint32_t i = 0; i < 2; i++) {
@@ -430,7 +433,8 @@ static uint32_t count_changed(fr_db *db)
     for (uint32_t i = 0; i < map->count; i++)
         for (uint32_t s = 0; s < map->by_id[i]->shard_count; s++) {
             const fr_shard *shard = &map->by_id[i]->shards[s];
-            if (atomic_load(&shard->applied) > atomic_load(&shard->snapshot) && fr_shard_table(shard) != NULL)
+            if ((atomic_load(&shard->applied) > atomic_load(&shard->snapshot) || atomic_load(&shard->reshaped)) &&
+                fr_shard_table(shard) != NULL)
                 changed++;
         }
     return changed;

@@ -98,12 +98,14 @@ typedef struct fr_chunk_ref {
     uint32_t crc32c;
 } fr_chunk_ref;
 #define FR_CHUNK_EVENT_IDS 0xFFFFFFFF00000000ull
+#define FR_CHUNK_INDEX_SHIFT 56 /* of the vector field's number, above a table's own chunk id */
 typedef struct fr_manifest {
     uint64_t generation;
     fr_offset at; /* S: the last offset included */
     int64_t created_ms;
     uint64_t log_records, compacted_bytes;
-    uint32_t dimension;
+    uint32_t dimension; /* of the first vector field */
+    uint8_t builds[FR_VECTOR_FIELDS_MAX];
     uint32_t count, capacity;
     fr_chunk_ref *chunks; /* by id */
 } fr_manifest;
@@ -129,18 +131,30 @@ void fr_snapshot_source_free(fr_snapshot_source *source);
 
 /* ---- original vectors on disk ---- */
 typedef struct fr_originals fr_originals;
-fr_originals *fr_originals_create(fr_shard *shard); /* opens nothing yet; NULL: no memory */
+fr_originals *fr_originals_create(fr_shard *shard, uint32_t index, uint8_t build); /* opens nothing yet; NULL: no memory */
 fr_vector_store *fr_originals_store(fr_originals *originals);
 /* A chunk file of the shard's snapshots, to read from: its number in fr_vector_read. False: read the chunk another way. */
 bool fr_originals_attach(fr_originals *originals, const char *path, uint64_t generation, uint32_t *number_out);
 void fr_originals_free(fr_originals *originals); /* after the table; accepts NULL; closes, removes */
 
 /* ---- shards and collections ---- */
+typedef struct fr_shard_index { /* of one vector field: its table has every row of the shard, those without its vector, too */
+    _Atomic(fr_table *) table; /* NULL until the first row; the first field's is made last */
+    fr_originals *originals;   /* as long as the table */
+    uint8_t build;             /* applier: of the schema that the table was made by */
+} fr_shard_index;
+typedef struct fr_retired { /* a table that was made anew: readers may be inside */
+    struct fr_retired *next;
+    fr_table *table;
+    fr_originals *originals;
+} fr_retired;
+
 struct fr_shard {
     fr_collection *collection;
     int32_t partition;
     _Atomic(fr_log *) log;     /* NULL until the first append */
-    _Atomic(fr_table *) table; /* NULL until the first row */
+    fr_shard_index *indexes;   /* by vector field; none without rows */
+    uint32_t index_count;
     _Atomic int64_t applied;   /* last offset applied; -1 */
     _Atomic int64_t snapshot;  /* last offset in the newest snapshot; -1 */
     _Atomic uint64_t skipped;  /* records that apply could not read */
@@ -179,7 +193,7 @@ struct fr_shard {
     _Atomic uint64_t snapshot_bytes;
     uint64_t log_bytes_at_snapshot, compacted_bytes;
     fr_snapshot_source *source;
-    fr_originals *originals; /* as long as the table */
+    _Atomic bool reshaped; /* a table was made anew: the newest snapshot is of another shape */
 };
 #define FR_NO_MANIFEST INT64_MAX
 
@@ -467,6 +481,8 @@ typedef struct fr_db {
     fr_map *garbage_maps;
     fr_collection *garbage_collections;
     fr_schema *garbage_schemas;
+    fr_retired *garbage_tables, *leaving_tables;
+    _Atomic bool reshape; /* applier: a definition asks for another index */
     fr_map *leaving_maps; /* keeper: waiting for the grace period */
     fr_collection *leaving_collections, *left_collections;
     fr_schema *leaving_schemas;
@@ -609,7 +625,10 @@ fr_code fr_engine_apply_record(fr_shard *shard, const fr_apply_record *record, u
 /* Whole batches as the log gives them; records outside [from, to] are left alone. */
 fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr_offset to, uint64_t commit,
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
-fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out);
+fr_code fr_engine_table_options(fr_shard *shard, uint32_t index, fr_table_options *out); /* by the schema; makes the originals */
+/* reshape.c: applier: a vector field's index that was ordered anew is made from the rows. */
+bool fr_engine_reshape_step(fr_db *db);
+void fr_engine_retired_free(fr_retired *list);
 
 /* What apply makes of a producer's record: OK, or why it is skipped. NO_MEMORY is no verdict. */
 fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map, fr_span key, fr_span value,
@@ -633,10 +652,11 @@ fr_offset fr_engine_durable(const fr_shard *shard); /* last durable offset, -1 *
 const char *fr_engine_topic_name(const fr_collection *c, char out[FR_TOPIC_NAME_SIZE]);
 static inline fr_schema *fr_schema_of(const fr_collection *c) { return atomic_load_explicit(&c->schema, memory_order_acquire); }
 static inline fr_log *fr_shard_log(const fr_shard *s) { return atomic_load_explicit(&s->log, memory_order_acquire); }
-static inline fr_table *fr_shard_table(const fr_shard *s)
+static inline fr_table *fr_shard_table_of(const fr_shard *s, uint32_t index)
 {
-    return atomic_load_explicit(&s->table, memory_order_acquire);
+    return index < s->index_count ? atomic_load_explicit(&s->indexes[index].table, memory_order_acquire) : NULL;
 }
+static inline fr_table *fr_shard_table(const fr_shard *s) { return fr_shard_table_of(s, 0); } /* get, count, scroll */
 
 static inline fr_producers *fr_shard_producers(const fr_shard *s)
 {

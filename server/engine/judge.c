@@ -36,7 +36,7 @@ fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_
     return fr_fail(err, FR_ERR_INVALID, field, "%s", wrong);
 }
 
-static fr_code judge_numbers(const fr_field_def *def, fr_type type, fr_span bytes, const char *field, fr_err *err)
+static fr_code judge_numbers(const fr_field_def *def, fr_type type, fr_span bytes, bool directed, const char *field, fr_err *err)
 {
     if (bytes.size != fr_vector_bytes(type, def->dimension))
         return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
@@ -60,7 +60,7 @@ static fr_code judge_numbers(const fr_field_def *def, fr_type type, fr_span byte
     }
     if (norm_squared > FR_NORM_SQUARED_MAX)
         return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
-    if (def->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
+    if (directed && def->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
         return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
     return FR_OK;
 }
@@ -85,7 +85,7 @@ static fr_code judge_bits(const fr_field_def *def, fr_type type, fr_span bytes, 
     return code;
 }
 
-static fr_code judge_vector(const fr_field_def *def, const fr_decoded *decoded, uint32_t index, fr_err *err)
+static fr_code judge_vector(const fr_field_def *def, const fr_decoded *decoded, bool ordered_anew, uint32_t index, fr_err *err)
 {
     char field[96];
     fr_type type;
@@ -97,7 +97,10 @@ static fr_code judge_vector(const fr_field_def *def, const fr_decoded *decoded, 
         return fr_fail(err, FR_ERR_INVALID, field, "the collection's vectors are of type %u (or %u, 32-bit floats), got type %u",
                        (unsigned)def->type, FR_TYPE_VECTOR_F32, (unsigned)type);
     if (def->type == FR_TYPE_VECTOR_BINARY) return judge_bits(def, type, bytes, field, err);
-    return judge_numbers(def, type, bytes, field, err);
+    if (def->type == FR_TYPE_VECTOR_SPARSE)
+        return type == FR_TYPE_VECTOR_SPARSE ? fr_vector_sparse_check(bytes, def->metric, field, err)
+                                             : fr_fail(err, FR_ERR_INVALID, field, "a sparse vector is given as pairs");
+    return judge_numbers(def, type, bytes, !ordered_anew, field, err);
 }
 
 /* ==== scalar fields: they stand in the document ==== */
@@ -216,7 +219,11 @@ fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_p
     char field[48];
     if (decoded->schema_version != FR_SCHEMA_VERSION)
         return fr_fail(err, FR_ERR_INVALID, "records", "schema version %u is not known", decoded->schema_version);
-    for (uint32_t i = 0; i < schema->vector_count; i++) FR_TRY(judge_vector(schema->vectors[i], decoded, place.index, err));
+    for (uint32_t i = 0; i < schema->vector_count; i++) {
+        /* Records of before an index was ordered anew may hold what its new metric would refuse: apply makes rows without it. */
+        bool ordered_anew = place.offset != FR_PLACE_NEW && schema->builds[i] != 0;
+        FR_TRY(judge_vector(schema->vectors[i], decoded, ordered_anew, place.index, err));
+    }
     for (uint32_t i = 0; i < decoded->vector_count; i++)
         if (!knows_vector(schema, decoded->vectors[i].field))
             return fr_fail(err, FR_ERR_INVALID, "records", "the collection has no field %u", decoded->vectors[i].field);

@@ -26,6 +26,8 @@ static void grace_over(fr_db *db)
     db->leaving_maps = NULL;
     fr_schema_free_list(db->leaving_schemas);
     db->leaving_schemas = NULL;
+    fr_engine_retired_free(db->leaving_tables);
+    db->leaving_tables = NULL;
     while (db->leaving_collections != NULL) {
         fr_collection *c = db->leaving_collections;
         db->leaving_collections = c->garbage_next;
@@ -43,11 +45,13 @@ static bool collect_garbage(fr_db *db)
         db->leaving_maps = db->garbage_maps;
         db->leaving_collections = db->garbage_collections;
         db->leaving_schemas = db->garbage_schemas;
+        db->leaving_tables = db->garbage_tables;
+        db->garbage_tables = NULL;
         db->garbage_schemas = NULL;
         db->garbage_maps = NULL;
         db->garbage_collections = NULL;
         pthread_mutex_unlock(&db->garbage_lock);
-        if (db->leaving_maps != NULL || db->leaving_collections != NULL) {
+        if (db->leaving_maps != NULL || db->leaving_tables != NULL || db->leaving_collections != NULL) {
             db->leaving_phase = 1;
             atomic_fetch_add(&db->pin_phase, 1);
             worked = true;
@@ -235,7 +239,8 @@ static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
         atomic_load(&shard->collection->unreadable))
         return false;
     if (!db->sweep.forced) return fr_engine_wants_snapshot(shard, now_ms);
-    if (fr_shard_table(shard) == NULL || atomic_load(&shard->applied) <= atomic_load(&shard->snapshot)) return false;
+    if (fr_shard_table(shard) == NULL) return false;
+    if (atomic_load(&shard->applied) <= atomic_load(&shard->snapshot) && !atomic_load(&shard->reshaped)) return false;
     uint64_t bytes = fr_log_bytes(fr_shard_log(shard));
     return !db->closing_many || bytes - FR_MIN(shard->log_bytes_at_snapshot, bytes) >= FR_CLOSE_BYTES_MIN;
 }

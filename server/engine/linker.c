@@ -3,15 +3,24 @@
 
 #define ROWS_PER_STEP 32u
 
+static bool link_tables(fr_shard *shard)
+{
+    bool worked = false;
+    for (uint32_t i = 0; i < shard->index_count; i++) {
+        fr_table *table = fr_shard_table_of(shard, i);
+        if (table != NULL && fr_table_link_step(table)) worked = true;
+    }
+    return worked;
+}
+
 static bool link_shard(fr_shard *shard, uint32_t rows)
 {
-    fr_table *table = fr_shard_table(shard);
-    if (table == NULL || !atomic_load(&shard->links)) return false;
+    if (fr_shard_table(shard) == NULL || !atomic_load(&shard->links)) return false;
     for (uint32_t i = 0; i < rows; i++) {
-        if (fr_table_link_step(table)) continue;
+        if (link_tables(shard)) continue;
         /* The applier sets the flag after its puts: clear it, and look once more, so that no row is forgotten. */
         atomic_store(&shard->links, false);
-        if (!fr_table_link_step(table)) return i != 0;
+        if (!link_tables(shard)) return i != 0;
         atomic_store(&shard->links, true);
     }
     return true;

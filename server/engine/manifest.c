@@ -44,6 +44,7 @@ static uint8_t *encode(const fr_manifest *m, size_t *size_out)
     fr_store_le64(bytes + 40, m->log_records);
     fr_store_le64(bytes + 48, m->compacted_bytes);
     fr_store_le32(bytes + 56, m->dimension);
+    memcpy(bytes + 60, m->builds, sizeof m->builds);
     uint8_t *at = bytes + HEAD;
     for (uint32_t i = 0; i < m->count; i++, at += ENTRY) {
         const fr_chunk_ref *c = &m->chunks[i];
@@ -104,6 +105,7 @@ static fr_code decode(const char *path, const uint8_t *bytes, size_t size, fr_ma
     m->log_records = fr_load_le64(bytes + 40);
     m->compacted_bytes = fr_load_le64(bytes + 48);
     m->dimension = fr_load_le32(bytes + 56);
+    memcpy(m->builds, bytes + 60, sizeof m->builds);
     m->chunks = fr_alloc(FR_MEM_ENGINE, FR_MAX(count, 1u) * sizeof *m->chunks);
     if (m->chunks == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a manifest");
     m->capacity = count;

@@ -10,26 +10,30 @@
 struct fr_originals {
     fr_vector_store store;
     fr_shard *shard;
+    uint32_t index;
+    uint8_t build;
     _Atomic(fr_file *) files[1 + CHUNK_FILES_MAX]; /* 0: own */
     uint64_t generations[1 + CHUNK_FILES_MAX];
     uint32_t count;
 };
 
-static fr_code own_path(const fr_shard *shard, char *path, size_t size)
+/* One file a table: "originals", or with the vector field's number and the build. */
+static fr_code own_path(const fr_originals *o, char *path, size_t size)
 {
     char dir[FR_PATH_MAX];
-    FR_TRY(fr_engine_shard_path(shard, "snap", dir));
-    int length = snprintf(path, size, "%s/originals", dir);
+    FR_TRY(fr_engine_shard_path(o->shard, "snap", dir));
+    int length = o->index == 0 && o->build == 0 ? snprintf(path, size, "%s/originals", dir)
+                                                : snprintf(path, size, "%s/originals-%u-%u", dir, o->index, o->build);
     return length < 0 || (size_t)length >= size ? FR_ERR_INVALID : FR_OK;
 }
 
 static fr_code create_file(fr_originals *o)
 {
-    char dir[FR_PATH_MAX], path[FR_PATH_MAX + 16];
+    char dir[FR_PATH_MAX], path[FR_PATH_MAX + 32];
     fr_io *io = o->shard->collection->db->io;
     fr_file *file = NULL;
     FR_TRY(fr_engine_shard_path(o->shard, "snap", dir));
-    FR_TRY(own_path(o->shard, path, sizeof path));
+    FR_TRY(own_path(o, path, sizeof path));
     FR_TRY(io->make_dir(io, dir, NULL));
     fr_code code = io->remove(io, path, NULL); /* of an earlier life */
     if (code != FR_OK && code != FR_ERR_NOT_FOUND) return code;
@@ -58,11 +62,13 @@ static fr_code originals_read(fr_vector_store *store, fr_read_ring *ring, const 
     return fr_io_read_many(o->shard->collection->db->io, ring, batch, count);
 }
 
-fr_originals *fr_originals_create(fr_shard *shard)
+fr_originals *fr_originals_create(fr_shard *shard, uint32_t index, uint8_t build)
 {
     fr_originals *o = fr_zalloc(FR_MEM_ENGINE, sizeof *o);
     if (o == NULL) return NULL;
     o->shard = shard;
+    o->index = index;
+    o->build = build;
     o->store = (fr_vector_store){.write = originals_write, .read = originals_read, .user = o};
     return o;
 }
@@ -89,8 +95,8 @@ void fr_originals_free(fr_originals *o)
 {
     if (o == NULL) return;
     fr_io *io = o->shard->collection->db->io;
-    char path[FR_PATH_MAX + 16];
+    char path[FR_PATH_MAX + 32];
     for (uint32_t i = 0; i <= o->count; i++) io->close(io, o->files[i]);
-    if (o->files[0] != NULL && own_path(o->shard, path, sizeof path) == FR_OK) (void)!io->remove(io, path, NULL);
+    if (o->files[0] != NULL && own_path(o, path, sizeof path) == FR_OK) (void)!io->remove(io, path, NULL);
     fr_free(FR_MEM_ENGINE, o);
 }

@@ -36,6 +36,7 @@ void fr_searcher_free(fr_searcher *s)
     fr_free(FR_MEM_SEARCH, s->found);
     fr_free(FR_MEM_SEARCH, s->merged);
     fr_free(FR_MEM_SEARCH, s->groups);
+    fr_free(FR_MEM_SEARCH, s->unpacked);
     fr_free(FR_MEM_SEARCH, s);
 }
 
@@ -70,12 +71,24 @@ fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *er
 
 void fr_query_end(fr_searcher *s) { fr_engine_unpin(s->db, s->pin); }
 
-uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c)
+/* Tables, then `visible`, then the tables again: one that was made anew in between (reshape.c) would not fit to it. */
+uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c, uint32_t index)
 {
     s->entered = NULL;
-    for (uint32_t i = 0; i < c->shard_count && s->entered == NULL; i++) s->entered = fr_shard_table(&c->shards[i]);
+    s->index = index;
+    for (uint32_t i = 0; i < c->shard_count; i++) {
+        s->tables[i] = fr_shard_table_of(&c->shards[i], index);
+        if (s->entered == NULL) s->entered = s->tables[i];
+    }
     if (s->entered != NULL) fr_table_enter(s->entered, s->scratch);
-    return atomic_load_explicit(&c->visible, memory_order_acquire); /* pairs with publish in applier.c */
+    for (bool same = false; !same;) {
+        for (uint32_t i = 0; i < c->shard_count; i++) s->tables[i] = fr_shard_table_of(&c->shards[i], index);
+        s->visible = atomic_load_explicit(&c->visible, memory_order_acquire); /* pairs with publish in applier.c */
+        same = true;
+        for (uint32_t i = 0; i < c->shard_count; i++) same = same && s->tables[i] == fr_shard_table_of(&c->shards[i], index);
+    }
+    if (s->entered == NULL) memset((void *)s->tables, 0, c->shard_count * sizeof *s->tables); /* rows came this moment: not entered */
+    return s->visible;
 }
 
 void fr_query_leave(fr_searcher *s)
@@ -94,11 +107,86 @@ static bool copy_span(fr_searcher *s, fr_span *span)
     return span->data != NULL;
 }
 
-fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row,
-                      bool with_metadata, bool with_vector, fr_hit *hit)
+/* Of a field: elements of its type, from the table that has them. */
+static fr_code copy_vector(fr_searcher *s, const fr_field_def *field, const fr_table *table, uint32_t row, fr_span *out)
+{
+    if (table == NULL || row == FR_ROW_NONE || !fr_table_has_vector(table, row)) return FR_OK;
+    if (field->type == FR_TYPE_VECTOR_SPARSE) {
+        *out = fr_table_sparse(table, row);
+        return copy_span(s, out) ? FR_OK : FR_ERR_NO_MEMORY;
+    }
+    size_t size = fr_vector_bytes(field->type, field->dimension);
+    void *bytes = fr_arena_alloc(&s->arena, size);
+    if (bytes == NULL) return FR_ERR_NO_MEMORY;
+    *out = fr_span_of(bytes, size);
+    if (field->type == FR_TYPE_VECTOR_BINARY || field->type == FR_TYPE_VECTOR_F32)
+        return fr_table_vector(table, row, bytes) ? FR_OK : FR_ERR_IO;
+    float *numbers = fr_arena_alloc(&s->arena, field->dimension * sizeof(float));
+    if (numbers == NULL) return FR_ERR_NO_MEMORY;
+    if (!fr_table_vector(table, row, numbers)) return FR_ERR_IO;
+    return fr_vector_pack(field->type, numbers, field->dimension, bytes, NULL, NULL);
+}
+
+/* The row of the same entity in another field's table. */
+static uint32_t find_row(const fr_searcher *s, const fr_table *table, fr_span key)
+{
+    uint32_t row = table != NULL ? fr_table_find(table, key, s->visible) : FR_ROW_NONE;
+    if (row == FR_ROW_NONE && table != NULL) row = fr_table_find(table, key, FR_VISIBLE_ALL); /* made anew this moment */
+    return row;
+}
+
+static fr_code copy_vectors(fr_searcher *s, const fr_collection *c, uint32_t partition, uint32_t row, const fr_wanted *wanted, fr_hit *hit)
+{
+    const fr_schema *schema = fr_schema_of(c);
+    for (uint32_t i = 0; i < schema->vector_count; i++) {
+        const fr_field_def *field = schema->vectors[i];
+        bool dense = field->type != FR_TYPE_VECTOR_BINARY && field->type != FR_TYPE_VECTOR_SPARSE;
+        bool bytes = (wanted->vector_fields >> i & 1u) != 0 || (i == 0 && wanted->vector && !dense), floats = i == 0 && wanted->vector && dense;
+        if (!bytes && !floats) continue;
+        const fr_table *table = i == s->index ? s->tables[partition] : fr_shard_table_of(&c->shards[partition], i);
+        uint32_t at = i == s->index ? row : find_row(s, table, hit->key);
+        if (bytes) FR_TRY(copy_vector(s, field, table, at, &hit->vectors[i]));
+        if (!floats || at == FR_ROW_NONE || !fr_table_has_vector(table, at)) continue;
+        float *vector = fr_arena_alloc(&s->arena, field->dimension * sizeof(float));
+        if (vector == NULL) return FR_ERR_NO_MEMORY;
+        if (!fr_table_vector(table, at, vector)) return FR_ERR_IO;
+        hit->vector = vector;
+    }
+    return FR_OK;
+}
+
+/* Keys of fields that were dropped, in rows of before that, are not shown. */
+static fr_code hide_dropped(fr_searcher *s, const fr_schema *schema, uint32_t partition, fr_hit *hit)
+{
+    fr_doc root = fr_doc_root(hit->metadata), value;
+    fr_span key;
+    bool hidden = false;
+    for (uint32_t i = 0; i < schema->life_count && hit->metadata.size != 0 && !hidden; i++)
+        hidden = schema->lives[i].dropped && hit->offset < schema->lives[i].at[partition] &&
+                 fr_doc_get(root, fr_span_text(schema->lives[i].name)).data != NULL;
+    if (!hidden) return FR_OK;
+    fr_doc_builder b = {0};
+    fr_doc_begin_object(&b);
+    fr_doc_iter iter = fr_doc_begin(root);
+    while (fr_doc_next(&iter, &key, &value)) {
+        const fr_offset *until = fr_schema_until(schema, key);
+        if (until != NULL && hit->offset < until[partition]) continue;
+        fr_doc_put_key(&b, key.data, key.size);
+        fr_doc_put_value(&b, value);
+    }
+    fr_doc_end_object(&b);
+    fr_code code = fr_doc_finish(&b, &hit->metadata);
+    if (code == FR_OK && !copy_span(s, &hit->metadata)) code = FR_ERR_NO_MEMORY;
+    fr_doc_free(&b);
+    return code;
+}
+
+fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, uint32_t partition, uint32_t row, bool with_metadata,
+                      const fr_wanted *wanted, fr_hit *hit)
 {
     fr_row_view view;
-    fr_table_row(table, row, &view);
+    const fr_schema *schema = fr_schema_of(c);
+    fr_table_row(s->tables[partition], row, &view);
     *hit = (fr_hit){.key = view.key,
                     .key_is_int = view.key_is_int,
                     .partition = (int32_t)partition,
@@ -108,16 +196,8 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     if (with_metadata) hit->metadata = view.metadata;
     if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata))
         return FR_ERR_NO_MEMORY;
-    if (with_vector) {
-        bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
-        size_t size = binary ? fr_schema_of(c)->vectors[0]->dimension / 8 : fr_schema_of(c)->vectors[0]->dimension * sizeof(float);
-        void *vector = fr_arena_alloc(&s->arena, size);
-        if (vector == NULL) return FR_ERR_NO_MEMORY;
-        if (!fr_table_vector(table, row, vector)) return FR_ERR_IO;
-        if (binary) hit->vectors[0] = fr_span_of(vector, size);
-        else hit->vector = vector;
-    }
-    return FR_OK;
+    if (schema->life_count != 0) FR_TRY(hide_dropped(s, schema, partition, hit));
+    return wanted != NULL && (wanted->vector || wanted->vector_fields != 0) ? copy_vectors(s, c, partition, row, wanted, hit) : FR_OK;
 }
 
 fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err)
@@ -138,18 +218,80 @@ typedef struct search {
     fr_filter *filter;
     fr_path *group_path;
     fr_explain *explain;
+    const fr_field_def *field; /* that is searched */
+    fr_metric metric;          /* of its table: the definition may be ahead of it */
+    uint32_t index;
     uint64_t visible;
     fr_table_query at; /* per shard */
 } search;
 
-static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *err)
+static fr_code pick_field(search *x, fr_err *err)
 {
-    bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
-    if (binary != (q->vector_bytes != NULL))
-        return fr_fail(err, FR_ERR_INVALID, "vector", binary ? "binary vectors are given as bytes" : "vectors are given as floats");
-    if (!binary && q->dimension != fr_schema_of(c)->vectors[0]->dimension)
+    const fr_schema *schema = fr_schema_of(x->collection);
+    while (x->index < schema->vector_count && x->query->field != 0 && schema->vectors[x->index]->id != x->query->field) x->index++;
+    if (x->index == schema->vector_count)
+        return fr_fail(err, FR_ERR_INVALID, "field", "the collection has no vector field %u", x->query->field);
+    x->field = schema->vectors[x->index];
+    x->metric = x->field->metric;
+    for (uint32_t i = 0; i < x->collection->shard_count; i++) {
+        const fr_table *table = fr_shard_table_of(&x->collection->shards[i], x->index);
+        if (table != NULL) x->metric = fr_table_settings(table)->metric;
+    }
+    return FR_OK;
+}
+
+static fr_code check_numbers(const search *x, const float *vector, const char *field, fr_err *err)
+{
+    if (!fr_simd_all_finite(vector, x->field->dimension))
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond 32-bit float");
+    double norm_squared = fr_simd_norm_squared(vector, x->field->dimension);
+    if (norm_squared > FR_NORM_SQUARED_MAX)
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
+    if (x->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
+        return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
+    return FR_OK;
+}
+
+static bool grow(void **memory, uint32_t *capacity, uint32_t count, size_t size);
+
+/* Vectors of numbers in elements of the field's type: as floats, in the searcher. */
+static fr_code unpack(search *x, uint32_t i, const char *field, fr_err *err)
+{
+    uint32_t dimension = x->field->dimension;
+    fr_span bytes = x->query->vector_bytes[i];
+    if (bytes.size != fr_vector_bytes(x->field->type, dimension))
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
+                       bytes.size / fr_vector_bytes(x->field->type, 1), dimension);
+    if (!grow((void **)&x->s->unpacked, &x->s->unpacked_capacity, x->query->query_count * dimension, sizeof(float)))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    float *numbers = x->s->unpacked + (size_t)i * dimension;
+    fr_vector_unpack(x->field->type, bytes.data, dimension, numbers);
+    return check_numbers(x, numbers, field, err);
+}
+
+static fr_code check_vector(search *x, uint32_t i, fr_err *err)
+{
+    const fr_query *q = x->query;
+    char field[32];
+    snprintf(field, sizeof field, q->query_count == 1 ? "vector" : "vectors[%u]", i);
+    if (x->field->type == FR_TYPE_VECTOR_SPARSE) return fr_vector_sparse_check(q->vector_bytes[i], x->metric, field, err);
+    if (x->field->type == FR_TYPE_VECTOR_BINARY && q->vector_bytes[i].size != x->field->dimension / 8)
+        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size,
+                       x->field->dimension, x->field->dimension / 8);
+    if (x->field->type == FR_TYPE_VECTOR_BINARY) return FR_OK;
+    return q->vector_bytes != NULL ? unpack(x, i, field, err) : check_numbers(x, q->vectors + (size_t)i * q->dimension, field, err);
+}
+
+static fr_code check_query(search *x, fr_err *err)
+{
+    const fr_query *q = x->query;
+    FR_TRY(pick_field(x, err));
+    bool bytes = x->field->type == FR_TYPE_VECTOR_BINARY || x->field->type == FR_TYPE_VECTOR_SPARSE;
+    if (bytes && q->vector_bytes == NULL)
+        return fr_fail(err, FR_ERR_INVALID, "vector", "binary and sparse vectors are given as bytes");
+    if (q->vector_bytes == NULL && q->dimension != x->field->dimension)
         return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension,
-                       fr_schema_of(c)->vectors[0]->dimension);
+                       x->field->dimension);
     if (q->query_count == 0 || q->query_count > FR_QUERIES_MAX)
         return fr_fail(err, FR_ERR_INVALID, "vectors", "a search has 1 to %u vectors, got %u", FR_QUERIES_MAX,
                        q->query_count);
@@ -168,23 +310,7 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
     if ((q->has_radius && !isfinite(q->radius)) || (q->has_range_filter && !isfinite(q->range_filter)))
         return fr_fail(err, FR_ERR_INVALID, q->has_radius && !isfinite(q->radius) ? "radius" : "range_filter",
                        "a bound must be a finite number");
-    for (uint32_t i = 0; i < q->query_count; i++) {
-        char field[32];
-        snprintf(field, sizeof field, q->query_count == 1 ? "vector" : "vectors[%u]", i);
-        if (binary && q->vector_bytes[i].size != fr_schema_of(c)->vectors[0]->dimension / 8)
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size,
-                           fr_schema_of(c)->vectors[0]->dimension,
-                           fr_schema_of(c)->vectors[0]->dimension / 8);
-        if (binary) continue;
-        const float *vector = q->vectors + (size_t)i * q->dimension;
-        if (!fr_simd_all_finite(vector, q->dimension))
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond 32-bit float");
-        double norm_squared = fr_simd_norm_squared(vector, q->dimension);
-        if (norm_squared > FR_NORM_SQUARED_MAX)
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
-        if (fr_schema_of(c)->vectors[0]->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
-            return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
-    }
+    for (uint32_t i = 0; i < q->query_count; i++) FR_TRY(check_vector(x, i, err));
     return FR_OK;
 }
 
@@ -230,7 +356,7 @@ static bool grow(void **memory, uint32_t *capacity, uint32_t count, size_t size)
 static fr_span key_of(const search *x, const fr_merged *m)
 {
     fr_row_view view;
-    fr_table_row(fr_shard_table(&x->collection->shards[m->shard]), m->row, &view);
+    fr_table_row(x->s->tables[m->shard], m->row, &view);
     return view.key;
 }
 
@@ -291,7 +417,7 @@ static fr_code search_shards(search *x, uint32_t want, uint32_t *count_out, fr_e
     x->at.k = want;
     x->at.visible = x->visible;
     for (uint32_t i = 0; i < x->collection->shard_count; i++) {
-        const fr_table *table = fr_shard_table(&x->collection->shards[i]);
+        const fr_table *table = s->tables[i];
         if (table == NULL) continue;
         fr_search_info info = {0};
         uint32_t count = 0;
@@ -310,7 +436,7 @@ static uint32_t keep_groups(search *x, uint32_t count, uint32_t want)
     uint32_t groups = 0, kept = 0, size = FR_MAX(x->query->group_size, 1u);
     for (uint32_t i = 0; i < count && kept < want; i++) {
         fr_row_view view;
-        fr_table_row(fr_shard_table(&x->collection->shards[s->merged[i].shard]), s->merged[i].row, &view);
+        fr_table_row(s->tables[s->merged[i].shard], s->merged[i].row, &view);
         fr_doc value = fr_path_get(x->group_path, fr_doc_root(view.metadata));
         uint32_t g = 0;
         while (g < groups &&
@@ -330,7 +456,7 @@ static fr_code search_groups(search *x, uint32_t want, uint32_t *count_out, fr_e
     fr_searcher *s = x->s;
     uint64_t rows = 1;
     for (uint32_t i = 0; i < x->collection->shard_count; i++) {
-        const fr_table *table = fr_shard_table(&x->collection->shards[i]);
+        const fr_table *table = s->tables[i];
         fr_table_stats stats = {0};
         if (table != NULL) fr_table_stats_get(table, &stats);
         rows += stats.rows;
@@ -362,11 +488,11 @@ static fr_code search_one(search *x, const void *vector, fr_hit *hits, uint32_t 
     for (uint32_t i = q->offset; i < count; i++) {
         const fr_merged *m = &s->merged[i];
         fr_hit *hit = &hits[(*count_out)++];
-        if (fr_query_copy(s, x->collection, fr_shard_table(&x->collection->shards[m->shard]), m->shard, m->row,
-                          q->with_metadata, q->with_vector, hit) != FR_OK)
+        fr_wanted wanted = {.vector = q->with_vector, .vector_fields = q->vector_fields};
+        if (fr_query_copy(s, x->collection, m->shard, m->row, q->with_metadata, &wanted, hit) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
         hit->distance = m->distance;
-        hit->score = fr_schema_of(x->collection)->vectors[0]->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
+        hit->score = x->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
     }
     return FR_OK;
 }
@@ -376,7 +502,7 @@ static fr_code ef_of_recall(search *x, fr_err *err)
 {
     uint64_t visible = atomic_load_explicit(&x->collection->visible, memory_order_acquire);
     for (uint32_t i = 0; i < x->collection->shard_count; i++) {
-        const fr_table *table = fr_shard_table(&x->collection->shards[i]);
+        const fr_table *table = fr_shard_table_of(&x->collection->shards[i], x->index);
         uint32_t ef;
         float measured;
         if (table == NULL) continue;
@@ -392,16 +518,19 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
     const fr_query *q = x->query;
     fr_io *io = x->s->db->io;
     fr_code code = FR_OK;
-    x->visible = fr_query_enter(x->s, x->collection);
+    bool by_bytes = x->field->type == FR_TYPE_VECTOR_BINARY || x->field->type == FR_TYPE_VECTOR_SPARSE;
+    x->visible = fr_query_enter(x->s, x->collection, x->index);
     int64_t entered_us = q->query_count > 1 ? io->mono_us(io) : 0;
     for (uint32_t i = 0; i < q->query_count && code == FR_OK; i++) {
         if (i != 0 && io->mono_us(io) - entered_us >
                           ENTER_US_MAX) { /* each vector sees one moment; all of them need not be the same */
             fr_query_leave(x->s);
-            x->visible = fr_query_enter(x->s, x->collection);
+            x->visible = fr_query_enter(x->s, x->collection, x->index);
             entered_us = io->mono_us(io);
         }
-        const void *vector = q->vector_bytes != NULL ? q->vector_bytes[i].data : (const void *)(q->vectors + (size_t)i * q->dimension);
+        const void *vector = q->vector_bytes == NULL ? q->vectors + (size_t)i * q->dimension : q->vector_bytes[i].data;
+        if (q->vector_bytes != NULL) x->at.vector_size = q->vector_bytes[i].size;
+        if (q->vector_bytes != NULL && !by_bytes) vector = x->s->unpacked + (size_t)i * x->field->dimension;
         code = search_one(x, vector, hits + (size_t)i * q->k, &hit_counts[i], err);
     }
     fr_query_leave(x->s);
@@ -415,7 +544,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     if (explain != NULL) *explain = (fr_explain){.plan = NULL};
     s->shards_explained = 0;
     FR_TRY(fr_query_begin(s, q->id, &x.collection, err));
-    fr_code code = check_query(x.collection, q, err);
+    fr_code code = check_query(&x, err);
     if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, q->filter_params, &x.filter, err);
     if (code == FR_OK && q->group_by != NULL && q->group_by[0] != 0) {
         code = fr_path_compile(fr_span_text(q->group_by), &x.group_path, err);
@@ -424,7 +553,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     if (code == FR_OK) code = check_offsets(x.collection, q, err);
     if (code == FR_OK) {
         x.at = (fr_table_query){.ef = q->ef, .filter = x.filter, .exact = q->exact};
-        set_bounds(&x.at, q, fr_schema_of(x.collection)->vectors[0]->metric);
+        set_bounds(&x.at, q, x.metric);
         s->distances = 0;
         if (q->recall > 0) code = ef_of_recall(&x, err);
         if (explain != NULL) explain->ef = x.at.ef;
@@ -452,13 +581,13 @@ fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count
     *hit_count = 0;
     FR_TRY(fr_query_begin(s, id, &c, err));
     fr_code code = FR_OK;
-    uint64_t visible = fr_query_enter(s, c);
+    uint64_t visible = fr_query_enter(s, c, 0);
     for (uint32_t i = 0; i < key_count && code == FR_OK && s->entered != NULL; i++) {
         uint32_t partition = c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count;
-        const fr_table *table = fr_shard_table(&c->shards[partition]);
+        const fr_table *table = s->tables[partition];
         uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
-        code = fr_query_copy(s, c, table, partition, row, true, wanted != NULL && wanted->vector, &hits[*hit_count]);
+        code = fr_query_copy(s, c, partition, row, true, wanted, &hits[*hit_count]);
         if (code == FR_OK) (*hit_count)++;
         else fr_fail(err, code, NULL, "no memory for the answer");
     }

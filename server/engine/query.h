@@ -19,6 +19,11 @@ struct fr_searcher { /* one thread at a time */
     fr_db *db;
     fr_scratch *scratch;
     const fr_table *entered;
+    const fr_table *tables[FR_PARTITIONS_MAX]; /* of the searched field, as they were when it entered */
+    uint32_t index;                            /* the field */
+    uint64_t visible;
+    float *unpacked;
+    uint32_t unpacked_capacity;
     uint32_t shards_explained; /* of this search */
     uint32_t pin;
     fr_arena arena; /* what the last answer's spans point to */
@@ -33,10 +38,10 @@ struct fr_searcher { /* one thread at a time */
 void fr_query_reset(fr_searcher *s);
 fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *err); /* pins; fr_query_end when OK */
 void fr_query_end(fr_searcher *s);
-uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c); /* visible */
+uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c, uint32_t index); /* visible */
 void fr_query_leave(fr_searcher *s);
-fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row,
-                      bool with_metadata, bool with_vector, fr_hit *hit);
+fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, uint32_t partition, uint32_t row, bool with_metadata,
+                      const fr_wanted *wanted, fr_hit *hit);
 fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err);
 
 #endif

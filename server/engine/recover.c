@@ -35,7 +35,8 @@ static fr_code replay(fr_shard *shard, fr_offset from, fr_apply_tally *tally, fr
         fr_view_release(&view);
         FR_TRY(code);
         atomic_store_explicit(&c->visible, commit, memory_order_release);
-        if (fr_shard_table(shard) != NULL) fr_table_maintain(fr_shard_table(shard), commit);
+        for (uint32_t i = 0; i < shard->index_count && fr_shard_table(shard) != NULL; i++)
+            fr_table_maintain(fr_shard_table_of(shard, i), commit);
         if (from - report >= 50000) progress(c->db, "replay", (uint64_t)(report = from), (uint64_t)end);
     }
     atomic_store(&shard->applied, end - 1);

@@ -26,13 +26,12 @@ static bool count_row(void *user, uint32_t row, const fr_row_view *view)
     return true;
 }
 
-static uint64_t count_keys(const fr_collection *c, const fr_filter *filter, const fr_span *keys, uint32_t key_count,
+static uint64_t count_keys(const fr_searcher *s, const fr_collection *c, const fr_filter *filter, const fr_span *keys, uint32_t key_count,
                            uint64_t visible)
 {
     uint64_t count = 0;
     for (uint32_t i = 0; i < key_count; i++) { /* each once: fr_filter_keys */
-        const fr_table *table = fr_shard_table(
-            &c->shards[c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count]);
+        const fr_table *table = s->tables[c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count];
         uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
         fr_row_view view;
@@ -54,14 +53,14 @@ fr_code fr_count(fr_searcher *s, fr_id id, const fr_condition *condition, uint64
         *count_out = (uint64_t)FR_MAX(atomic_load_explicit(&c->count, memory_order_relaxed), 0);
     } else if (code == FR_OK) {
         counting state = {.filter = filter};
-        uint64_t visible = fr_query_enter(s, c);
+        uint64_t visible = fr_query_enter(s, c, 0);
         const fr_span *keys;
         uint32_t key_count = fr_filter_keys(filter, &keys);
         if (key_count != 0) {
-            state.count = count_keys(c, filter, keys, key_count, visible);
+            state.count = count_keys(s, c, filter, keys, key_count, visible);
         } else {
             for (uint32_t i = 0; i < c->shard_count; i++) {
-                const fr_table *table = fr_shard_table(&c->shards[i]);
+                const fr_table *table = s->tables[i];
                 uint32_t row = 0;
                 if (table != NULL) (void)!fr_table_scan(table, &row, UINT32_MAX, visible, count_row, &state);
             }
@@ -138,11 +137,11 @@ static bool scroll_row(void *user, uint32_t row, const fr_row_view *view)
 }
 
 /* The filter names the keys: they are looked up. */
-static void scroll_keys(const fr_collection *c, const fr_span *keys, uint32_t key_count, uint64_t visible, scroll_state *state)
+static void scroll_keys(const fr_searcher *s, const fr_collection *c, const fr_span *keys, uint32_t key_count, uint64_t visible, scroll_state *state)
 {
     for (uint32_t i = 0; i < key_count; i++) {
         state->shard = c->shard_count == 1 ? 0 : fr_murmur2(keys[i].data, keys[i].size) % c->shard_count;
-        const fr_table *table = fr_shard_table(&c->shards[state->shard]);
+        const fr_table *table = s->tables[state->shard];
         uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
         fr_row_view view;
@@ -151,7 +150,7 @@ static void scroll_keys(const fr_collection *c, const fr_span *keys, uint32_t ke
     }
 }
 
-static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *state, bool with_vector, fr_hit *hits,
+static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *state, const fr_wanted *wanted, fr_hit *hits,
                          fr_err *err)
 {
     for (uint32_t left = state->count; left > 1;) { /* heap sort: smallest first */
@@ -162,8 +161,7 @@ static fr_code copy_page(fr_searcher *s, const fr_collection *c, scroll_state *s
     }
     for (uint32_t i = 0; i < state->count; i++) {
         const scroll_item *item = &state->heap[i];
-        if (fr_query_copy(s, c, fr_shard_table(&c->shards[item->shard]), item->shard, item->row, true, with_vector,
-                          &hits[i]) != FR_OK)
+        if (fr_query_copy(s, c, item->shard, item->row, true, wanted, &hits[i]) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
     }
     return FR_OK;
@@ -185,16 +183,16 @@ fr_code fr_scroll(fr_searcher *s, fr_id id, const fr_condition *condition, fr_sp
         state.order = fr_schema_of(c)->def.id_type == FR_ID_INT64 ? compare_numbers : fr_span_compare;
         state.heap = fr_alloc(FR_MEM_SEARCH, limit * sizeof *state.heap);
         if (state.heap == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
-        uint64_t visible = fr_query_enter(s, c);
+        uint64_t visible = fr_query_enter(s, c, 0);
         const fr_span *keys;
         uint32_t key_count = fr_filter_keys(filter, &keys);
-        if (state.heap != NULL && key_count != 0) scroll_keys(c, keys, key_count, visible, &state);
+        if (state.heap != NULL && key_count != 0) scroll_keys(s, c, keys, key_count, visible, &state);
         for (; state.heap != NULL && key_count == 0 && state.shard < c->shard_count; state.shard++) {
-            const fr_table *table = fr_shard_table(&c->shards[state.shard]);
+            const fr_table *table = s->tables[state.shard];
             uint32_t row = 0;
             if (table != NULL) (void)!fr_table_scan(table, &row, UINT32_MAX, visible, scroll_row, &state);
         }
-        if (code == FR_OK) code = copy_page(s, c, &state, wanted != NULL && wanted->vector, hits, err);
+        if (code == FR_OK) code = copy_page(s, c, &state, wanted, hits, err);
         fr_query_leave(s);
         if (code == FR_OK) *hit_count = state.count;
         fr_free(FR_MEM_SEARCH, state.heap);

@@ -123,26 +123,51 @@ static fr_code check_chunks(const fr_snapshot_source *source, fr_err *err)
     return FR_OK;
 }
 
+typedef struct giving { /* the chunks of one of the shard's tables */
+    const fr_snapshot_source *from;
+    uint32_t index;
+} giving;
+
 static fr_code give_chunk(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
 {
-    const fr_snapshot_source *from = source->user;
-    const fr_chunk_ref *c = fr_manifest_find(from->manifest, id);
-    if (c == NULL || id == FR_CHUNK_EVENT_IDS)
+    const giving *g = source->user;
+    const fr_chunk_ref *c = fr_manifest_find(g->from->manifest, id | (uint64_t)g->index << FR_CHUNK_INDEX_SHIFT);
+    if (c == NULL || c->id == FR_CHUNK_EVENT_IDS)
         return fr_fail(err, FR_ERR_NOT_FOUND, NULL, "no chunk %llx", (unsigned long long)id);
-    *data_out = c->size != 0 ? chunk_data(from, c) : NULL;
+    *data_out = c->size != 0 ? chunk_data(g->from, c) : NULL;
     *size_out = c->size;
     return FR_OK;
 }
 
 static bool give_place(fr_source *source, uint64_t id, uint32_t *file_out, uint64_t *at_out)
 {
-    const fr_snapshot_source *from = source->user;
-    const fr_chunk_ref *c = fr_manifest_find(from->manifest, id);
+    const giving *g = source->user;
+    const fr_chunk_ref *c = fr_manifest_find(g->from->manifest, id | (uint64_t)g->index << FR_CHUNK_INDEX_SHIFT);
     char dir[FR_PATH_MAX], path[FR_PATH_MAX + 32];
-    if (c == NULL || fr_engine_shard_path(from->shard, "snap", dir) != FR_OK) return false;
+    if (c == NULL || fr_engine_shard_path(g->from->shard, "snap", dir) != FR_OK) return false;
     chunks_path(path, sizeof path, dir, c->generation);
     *at_out = c->position;
-    return fr_originals_attach(from->shard->originals, path, c->generation, file_out);
+    return fr_originals_attach(g->from->shard->indexes[g->index].originals, path, c->generation, file_out);
+}
+
+static fr_code load_tables(const fr_snapshot_source *source, fr_table *tables[FR_VECTOR_FIELDS_MAX], bool *keeps_out, fr_err *err)
+{
+    fr_shard *shard = source->shard;
+    fr_manifest *m = source->manifest;
+    for (uint32_t i = 0; i < shard->index_count; i++) {
+        fr_table_options options;
+        bool keeps = false;
+        giving g = {.from = source, .index = i};
+        fr_source give = {.chunk = give_chunk, .place = give_place, .user = &g};
+        FR_TRY(fr_engine_table_options(shard, i, &options));
+        if (i == 0 && m->dimension != options.dimension)
+            return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of another dimension");
+        if (m->builds[i] != fr_schema_of(shard->collection)->builds[i])
+            return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of before an index was ordered anew");
+        FR_TRY(fr_table_load(&options, &give, m->at, &tables[i], &keeps, err));
+        *keeps_out = *keeps_out || keeps;
+    }
+    return FR_OK;
 }
 
 static fr_code load_event_ids(const fr_snapshot_source *source, fr_event_ids *ids, fr_err *err)
@@ -156,12 +181,8 @@ static fr_code load_event_ids(const fr_snapshot_source *source, fr_event_ids *id
 
 static fr_code load_one(fr_shard *shard, const char *dir, fr_manifest *m, fr_event_ids *ids, fr_err *err)
 {
-    fr_table_options options;
-    fr_table *table = NULL;
+    fr_table *tables[FR_VECTOR_FIELDS_MAX] = {NULL};
     bool keeps = false;
-    FR_TRY(fr_engine_table_options(shard, &options));
-    if (m->dimension != options.dimension)
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of another dimension");
     fr_snapshot_source *source = fr_zalloc(FR_MEM_ENGINE, sizeof *source);
     if (source == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     source->io = shard->collection->db->io;
@@ -170,17 +191,19 @@ static fr_code load_one(fr_shard *shard, const char *dir, fr_manifest *m, fr_eve
     fr_code code = plan_runs(source, m);
     if (code == FR_OK) code = map_runs(source, dir, err);
     if (code == FR_OK) code = check_chunks(source, err);
-    fr_source give = {.chunk = give_chunk, .place = give_place, .user = source};
-    if (code == FR_OK) code = fr_table_load(&options, &give, m->at, &table, &keeps, err);
+    if (code == FR_OK) code = load_tables(source, tables, &keeps, err);
     if (code == FR_OK) code = load_event_ids(source, ids, err);
-    if (code != FR_OK) fr_table_free(table);
+    for (uint32_t i = 0; i < shard->index_count && code != FR_OK; i++) fr_table_free(tables[i]);
     if (code != FR_OK || !keeps) {
         fr_snapshot_source_free(source);
         source = NULL;
     }
     FR_TRY(code);
     shard->source = source;
-    atomic_store_explicit(&shard->table, table, memory_order_release);
+    for (uint32_t i = shard->index_count; i-- > 0;) {
+        shard->indexes[i].build = m->builds[i];
+        atomic_store_explicit(&shard->indexes[i].table, tables[i], memory_order_release);
+    }
     atomic_store(&shard->snapshot, m->at);
     atomic_store(&shard->applied, m->at);
     atomic_store(&shard->log_records, m->log_records);
@@ -241,6 +264,7 @@ typedef struct writing {
     fr_file *file;
     uint64_t position;
     fr_manifest *m;
+    uint32_t index; /* whose table is written */
 } writing;
 
 static fr_chunk_ref *add_entry(fr_manifest *m)
@@ -273,6 +297,7 @@ static fr_code put_chunk(fr_sink *sink, uint64_t id, const void *data, size_t si
         code = w->io->write(w->io, w->file, w->position + at, copy, part, err);
     }
     fr_free(FR_MEM_ENGINE, copy);
+    if (id != FR_CHUNK_EVENT_IDS) id |= (uint64_t)w->index << FR_CHUNK_INDEX_SHIFT;
     *entry = (fr_chunk_ref){id, w->m->generation, w->position, size, crc};
     w->position += padded(size);
     return code;
@@ -281,6 +306,7 @@ static fr_code put_chunk(fr_sink *sink, uint64_t id, const void *data, size_t si
 static fr_code keep_chunk(fr_sink *sink, uint64_t id, fr_err *err)
 {
     writing *w = sink->user;
+    id |= (uint64_t)w->index << FR_CHUNK_INDEX_SHIFT;
     const fr_chunk_ref *before = w->shard->newest != NULL ? fr_manifest_find(w->shard->newest, id) : NULL;
     if (before == NULL)
         return fr_fail(err, FR_ERR_INTERNAL, NULL, "chunk %llx is in no snapshot", (unsigned long long)id);
@@ -315,7 +341,10 @@ static fr_code write_chunks(writing *w, const char *dir, fr_offset at, fr_err *e
     if (code != FR_OK && code != FR_ERR_NOT_FOUND) return fr_fail(err, code, NULL, "cannot remove %s", path);
     FR_TRY(w->io->open(w->io, path, FR_OPEN_READ | FR_OPEN_WRITE | FR_OPEN_CREATE, &w->file, err));
     fr_sink sink = {.chunk = put_chunk, .keep = keep_chunk, .user = w};
-    code = fr_table_save(fr_shard_table(w->shard), &sink, err);
+    for (; w->index < w->shard->index_count && code != FR_ERR_NO_MEMORY; w->index++) {
+        code = fr_table_save(fr_shard_table_of(w->shard, w->index), &sink, err);
+        if (code != FR_OK) break;
+    }
     if (code == FR_OK) code = put_event_ids(w, at, err);
     if (code == FR_OK) code = w->io->sync(w->io, w->file, err);
     w->io->close(w->io, w->file);
@@ -363,6 +392,8 @@ fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err)
     m->log_records = db->save.log_records;
     m->compacted_bytes = shard->compacted_bytes;
     m->dimension = fr_table_settings(fr_shard_table(shard))->dimension;
+    for (uint32_t i = 0; i < shard->index_count; i++) m->builds[i] = shard->indexes[i].build; /* no swap while a save is on */
+    bool reshaped = atomic_exchange(&shard->reshaped, false);
     fr_code code = write_chunks(&w, dir, m->at, err);
     if (code == FR_OK) {
         qsort(m->chunks, m->count, sizeof *m->chunks, order_by_id);
@@ -373,6 +404,7 @@ fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err)
         chunks_path(path, sizeof path, dir, m->generation);
         if (code == FR_ERR_DISK_FULL) (void)!db->io->remove(db->io, path, NULL);
         fr_manifest_free(m);
+        if (reshaped) atomic_store(&shard->reshaped, true);
         shard->save_full = true; /* what the failed attempt wrote counts for nothing */
         return code;
     }
@@ -458,7 +490,9 @@ void fr_snapshot_tidy(fr_shard *shard)
 bool fr_engine_wants_snapshot(const fr_shard *shard, int64_t now_ms)
 {
     const fr_options *options = &shard->collection->db->options;
-    if (atomic_load(&shard->applied) <= atomic_load(&shard->snapshot) || fr_shard_table(shard) == NULL) return false;
+    if (fr_shard_table(shard) == NULL) return false;
+    if (atomic_load(&shard->reshaped)) return true; /* until then a start replays the whole log */
+    if (atomic_load(&shard->applied) <= atomic_load(&shard->snapshot)) return false;
     int64_t changed_ms = atomic_load_explicit(&shard->changed_ms, memory_order_relaxed);
     uint64_t bytes = fr_log_bytes(fr_shard_log(shard));
     return bytes - FR_MIN(shard->log_bytes_at_snapshot, bytes) >= options->snapshot_bytes ||
