@@ -85,11 +85,9 @@ static fr_milvus_next rows_in(fr_milvus *door, fr_milvus_call *call, fr_milvus_w
     writing *w = schema ? state_of(call, schema) : NULL;
     if (!w) return FR_MILVUS_REPLY;
     w->rows.upsert = upsert, w->rows.partial = partial, w->rows.worker = worker;
-    if (fr_milvus_rows_begin(call, &w->rows, columns, column_count, rows, partition)) return piece(door, call, worker);
-    const Milvus__Status *status = fr_milvus_status_of(call);
-    if (timestamp == 0 || timestamp >= schema->updated || !status) return FR_MILVUS_REPLY;
-    char *reason = fr_milvus_text(call, "%.300s", status->reason); /* the client looked at an older schema: it reads it anew and tries again */
-    return fr_milvus_fail(call, MILVUS_SCHEMA_MISMATCH, "collection schema mismatch[collection=%s]: %s", schema->name, reason ? reason : "");
+    if (timestamp != 0 && timestamp < schema->updated) /* the client looked at an older schema: it reads it anew and tries again */
+        return fr_milvus_fail(call, MILVUS_SCHEMA_MISMATCH, "collection schema mismatch[collection=%s]", schema->name);
+    return fr_milvus_rows_begin(call, &w->rows, columns, column_count, rows, partition) ? piece(door, call, worker) : FR_MILVUS_REPLY;
 }
 
 fr_milvus_next fr_milvus_on_insert(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)

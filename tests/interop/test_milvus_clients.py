@@ -1,6 +1,7 @@
 """The Milvus door under pymilvus, both generations, each in an environment of its own; and REST as curl and Node's client send it."""
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import urllib.request
 
 import pytest
 
-from conftest import python_with
+from conftest import VENVS, python_with
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = {"milvus3": ("pymilvus==3.0.2", "numpy"), "milvus26": ("pymilvus==2.6.17", "setuptools<81", "numpy")}
@@ -48,6 +49,44 @@ def test_rest_definitions(server):
     assert post(server, "aliases/describe", {"aliasName": "b"})["data"] == {"dbName": "default", "collectionName": "a", "aliasName": "b"}
     assert post(server, "aliases/drop", {"aliasName": "b"})["code"] == 0
     assert post(server, "collections/drop", {"collectionName": "a"}) == {"code": 0, "data": {}}
+
+
+def test_node(server):
+    folder = os.path.join(VENVS, "node")
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    if not os.path.isdir(os.path.join(folder, "node_modules/@zilliz/milvus2-sdk-node")):
+        os.makedirs(folder, exist_ok=True)
+        made = subprocess.run(["npm", "install", "--no-save", "--prefix", folder, "@zilliz/milvus2-sdk-node@3.0.6"], capture_output=True, text=True, timeout=600)
+        if made.returncode != 0:
+            pytest.skip(f"cannot install @zilliz/milvus2-sdk-node: {made.stderr.strip()[-200:]}")
+    done = subprocess.run(["node", os.path.join(HERE, "milvus_node.js"), str(server.port)], capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "NODE_PATH": os.path.join(folder, "node_modules")})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rest_entities(server):
+    assert post(server, "collections/create", {"collectionName": "a", "schema": {"enableDynamicField": False, "fields": [
+        {"fieldName": "k", "dataType": "VarChar", "isPrimary": True, "elementTypeParams": {"max_length": 20}},
+        {"fieldName": "v", "dataType": "FloatVector", "elementTypeParams": {"dim": 2}},
+        {"fieldName": "n", "dataType": "Int64", "nullable": True},
+        {"fieldName": "j", "dataType": "JSON", "nullable": True}]}, "indexParams": [{"fieldName": "v", "metricType": "IP"}]})["code"] == 0
+    rows = [{"k": "x", "v": [1, 0], "n": 1, "j": {"deep": [1, 2]}}, {"k": "y", "v": [0, 1]}]
+    assert post(server, "entities/insert", {"collectionName": "a", "data": rows})["data"] == {"insertCount": 2, "insertIds": ["x", "y"]}
+    assert post(server, "entities/insert", {"collectionName": "a", "data": [{"k": "z", "v": [1]}]})["code"] == 1804
+    assert post(server, "entities/insert", {"collectionName": "a", "data": [{"k": "z", "v": [1, 2], "extra": 1}]})["code"] == 1804
+    found = post(server, "entities/query", {"collectionName": "a", "filter": "k in ['x', 'y']", "outputFields": ["n", "j"]})["data"]
+    assert [(row["k"], row["n"]) for row in found] == [("x", "1"), ("y", None)]
+    assert json.loads(found[0]["j"]) == {"deep": [1, 2]} and found[1]["j"] is None
+    numbers = {"Accept-Type-Allow-Int64": "true"}
+    assert post(server, "entities/get", {"collectionName": "a", "id": "x", "outputFields": ["n"]}, **numbers)["data"] == [{"k": "x", "n": 1}]
+    hits = post(server, "entities/search", {"collectionName": "a", "data": [[1, 0], [0, 1]], "limit": 1, "outputFields": ["n"]})
+    assert [hit["k"] for hit in hits["data"]] == ["x", "y"] and hits["topks"] == [1, 1]
+    assert post(server, "entities/search", {"collectionName": "a", "data": [[1, 0]], "annsField": "n"})["code"] == 1100
+    assert post(server, "entities/query", {"collectionName": "a", "filter": "n in {l}", "exprParams": {"l": [1]}, "outputFields": ["k"]})["data"] == [{"k": "x"}]
+    assert post(server, "entities/upsert", {"collectionName": "a", "data": {"k": "x", "v": [5, 5]}})["data"]["upsertCount"] == 1
+    assert post(server, "entities/delete", {"collectionName": "a", "filter": "k == 'y'"})["data"] == {"deleteCount": 1}
+    assert post(server, "collections/get_stats", {"collectionName": "a"})["data"] == {"rowCount": 1}
 
 
 def test_users_are_asked_for():
