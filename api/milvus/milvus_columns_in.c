@@ -255,6 +255,7 @@ bool fr_milvus_rows_begin(fr_milvus_call *call, fr_milvus_rows *rows, Milvus__Fi
     for (uint32_t i = 0; i < schema->field_count; i++) rows->columns[i].field = &schema->fields[i];
     if (schema->field_count > FR_FIELDS_MAX) return fail(call, MILVUS_ILLEGAL_SCHEMA, "the collection has more than %u fields", FR_FIELDS_MAX);
     if (row_count == 0) return fail(call, MILVUS_INVALID_PARAMETER, "num_rows should be greater than 0: invalid parameter[expected=(0, ...)][actual=0]");
+    if (schema->partition_key >= 0 && strcmp(partition, FR_MILVUS_DEFAULT_PARTITION) == 0) partition = ""; /* clients say it unasked */
     if (schema->partition_key >= 0 && *partition)
         return fail(call, MILVUS_INVALID_PARAMETER, "not support manually specifying the partition names if partition key mode is used: invalid parameter");
     rows->partition = rows->partial && !*partition ? -1 : 0; /* -1: stays */
