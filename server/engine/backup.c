@@ -3,8 +3,9 @@
  *  1. Files of a log only grow, and a segment's header is read before its batches: the mark in the copy never names what is not in it.
  *     What lies above the mark is taken or cut as after a power cut, requests over several partitions whole or not at all.
  *  2. Catalog and transactions are copied first: what they decided is in the partitions that are copied later, markers included.
- *  3. Of a partition the snapshot goes before the log, so the log reaches beyond it. The server's own compaction makes both manifests equal
- *     and writes them before it touches the log, and never drops what they need: a partition whose manifests did not change while it
+ *  3. Of a collection all snapshots go before all logs, so each log reaches beyond every snapshot: a request that a snapshot holds is whole
+ *     in the logs, and recovery can cut what is not. The server's own compaction makes both manifests equal
+ *     and writes them before it touches the log, and never drops what they need: a collection whose manifests did not change while it
  *     was copied, and whose files did not vanish under the copy, is one state. Else it is copied again. */
 #include "server/engine/engine.h"
 
@@ -134,21 +135,46 @@ static bool is_dir(copying *x, const char *kind, const char *name)
     return there;
 }
 
-static fr_code copy_partition(copying *x, const char *name, fr_err *err)
+static uint64_t id_of(const char *name) { return strtoull(name, NULL, 10); }
+
+/* All snapshots, then all logs: what a snapshot holds is whole in every log. A sum of generations that only grow tells of any change. */
+static fr_code try_collection(copying *x, const name_list *logs, uint64_t id, bool *moved_out, fr_err *err)
+{
+    uint64_t before = 0, after = 0;
+    for (uint32_t i = 0; i < logs->count; i++)
+        if (id_of(logs->names[i]) == id) before += generation_of(x, logs->names[i]);
+    for (uint32_t pass = 0; pass < 2; pass++)
+        for (uint32_t i = 0; i < logs->count; i++) {
+            const char *kind = pass == 0 ? "snap" : "log";
+            if (id_of(logs->names[i]) != id || (pass == 0 && !is_dir(x, kind, logs->names[i]))) continue;
+            FR_TRY(copy_dir(x, kind, logs->names[i], moved_out, err));
+        }
+    for (uint32_t i = 0; i < logs->count; i++)
+        if (id_of(logs->names[i]) == id) after += generation_of(x, logs->names[i]);
+    *moved_out = *moved_out || before != after;
+    return FR_OK;
+}
+
+static fr_code copy_collection(copying *x, const name_list *logs, uint32_t first, fr_err *err)
 {
     fr_err why = {0};
     for (uint32_t attempt = 0; attempt < ATTEMPTS; attempt++) {
         bool moved = false;
-        uint64_t generation = generation_of(x, name);
         why = (fr_err){.code = FR_OK};
-        fr_code code = is_dir(x, "snap", name) ? copy_dir(x, "snap", name, &moved, &why) : FR_OK;
-        if (code == FR_OK) code = copy_dir(x, "log", name, &moved, &why);
-        if (code == FR_OK && !moved && generation_of(x, name) == generation) return FR_OK;
+        fr_code code = try_collection(x, logs, id_of(logs->names[first]), &moved, &why);
+        if (code == FR_OK && !moved) return FR_OK;
         if (code != FR_OK && code != FR_ERR_NOT_FOUND) return fr_fail(err, code, NULL, "%s", why.text);
-        if (!is_dir(x, "log", name)) return FR_OK; /* dropped meanwhile */
+        if (!is_dir(x, "log", logs->names[first])) return FR_OK; /* dropped meanwhile */
         x->io->sleep_ms(x->io, 20);
     }
-    return fr_fail(err, FR_ERR_BUSY, NULL, "partition %s changed under each of %d copies", name, ATTEMPTS);
+    return fr_fail(err, FR_ERR_BUSY, NULL, "log/%s changed under each of %d copies", logs->names[first], ATTEMPTS);
+}
+
+static bool seen_before(const name_list *logs, uint32_t index)
+{
+    for (uint32_t i = 0; i < index; i++)
+        if (id_of(logs->names[i]) == id_of(logs->names[index])) return true;
+    return false;
 }
 
 static fr_code copy_all(copying *x, fr_err *err)
@@ -159,7 +185,7 @@ static fr_code copy_all(copying *x, fr_err *err)
     fr_code code = list_names(x, path, &logs, err);
     for (uint32_t own = 0; own < 2; own++) /* the catalog and the transactions, then the others */
         for (uint32_t i = 0; i < logs.count && code == FR_OK; i++)
-            if ((strtoull(logs.names[i], NULL, 10) < FR_FIRST_ID) == (own == 0)) code = copy_partition(x, logs.names[i], err);
+            if ((id_of(logs.names[i]) < FR_FIRST_ID) == (own == 0) && !seen_before(&logs, i)) code = copy_collection(x, &logs, i, err);
     fr_free(FR_MEM_ENGINE, logs.names);
     static const char *const kinds[] = {"log", "snap"};
     for (uint32_t i = 0; i < FR_COUNT_OF(kinds) && code == FR_OK; i++) {

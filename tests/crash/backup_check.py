@@ -60,8 +60,12 @@ class Keeper(threading.Thread):
 
     def run(self):
         while not self.over:
-            self.client.raw("POST", "/v1/snapshots", "{}")
-            self.client.raw("POST", "/v1/collections/b/compact", "{}")
+            try:
+                self.client.raw("POST", "/v1/snapshots", "{}")
+                self.client.raw("POST", "/v1/collections/b/compact", "{}")
+            except live.ERRORS:
+                pass
+            time.sleep(0.1)
 
 
 def check_copy(binary, folder, before, after):
