@@ -52,6 +52,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     if (t == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
     static _Atomic uint64_t serials;
     t->serial = atomic_fetch_add(&serials, 1) + 1;
+    atomic_init(&t->keyed, true);
+    fr_gate_init(t);
     t->options = *options;
     t->m = fr_table_m(options);
     t->lanes = 2 * t->m;
@@ -91,6 +93,8 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
 void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
+    fr_loaded_free(t->loaded);
+    pthread_rwlock_destroy(&t->gate);
     fr_columns_free(t);
     fr_bulk_free(t->bulk);
     fr_recall_free(t->recall);
@@ -163,6 +167,7 @@ void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 
 uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 {
+    fr_settle_keys(t);
     uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
     while (row != FR_KEYMAP_NONE) {
         const fr_row *r = fr_row_at(t, row);
@@ -176,6 +181,7 @@ uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 
 fr_offset fr_table_offset_of(const fr_table *t, fr_span key)
 {
+    fr_settle_keys(t);
     uint32_t slot = fr_epoch_claim();
     if (slot == FR_EPOCH_READERS_MAX) return -1;
     fr_epoch_enter(slot);
@@ -311,7 +317,7 @@ uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
     return level >= FR_LEVEL_MAX ? FR_LEVEL_MAX : (uint32_t)level;
 }
 
-static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
+void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
 {
     fr_row *r = fr_row_at(t, row);
     atomic_store_explicit(&fr_past_at(t, row)->ended, offset + 1, memory_order_release);
@@ -344,7 +350,7 @@ static uint32_t next_slot(fr_table *t)
     return row < FR_ROWS_MAX && fr_table_reserve(t, row + 1) ? row : FR_ROW_NONE;
 }
 
-fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
 {
     uint32_t old = fr_keymap_find(&t->keys, data->key, fr_row_has_key, t);
     if (old != FR_KEYMAP_NONE && is_stale(t, old, data)) {
@@ -390,20 +396,27 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     fr_ring_push(t, row);
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
-    if (replaces) kill_row(t, old, data->offset, commit);
+    if (replaces) fr_row_kill(t, old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
     return FR_OK;
 }
 
+fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+{
+    bool gated = fr_gate_enter(t);
+    fr_code code = put(t, data, commit, result_out, err);
+    if (gated) fr_gate_leave(t);
+    return code;
+}
+
 fr_code fr_table_remove(fr_table *t, fr_span key, fr_offset offset, uint64_t commit, bool *existed_out)
 {
+    bool gated = fr_gate_enter(t);
     uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
-    *existed_out = false;
-    if (row == FR_KEYMAP_NONE) return FR_OK;
-    fr_row *r = fr_row_at(t, row);
-    if (!fr_row_alive(r) || atomic_load_explicit(&r->made, memory_order_relaxed) >= offset) return FR_OK;
-    kill_row(t, row, offset, commit);
-    *existed_out = true;
+    fr_row *r = row != FR_KEYMAP_NONE ? fr_row_at(t, row) : NULL;
+    *existed_out = r != NULL && fr_row_alive(r) && atomic_load_explicit(&r->made, memory_order_relaxed) < offset;
+    if (*existed_out) fr_row_kill(t, row, offset, commit);
+    if (gated) fr_gate_leave(t);
     return FR_OK;
 }
 
@@ -463,9 +476,8 @@ static void retrain(fr_table *t)
     if (due && fr_table_recode(t, FR_CODE_SQ8, NULL) != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=no_memory rows=%lu", (unsigned long)live);
 }
 
-void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
+static void maintain(fr_table *t, uint64_t oldest_visible)
 {
-    fr_columns_step(t);
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
     fr_list batch = {0};
@@ -491,6 +503,15 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     if (fr_heap_sparse(&t->heap)) pack_heap(t);
     if (atomic_load_explicit(&t->fresh.first, memory_order_relaxed) != NULL) fr_fresh_seal(t);
     retrain(t);
+}
+
+void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
+{
+    fr_columns_step(t);
+    if (!atomic_load_explicit(&t->keyed, memory_order_acquire)) return; /* just loaded, nothing was changed: no reason to wait */
+    bool gated = fr_gate_enter(t);
+    maintain(t, oldest_visible);
+    if (gated) fr_gate_leave(t);
 }
 
 uint32_t fr_table_dead(const fr_table *t)

@@ -10,6 +10,8 @@
 #include "index/table.h"
 #include "index/vectors.h"
 
+#include <pthread.h>
+
 #define FR_LANES_MAX 64u
 #define FR_LEVEL_MAX 15u
 #define FR_ROUTERS 512u
@@ -120,6 +122,11 @@ struct fr_table {
     fr_extents dirty[FR_CHUNK_KINDS]; /* u8 per chunk: 0 clean, 1 dirty, 2 written by the running save */
     uint64_t code_generation, saved_code_generation;
     struct fr_save *save; /* persist.c: what save_begin fixed */
+    /* after a load (settle.c) */
+    _Atomic bool keyed;    /* key map, links and tree are whole */
+    _Atomic bool settling; /* writers come through the gate */
+    pthread_rwlock_t gate;
+    struct fr_loaded *loaded;
 };
 
 /* Scratch of one searching or linking thread: everything the walk needs, sized before it starts. */
@@ -215,6 +222,15 @@ bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
 bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
 bool fr_ring_reserve(fr_table *t);
+
+void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit);
+
+/* settle.c */
+void fr_gate_init(fr_table *t);
+bool fr_gate_enter(fr_table *t); /* writers; true: leave again. Does not nest */
+void fr_gate_leave(fr_table *t);
+void fr_settle_keys(const fr_table *t); /* any thread, before the key map is used; cheap when all is whole */
+void fr_loaded_free(struct fr_loaded *loaded); /* load.c */
 
 /* distance.c: distances from a query to rows, on codes or (kind NONE) on originals */
 typedef struct fr_space {
