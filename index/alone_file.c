@@ -223,7 +223,8 @@ static fr_code list_chunks(fr_file_source *file, fr_err *err)
 {
     fr_file_end end;
     fr_file_place place;
-    if (file->size < sizeof(fr_file_header) + sizeof end) return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %llu", (unsigned long long)file->size);
+    if (file->size < sizeof(fr_file_header) + sizeof end)
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %llu", (unsigned long long)file->size);
     memcpy(&end, file->bytes + file->size - sizeof end, sizeof end);
     uint64_t list_end = file->size - sizeof end;
     if (end.magic != END_MAGIC || end.crc != fr_simd_crc32c(0, &end, offsetof(fr_file_end, crc)) || end.list_at > list_end ||

@@ -52,7 +52,9 @@ static fr_code store_read(fr_vector_store *store, fr_read_ring *ring, const fr_v
     fr_file_read batch[FR_VECTOR_READS_MAX];
     int fd = atomic_load_explicit(&file->fd, memory_order_acquire);
     FR_ASSERT(count <= FR_VECTOR_READS_MAX);
-    for (uint32_t i = 0; i < count; i++) batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size, .fd = reads[i].file == FR_ALONE_FILE_ATTACHED ? file->attached : fd};
+    for (uint32_t i = 0; i < count; i++)
+        batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size,
+                                   .fd = reads[i].file == FR_ALONE_FILE_ATTACHED ? file->attached : fd};
     return fr_read_batch(ring, batch, count);
 }
 

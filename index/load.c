@@ -249,6 +249,7 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
     } else {
         uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed);
         if (!blob_of(t, ref, &blob) || r->level > FR_LEVEL_MAX || !has_vector(t, row)) return corrupt(err, "row", row);
+        fr_taken_set(t, row, true);
         if (death != FR_NEVER) set64(&r->death, FR_NEVER);
         if (atomic_load_explicit(&r->birth, memory_order_relaxed) != 0) set64(&r->birth, 0);
         uint32_t size = fr_blob_size(&blob);

@@ -34,10 +34,12 @@ fr_code fr_table_save_begin(fr_table *t, fr_offset at, bool full, fr_err *err)
     fr_spin_lock(&t->list_lock);
     uint32_t uppers = t->upper_count;
     fr_spin_unlock(&t->list_lock);
+    /* Native codes are the originals: what a recode without memory left behind is none of the table. */
+    bool native = save->codes->kind == FR_CODE_U8 || save->codes->kind == FR_CODE_I8;
     save->header = (fr_chunk_header){.version = FR_CHUNK_VERSION, .dimension = t->options.dimension, .m = t->m,
                                      .metric = t->options.metric, .codes = t->options.codes, .kind = save->codes->kind,
                                      .rows = atomic_load(&t->row_count), .uppers = uppers, .heap_segments = segments,
-                                     .vector_chunks = t->vectors.chunk_count, .vector_log2 = t->vectors.chunk_log2, .fine = save->codes->has_fine,
+                                     .vector_chunks = native ? 0 : t->vectors.chunk_count, .vector_log2 = t->vectors.chunk_log2, .fine = save->codes->has_fine,
                                      .seed = t->options.seed, .entry = atomic_load(&t->entry), .at = at};
     for (uint32_t i = 0; i < segments; i++) {
         fr_heap_segment *s = fr_heap_segment_at(&t->heap, i);

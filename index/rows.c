@@ -59,8 +59,10 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     t->lanes = 2 * t->m;
     t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
     t->bulk_min = FR_BULK_MIN;
+    t->cells_from = FR_CELLS_FROM;
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
     fr_extents_init(&t->past, sizeof(fr_past), FR_MEM_ROWS);
+    fr_extents_init(&t->taken, sizeof(uint64_t), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
@@ -100,6 +102,9 @@ void fr_table_free(fr_table *t)
     fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
+    fr_extents_free(&t->taken);
+    fr_cells_free(atomic_load(&t->cells));
+    fr_cells_free(t->cells_building);
     fr_extents_free(&t->links);
     fr_extents_free(&t->upper_of);
     fr_extents_free(&t->uppers);
@@ -119,7 +124,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
     uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     fr_codeset *codes = fr_codes_of(t);
     bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->past, rows) && fr_extents_reserve(&t->links, rows) &&
-                fr_extents_reserve(&t->upper_of, rows);
+                fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
     if (fine) fine = fr_columns_reserve(t, rows);
@@ -385,8 +390,10 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
+    fr_cells_put(t, row);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
+    fr_taken_set(t, row, true);
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
     if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
@@ -434,6 +441,7 @@ static void free_row(fr_table *t, uint32_t row)
     for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
     atomic_store_explicit(&r->birth, FR_NEVER, memory_order_relaxed);
     atomic_store_explicit(&r->made, -1, memory_order_relaxed);
+    fr_taken_set(t, row, false);
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     fr_mark(t, FR_CHUNK_LINKS, row);
     fr_heap_drop(&t->heap, ref, size, &t->retired);
@@ -473,7 +481,16 @@ static void retrain(fr_table *t)
         due |= fr_table_wants_fine(&t->options) && !codes->has_fine; /* an image of another profile */
         due |= codes->encoded > (uint64_t)codes->padded * 4096 && codes->clipped * 100 > codes->encoded;
     }
-    if (due && fr_table_recode(t, FR_CODE_SQ8, NULL) != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=no_memory rows=%lu", (unsigned long)live);
+    if (!due) return;
+    if (t->retrain_pause != 0) { /* it failed: a disk that cannot be read is not read whole at every call */
+        t->retrain_pause--;
+        return;
+    }
+    fr_err why = {0};
+    fr_code code = fr_table_recode(t, FR_CODE_SQ8, &why);
+    t->retrain_failures = code == FR_OK ? 0 : FR_MIN(t->retrain_failures + 1, 10u);
+    t->retrain_pause = code == FR_OK ? 0 : 8u << t->retrain_failures;
+    if (code != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=%s rows=%lu text=\"%s\"", fr_strcode(code), (unsigned long)live, why.text);
 }
 
 static void maintain(fr_table *t, uint64_t oldest_visible)
@@ -508,6 +525,7 @@ static void maintain(fr_table *t, uint64_t oldest_visible)
 void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
 {
     fr_columns_step(t);
+    fr_cells_step(t);
     if (!atomic_load_explicit(&t->keyed, memory_order_acquire)) return; /* just loaded, nothing was changed: no reason to wait */
     bool gated = fr_gate_enter(t);
     maintain(t, oldest_visible);
@@ -544,7 +562,7 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
     out->bytes_rows = fr_extents_bytes(&t->rows) + (t->past_used ? fr_extents_bytes(&t->past) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
-    out->bytes_columns = fr_columns_bytes(t);
+    out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
     out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);

@@ -100,7 +100,7 @@ typedef struct fr_table_query {
     const fr_filter *filter;
     uint64_t visible;
     bool exact;
-    enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK } plan; /* tests and benches: this way, where it is possible */
+    enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK, FR_PLAN_CELLS } plan; /* tests and benches: this way, where it is possible */
     uint32_t except; /* row + 1 that is not there for this query; 0: none */
     bool has_low, has_high; /* on distance: low <= d < high (engine translates radius/range_filter); bounds: */
     float low, high;

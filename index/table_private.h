@@ -2,6 +2,7 @@
 #ifndef FR_TABLE_PRIVATE_H
 #define FR_TABLE_PRIVATE_H
 
+#include "index/cells.h"
 #include "index/codes.h"
 #include "index/fresh.h"
 #include "index/column.h"
@@ -85,8 +86,14 @@ struct fr_table {
     fr_keymap keys;
     fr_retired retired;           /* applier */
     fr_columns columns;
+    fr_extents taken;             /* words of a bit a slot: it holds a row that was published and is not free again */
+    _Atomic(fr_cells *) cells;
+    fr_cells *cells_building;     /* applier */
+    uint32_t cells_from;          /* FR_CELLS_FROM; tests: fewer */
+    _Atomic bool cells_wished;
     fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
+    uint32_t retrain_failures, retrain_pause; /* applier: in a row; calls of maintain until the next attempt */
     /* codes */
     _Atomic(fr_codeset *) codes;
     float *encode_scratch;
@@ -203,6 +210,14 @@ static inline bool fr_row_visible(const fr_row *r, uint64_t visible)
 static inline void fr_mark(fr_table *t, fr_chunk_kind kind, uint32_t row)
 {
     atomic_exchange((_Atomic uint8_t *)fr_extent_at(&t->dirty[kind], row / FR_CHUNK_ROWS), 1);
+}
+
+/* A search that sees the bit, inside its epoch, may read the slot's code: it is not written until the search has left. */
+static inline void fr_taken_set(fr_table *t, uint32_t row, bool taken)
+{
+    _Atomic uint64_t *word = fr_extent_at(&t->taken, row >> 6);
+    uint64_t bit = 1ull << (row & 63), was = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, taken ? was | bit : was & ~bit, memory_order_release); /* the applier's alone */
 }
 
 /* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */

@@ -109,6 +109,10 @@ double fr_simd_norm_squared(const float *source, uint32_t count);
 typedef void (*fr_in_range)(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
 void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
 
+/* The ids below `limit` whose bit is set, in order; returns how many. out: room for count + 16. */
+typedef uint32_t (*fr_sift)(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
+uint32_t fr_simd_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
+
 uint32_t fr_simd_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0; chainable */
 
 /* "scalar", "avx2", ...: the tier in use; all tiers this CPU can run, for tests that loop over them. */
