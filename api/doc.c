@@ -321,7 +321,8 @@ static void stick(fr_doc_builder *b, fr_code code)
 static uint8_t *grow(fr_doc_builder *b, size_t size)
 {
     if (b->code != FR_OK) return NULL;
-    if (size > BUILDER_BYTES_MAX - b->size) {
+    size_t limit = b->limit != 0 ? b->limit : BUILDER_BYTES_MAX;
+    if (b->size > limit || size > limit - b->size) {
         stick(b, FR_ERR_TOO_LARGE);
         return NULL;
     }
@@ -388,7 +389,7 @@ void fr_doc_put_float(fr_doc_builder *b, double v)
 
 void fr_doc_put_string(fr_doc_builder *b, const void *data, size_t size)
 {
-    if (size > BUILDER_BYTES_MAX) stick(b, FR_ERR_TOO_LARGE);
+    if (size > UINT32_MAX) stick(b, FR_ERR_TOO_LARGE);
     else if (!fr_utf8_valid(data, size)) stick(b, FR_ERR_INVALID);
     uint8_t *at = place(b) ? grow(b, STRING_HEAD + size) : NULL;
     if (at == NULL) return;

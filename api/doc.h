@@ -54,6 +54,7 @@ typedef struct fr_doc_builder {
     struct { size_t at; uint32_t count; } open[FR_DOC_DEPTH_MAX];
     fr_code code;
     bool key_open; /* a key waits for its value */
+    size_t limit; /* bytes; 0 = 4 x FR_METADATA_BYTES_MAX, what a request's lists may have more is set by who bounds them */
 } fr_doc_builder; /* zero-initialise; fr_doc_free when done; fr_doc_reset to reuse */
 void fr_doc_put_null(fr_doc_builder *b);
 void fr_doc_put_bool(fr_doc_builder *b, bool v);

@@ -26,6 +26,9 @@ extern "C" {
 
 /* ---- limits: each has a name, and an error that states it -------------------------------------------------------- */
 #define FR_DIMENSION_MAX 32768u
+#define FR_DIMENSION_BITS_MAX 262144u /* binary vectors: a multiple of 8 */
+#define FR_SPARSE_NONZERO_MAX 16384u  /* pairs of one sparse vector */
+#define FR_VECTOR_FIELDS_MAX 8u       /* vector fields of a collection */
 #define FR_K_MAX 16384u /* also the largest offset + k */
 #define FR_EF_MAX 32768u
 #define FR_QUERIES_MAX 1024u       /* vectors of one search */
@@ -37,6 +40,8 @@ extern "C" {
 #define FR_FIELDS_MAX 64u
 #define FR_INDEXED_MAX 16u       /* metadata fields of a collection declared as indexed */
 #define FR_INDEXED_BYTES_MAX 63u /* the path of one */
+#define FR_ATTRIBUTES_BYTES_MAX (256u << 10) /* what a door keeps with a collection or a database */
+#define FR_DATABASES_MAX 1024u
 #define FR_KEY_BYTES_MAX 512u
 #define FR_NAME_BYTES_MAX 249u
 #define FR_EVENT_ID_BYTES_MAX 256u
@@ -47,6 +52,9 @@ extern "C" {
 #define FR_TRANSACTION_MS_MAX 900000   /* transaction.max.timeout.ms */
 #define FR_CONFIGS_MAX 64u             /* overridden configs of one topic */
 #define FR_CONFIG_VALUE_BYTES_MAX 1024u
+#define FR_USER_BYTES_MAX 64u  /* names of users, roles and databases in grants; ids of keys; a door's text of a grant */
+#define FR_ROLES_BYTES_MAX 511u /* of one user, with their commas */
+#define FR_ACCESS_MAX 16384u   /* users, keys, roles, grants and limits together */
 #define FR_EVENT_IDS_KEPT 1048576u          /* idempotency window per partition: the last so many ids ... */
 #define FR_EVENT_ID_MS_KEPT (24 * 3600 * 1000LL) /* ... or this long, the shorter */
 
@@ -70,6 +78,8 @@ typedef enum fr_code {
     FR_ERR_TIMEOUT = 15,
     FR_ERR_UNSUPPORTED = 16,
     FR_ERR_INTERNAL = 17,
+    FR_ERR_DENIED = 18,          /* the text names the privilege that is missing */
+    FR_ERR_UNAUTHENTICATED = 19, /* nobody, or a wrong password or key */
     FR_CODE_COUNT
 } fr_code;
 
@@ -112,7 +122,14 @@ typedef enum fr_type {
     FR_TYPE_VECTOR_I8 = 105
 } fr_type;
 
-typedef enum fr_metric { FR_METRIC_L2 = 0, FR_METRIC_IP = 1, FR_METRIC_COSINE = 2 } fr_metric;
+typedef enum fr_metric {
+    FR_METRIC_L2 = 0,
+    FR_METRIC_IP = 1, /* sparse vectors, too */
+    FR_METRIC_COSINE = 2,
+    FR_METRIC_HAMMING = 3, /* binary vectors: bits that differ */
+    FR_METRIC_JACCARD = 4, /* binary vectors: 1 - |a and b| / |a or b| */
+    FR_METRIC_BM25 = 5     /* sparse vectors of term frequencies */
+} fr_metric;
 typedef enum fr_codes { FR_CODES_SQ8 = 0, FR_CODES_NONE = 1 } fr_codes; /* what the walk reads: 8-bit codes, or originals */
 /* What a collection is built for (index/README.md, Profiles): where original vectors live, second-level codes, default m. */
 typedef enum fr_profile { FR_PROFILE_BALANCED = 0, FR_PROFILE_SPEED = 1, FR_PROFILE_COMPACT = 2 } fr_profile;
@@ -121,6 +138,8 @@ typedef enum fr_vectors_at { FR_VECTORS_AUTO = 0, FR_VECTORS_MEMORY = 1, FR_VECT
 typedef enum fr_id_type { FR_ID_ANY = 0, FR_ID_INT64 = 1, FR_ID_STRING = 2 } fr_id_type;
 
 /* Field ids: 1..65279 are the schema's and never reused. The rest are the record's own. */
+/* The key is field 1. Vector fields have values of their own in a record; declared scalar fields and any other key stand together
+ * in the document of FR_FIELD_DYNAMIC, under their names. Keys that begin with '$' belong to doors and are not shown by others. */
 #define FR_FIELD_KEY 1u          /* the simple collection: id */
 #define FR_FIELD_VECTOR 2u       /* the simple collection: vector */
 #define FR_FIELD_DYNAMIC 0xFF00u /* metadata: one JSON document */
@@ -134,9 +153,12 @@ typedef struct fr_field_def {
     char name[64];
     fr_type type;
     uint32_t dimension;  /* vectors */
-    uint32_t max_length; /* VARCHAR */
+    uint32_t max_length; /* VARCHAR, and VARCHAR elements of an ARRAY: bytes; 0 = no limit of its own */
+    fr_type element_type;  /* ARRAY: a scalar type */
+    uint32_t max_capacity; /* ARRAY: elements; 0 = no limit of its own */
     bool primary, nullable;
     fr_metric metric; /* vectors */
+    float bm25_k1, bm25_b; /* BM25; 0 = 1.2 and 0.75 */
     fr_codes codes;
     uint32_t m, ef_construction;
     fr_profile profile;
@@ -149,6 +171,7 @@ typedef struct fr_collection_def {
     fr_id_type id_type;
     uint32_t partitions; /* 0 = 1 */
     bool drop_stale;     /* the stale rule: an older source time does nothing */
+    bool no_dynamic;     /* only declared fields are taken */
     uint32_t indexed_count; /* metadata fields that filters will name: paths as in filters, "price" or "a.b[0]" */
     char indexed[FR_INDEXED_MAX][FR_INDEXED_BYTES_MAX + 1];
     char embedder[16];   /* "" or "hash": how text becomes the vector */
@@ -161,10 +184,11 @@ typedef struct fr_collection_def {
     uint32_t m, ef_construction; /* 0 = 16 (compact: 10), 100 */
     fr_profile profile;
     fr_vectors_at vectors;
-    fr_type vector_type; /* 0 = VECTOR_F32; or VECTOR_F16, VECTOR_BF16, VECTOR_I8 */
+    fr_type vector_type; /* 0 = VECTOR_F32; or VECTOR_F16, VECTOR_BF16, VECTOR_I8, VECTOR_BINARY */
 } fr_collection_def;
 
-/* Vectors of numbers to the elements of a type and back. F16, BF16: rounded to nearest, ties to even; I8: whole numbers, -128 to 127.
+/* Vectors of numbers to the elements of a type and back. F16, BF16: rounded to nearest, ties to even; I8: whole numbers, -128 to 127;
+ * BINARY: 0 or 1, eight a byte, the first in the highest bit (as numpy.packbits).
  *   bytes_out  fr_vector_bytes(type, dimension) bytes, any alignment
  *   field      of the error; may be NULL
  *   errors     INVALID: a number that the type cannot hold, or not a type of dense vectors
@@ -173,6 +197,13 @@ FR_API size_t fr_vector_bytes(fr_type type, uint32_t dimension); /* 0 = not a ty
 FR_API fr_code fr_vector_pack(fr_type type, const float *numbers, uint32_t dimension, void *bytes_out, const char *field,
                               fr_err *err) FR_MUST_CHECK;
 FR_API void fr_vector_unpack(fr_type type, const void *bytes, uint32_t dimension, float *numbers_out);
+/* A sparse vector: pairs {u32 index, f32 value}, little endian, indices ascending and distinct, values finite (BM25: not negative), at most
+ * FR_SPARSE_NONZERO_MAX; none is legal. INVALID says what is wrong. */
+FR_API fr_code fr_vector_sparse_check(fr_span pairs, fr_metric metric, const char *field, fr_err *err) FR_MUST_CHECK;
+/* A binary vector from `count` numbers: `dimension` of 0 and 1, or dimension / 8 bytes as whole numbers of 0 to 255 (-128 to -1 are bytes,
+ * too). bytes_out: dimension / 8; numbers: floats of any alignment. INVALID: neither. */
+FR_API fr_code fr_vector_pack_bits(const void *numbers, uint32_t count, uint32_t dimension, void *bytes_out, const char *field,
+                                   fr_err *err) FR_MUST_CHECK;
 
 /* ---- the database ------------------------------------------------------------------------------------------------- */
 typedef struct fr_db fr_db;
@@ -190,6 +221,7 @@ typedef struct fr_options {
     uint64_t snapshot_bytes;     /* snapshot after so many log bytes; 0 = 256 MiB */
     int64_t snapshot_ms;         /* ... or after this long with changes; 0 = 300,000 */
     uint64_t memory_limit;       /* 0 = 80 % of RAM or cgroup */
+    uint64_t reserve_bytes;      /* disk space held back for deletes and compaction, at most a sixteenth of what is free; 0 = none */
     bool no_snapshot_on_close;
     bool no_threads;             /* simulation: the caller drives fr_engine_step() */
     void *io;                    /* simulation: a fr_io of log/io.h; NULL = the real one */
@@ -223,17 +255,29 @@ typedef struct fr_collection_info {
     } partitions[FR_PARTITIONS_MAX];
 } fr_collection_info;
 
-FR_API fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out); /* a collection's name or an alias */
+FR_API fr_code fr_resolve(fr_db *db, const char *name, fr_id *id_out); /* a collection's name or an alias, in the default database */
+/* The same in a database ("" or "default" = the default one); NOT_FOUND with err.field "database" or "collection". version_out (may
+ * be NULL) changes whenever the collection's definition or attributes do: what a door may cache by. */
+FR_API fr_code fr_resolve_in(fr_db *db, const char *database, const char *name, fr_id *id_out, uint64_t *version_out, fr_err *err);
+/* What FR_WRITE_COLLECTION_CREATE and _ALTER were given as attributes: a copy, fr_bytes_free it. Size 0 = none. */
+FR_API fr_code fr_collection_attributes(fr_db *db, fr_id id, fr_span *bytes_out);
+FR_API void fr_bytes_free(fr_span bytes);
+/* Databases beside "default" (which is always there, and last to be listed is not promised). */
+FR_API uint32_t fr_database_list(fr_db *db, void (*each)(void *user, const char *name, fr_id id, fr_span attributes), void *user);
+/* A clock that never goes back and never gives a number twice, across restarts too: ms since 1970 << 18 | count. Cheap, any thread. */
+FR_API uint64_t fr_timestamp(fr_db *db);
 FR_API fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info_out);
 FR_API uint32_t fr_collection_list(fr_db *db, fr_id *ids, uint32_t max); /* by name; returns how many there are */
 FR_API fr_code fr_alias_get(fr_db *db, const char *alias, char *name_out, size_t size);
 FR_API uint32_t fr_alias_list(fr_db *db, void (*each)(void *user, const char *alias, const char *collection), void *user);
+FR_API uint32_t fr_alias_list_in(fr_db *db, const char *database, void (*each)(void *user, const char *alias, fr_id collection), void *user);
 
 /* -- events: what a write holds -- */
 typedef struct fr_value {
     uint16_t field;
     uint8_t type; /* fr_type */
-    fr_span bytes; /* little endian; vectors: dimension x element (of the field's type, or F32: rounded to it); JSON: api/doc.h */
+    fr_span bytes; /* little endian; vectors: dimension x element (of the field's type, or F32: rounded to it; F32 of a BINARY field:
+                    * fr_vector_pack_bits); JSON: api/doc.h */
 } fr_value;
 
 #define FR_TIME_NONE INT64_MIN
@@ -241,6 +285,9 @@ typedef struct fr_event {
     fr_span key; /* 1..512 bytes UTF-8; integers in canonical decimal */
     bool key_is_int;
     bool remove;              /* tombstone: values are ignored */
+    bool partial;             /* what is not given stays: vector fields, and keys of the document (null = made null); the writer merges
+                                 behind a barrier of the collection. NOT_FOUND, and nothing is written, where a key has no entity
+                                 and what is given is no whole record */
     fr_span event_id;         /* size 0 = none */
     int64_t source_time_ms;   /* FR_TIME_NONE = none */
     fr_span model_version;    /* size 0 = none */
@@ -263,10 +310,14 @@ FR_API void fr_batch_free(fr_batch *batch);
 typedef enum fr_write_kind {
     FR_WRITE_EVENTS = 0,        /* batch; all or nothing */
     FR_WRITE_DELETE_MATCHING,   /* filter; resolved behind a barrier of the collection; chunks of 10,000 ids */
-    FR_WRITE_COLLECTION_CREATE, /* def; out: id */
+    FR_WRITE_COLLECTION_CREATE, /* def; topic: configs of its topic, or NULL; out: id */
     FR_WRITE_COLLECTION_DROP,   /* id */
     FR_WRITE_ALIAS_PUT,         /* name -> target collection name */
     FR_WRITE_ALIAS_DROP,        /* name */
+    FR_WRITE_COLLECTION_ALTER,  /* id, change */
+    FR_WRITE_COLLECTION_TRUNCATE, /* id: every entity goes, as by a filter that all match */
+    FR_WRITE_DATABASE_PUT,      /* name, attributes: made, or its attributes replaced; EXISTS with create_only */
+    FR_WRITE_DATABASE_DROP,     /* name; INVALID while it holds collections */
     /* topics (below); a topic is dropped by COLLECTION_DROP */
     FR_WRITE_TOPIC_CREATE,      /* topic: name, kind, partitions, configs; out: id */
     FR_WRITE_TOPIC_PARTITIONS,  /* id, topic: partitions = the new count */
@@ -276,7 +327,10 @@ typedef enum fr_write_kind {
     FR_WRITE_DELETE_RECORDS,    /* id, partition, before (-1 = all); out: before = the new start */
     FR_WRITE_PRODUCER_INIT,     /* txn: transactional_id or NULL, timeout_ms, producer_id and _epoch or -1; out: both */
     FR_WRITE_TXN_PARTITIONS,    /* txn: parts */
-    FR_WRITE_TXN_END            /* txn: commit; answered when every marker is durable and applied */
+    FR_WRITE_TXN_END,           /* txn: commit; answered when every marker is durable and applied */
+    /* access (below); access: what and whose */
+    FR_WRITE_ACCESS_PUT,        /* NOT_FOUND: a grant, key or limit of nobody; BUSY: changed since access->offset */
+    FR_WRITE_ACCESS_DROP        /* a user goes with his keys, grants and limits; a role that somebody has stays (EXISTS) */
 } fr_write_kind;
 typedef enum fr_ack { FR_ACK_APPLIED = 0, FR_ACK_DURABLE = 1 } fr_ack;
 
@@ -286,6 +340,7 @@ typedef struct fr_written {
 } fr_written;
 
 /* -- topics: every collection is one; plain ones are logs without an index; internal ones are compacted plain ones -- */
+#define FR_TOPIC_AUDIT "__audit" /* plain, made by the server: refusals and admin acts; no door lets others write to it */
 typedef enum fr_topic_kind { FR_TOPIC_COLLECTION = 0, FR_TOPIC_PLAIN = 1, FR_TOPIC_INTERNAL = 2 } fr_topic_kind;
 
 /* Why a write was refused, in Kafka's words; each is one error of Kafka's protocol. */
@@ -368,15 +423,90 @@ typedef struct fr_txn {
     bool commit;
 } fr_txn;
 
+/* FR_WRITE_COLLECTION_ALTER: what is NULL or 0 stays. All or nothing. */
+typedef struct fr_collection_change {
+    uint64_t if_version;          /* refused with BUSY when the collection has another version by now; 0 = any */
+    const char *database, *name;  /* renamed, moved; the id stays. EXISTS when taken */
+    const fr_field_def *add;      /* scalar fields, nullable: rows of before have null; EXISTS when the name is taken */
+    uint32_t add_count;
+    const char *drop;             /* a scalar field: its values are not shown any more */
+    const fr_field_def *set;      /* by name: a wider max_length or max_capacity; of a vector field also metric, m, ef_construction,
+                                     codes, profile, vectors, bm25_*: its index is built anew from the rows, searches go on meanwhile */
+    uint32_t set_count;
+    bool set_attributes;
+    fr_span attributes;
+} fr_collection_change;
+
+/* -- access: users, API keys, roles, grants and limits are records of the catalog; every door asks fr_access_check -- */
+#define FR_USER_ROOT "root"     /* cannot be dropped, may do everything */
+#define FR_ROLE_ADMIN "admin"   /* built in: may do everything */
+#define FR_ROLE_PUBLIC "public" /* built in: every user has it; may be granted more */
+
+typedef enum fr_action { FR_ACTION_READ = 1, FR_ACTION_WRITE = 2, FR_ACTION_ADMIN = 4 } fr_action; /* admin includes both */
+#define FR_ACTIONS_ALL 7u
+typedef enum fr_object {
+    FR_OBJECT_TOPIC = 0,    /* a collection or topic of a database */
+    FR_OBJECT_GROUP = 1,    /* a consumer group */
+    FR_OBJECT_TXN = 2,      /* a transactional id */
+    FR_OBJECT_DATABASE = 3, /* and every topic in it */
+    FR_OBJECT_ALL = 4,      /* everything; asked for: the server itself (users, snapshots) */
+    FR_OBJECT_COUNT
+} fr_object;
+
+/* What a password is checked against: SCRAM's keys (RFC 5802). SHA-256 uses the first 32 bytes of a key. The password is not stored. */
+typedef struct fr_verifier {
+    uint8_t salt[16];
+    uint32_t iterations; /* 0 = there is none */
+    uint8_t stored_key[64], server_key[64];
+} fr_verifier;
+
+typedef enum fr_access_kind { FR_ACCESS_USER, FR_ACCESS_KEY, FR_ACCESS_ROLE, FR_ACCESS_GRANT, FR_ACCESS_LIMIT, FR_ACCESS_KIND_COUNT } fr_access_kind;
+typedef enum fr_access_must { FR_ACCESS_ANY, FR_ACCESS_NEW, FR_ACCESS_OLD } fr_access_must; /* PUT: EXISTS, NOT_FOUND */
+typedef struct fr_access {
+    fr_access_kind kind;
+    fr_access_must must;
+    /* Identity. USER, ROLE: name; KEY: its id; GRANT: whose, with to_role, object, database, object_name, door; LIMIT: user ("*" = each
+     * that has none of his own), client. */
+    char name[FR_USER_BYTES_MAX + 1];
+    fr_offset offset;   /* of its record; PUT: as it was read, so that nobody's change is lost; 0 = do not look */
+    int64_t created_ms; /* out */
+    /* USER */
+    bool superuser;
+    fr_verifier sha256, sha512;
+    char roles[FR_ROLES_BYTES_MAX + 1]; /* "a,b" */
+    /* KEY */
+    char user[FR_USER_BYTES_MAX + 1]; /* whom it acts for */
+    uint8_t digest[32];               /* SHA-256 of the whole key; the key is not stored */
+    int64_t expires_ms;               /* 0 = never */
+    /* GRANT; KEY: what it may do at most */
+    uint32_t actions; /* fr_action, or-ed */
+    bool to_role;
+    fr_object object;
+    char database[FR_USER_BYTES_MAX + 1];      /* "" = default */
+    char object_name[FR_NAME_BYTES_MAX + 1];   /* a trailing * = every name that begins so; names with "__" are not meant by it */
+    char door[FR_USER_BYTES_MAX + 1];          /* a door's own word for the privilege; not looked at */
+    /* LIMIT: a second; 0 = none */
+    char client[FR_USER_BYTES_MAX + 1]; /* Kafka's client id; "" = any */
+    int64_t requests, bytes_in, bytes_out;
+} fr_access;
+
 /* Pinned, owned by the caller from fr_submit until done(). One fr_write is in flight once. */
 typedef struct fr_write {
     fr_write_kind kind;
     fr_ack ack;
     fr_id id;                     /* collection; out for CREATE */
     const fr_batch *batch;        /* EVENTS; routed to partitions by key */
+    /* EVENTS, NULL = no condition: an offset for each event; it is written only while its entity's newest record is that one. Behind a
+     * barrier of the collection, as DELETE_MATCHING. */
+    const fr_offset *only_at;
     const fr_collection_def *def; /* CREATE */
-    const char *name, *target;    /* aliases */
+    const char *name, *target;    /* aliases, databases */
+    const char *database;         /* aliases; NULL = default */
+    const fr_collection_change *change; /* COLLECTION_ALTER */
+    fr_span attributes;           /* COLLECTION_CREATE, DATABASE_PUT: a binary document (api/doc.h) that is given back as it is */
+    bool create_only;             /* DATABASE_PUT */
     const char *filter;           /* DELETE_MATCHING */
+    fr_span filter_params;        /* of fr_query */
     const fr_topic_change *topic; /* TOPIC_* */
     fr_produce *produce;          /* BATCHES */
     uint32_t produce_count;
@@ -385,6 +515,7 @@ typedef struct fr_write {
     const fr_topic_record *record_list; /* RECORDS */
     uint32_t record_count;
     fr_txn *txn;                  /* PRODUCER_INIT, TXN_*; RECORDS inside a transaction */
+    const fr_access *access;      /* ACCESS_* */
     void (*done)(struct fr_write *write); /* called once, on an engine thread; must not block */
     void *user;
     /* out, valid in done() */
@@ -423,18 +554,22 @@ FR_API void fr_searcher_free(fr_searcher *searcher);
 
 typedef struct fr_query {
     fr_id id;
+    uint16_t field;       /* the vector field that is searched; 0 = the first */
     const float *vectors; /* query_count x dimension, host order; need not be normalised for COSINE */
+    const fr_span *vector_bytes; /* or, instead: query_count vectors in elements of the field's type (the only way for binary and sparse) */
     uint32_t query_count, dimension;
     uint32_t k, offset; /* the first `offset` hits are skipped; offset + k <= FR_K_MAX */
     uint32_t ef;        /* 0 = the collection's default */
     float recall;       /* > 0 instead of ef: the smallest ef that reaches this recall@10 by the collection's own measure */
     const char *filter; /* NULL or "" = none; the Milvus expression language: index/README.md */
+    fr_span filter_params; /* binary document, an object: the values of {name} in the filter; size 0 = none */
     bool has_radius, has_range_filter;
-    float radius, range_filter; /* L2: range_filter <= d < radius; IP, COSINE on score: radius < s <= range_filter */
+    float radius, range_filter; /* L2, HAMMING, JACCARD: range_filter <= d < radius; IP, COSINE, BM25 on score: radius < s <= range_filter */
     const char *group_by;       /* metadata path; NULL = none: at most group_size hits with an equal value */
     uint32_t group_size;        /* 0 = 1 */
     bool exact;                 /* the oracle: scan everything */
     bool with_metadata, with_vector;
+    uint32_t vector_fields; /* bit i: hits[].vectors[i] is wanted, of the i-th vector field of the definition */
     uint32_t min_offset_count; /* read your writes: BEHIND when one is not applied */
     struct fr_min_offset {
         int32_t partition;
@@ -445,14 +580,15 @@ typedef struct fr_query {
 typedef struct fr_hit {
     fr_span key;
     bool key_is_int;
-    float distance; /* squared L2 | -dot | 1 - cos; smaller is nearer */
+    float distance; /* squared L2 | -dot | 1 - cos | bits that differ | 1 - Jaccard; smaller is nearer */
     float score;    /* -distance | dot | cos */
     int32_t partition;
     fr_offset offset;
     int64_t source_time_ms;
     fr_span model_version;
     fr_span metadata;    /* binary document (api/doc.h); size 0 = none or not asked */
-    const float *vector; /* dimension floats; NULL unless asked */
+    const float *vector; /* of the first vector field, when dense: dimension floats; NULL unless asked */
+    fr_span vectors[FR_VECTOR_FIELDS_MAX]; /* elements of the field's type; size 0 = not asked, or null */
 } fr_hit;
 
 typedef struct fr_explain {
@@ -476,13 +612,39 @@ typedef struct fr_explain {
 FR_API fr_code fr_search(fr_searcher *searcher, const fr_query *query, fr_hit *hits, uint32_t *hit_counts, fr_explain *explain,
                          fr_err *err) FR_MUST_CHECK;
 
+typedef struct fr_condition { /* NULL: every entity */
+    const char *filter;
+    fr_span params; /* filter_params of fr_query */
+} fr_condition;
+typedef struct fr_wanted { /* NULL: keys and metadata */
+    bool vector;            /* hits[].vector */
+    uint32_t vector_fields; /* hits[].vectors, bits as in fr_query */
+} fr_wanted;
+
 /* Entities by key, in the order asked; missing ones are left out. hits: room for key_count. */
-FR_API fr_code fr_get(fr_searcher *searcher, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+FR_API fr_code fr_get(fr_searcher *searcher, fr_id id, const fr_span *keys, uint32_t key_count, const fr_wanted *wanted, fr_hit *hits,
                       uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
-FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const char *filter, uint64_t *count_out, fr_err *err) FR_MUST_CHECK;
-/* Entities in key order (bytes), keys > after (size 0 = from the start): each that stays exactly once. */
-FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const char *filter, fr_span after, uint32_t limit, bool with_vector,
-                         fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_count(fr_searcher *searcher, fr_id id, const fr_condition *condition, uint64_t *count_out, fr_err *err) FR_MUST_CHECK;
+/* Entities in key order (bytes; numbers where id_type is INT64), keys > after (size 0 = from the start): each that stays exactly once. */
+FR_API fr_code fr_scroll(fr_searcher *searcher, fr_id id, const fr_condition *condition, fr_span after, uint32_t limit,
+                         const fr_wanted *wanted, fr_hit *hits, uint32_t *hit_count, fr_err *err) FR_MUST_CHECK;
+
+/* -- access: asking -- */
+/* Who asks, as a door has found out. Zeroed = nobody, who may do nothing. */
+typedef struct fr_principal {
+    char user[FR_USER_BYTES_MAX + 1];
+    char key[FR_USER_BYTES_MAX + 1]; /* the API key's id; "" = a password */
+    bool trusted; /* the server does not ask (--auth off): may do everything */
+} fr_principal;
+/* THE check. A name that is an alias stands for its collection. DENIED names what is missing. No lock, no memory; any thread. What was
+ * revoked is gone with the answer to its write. database: NULL or "" = default; name: NULL with FR_OBJECT_ALL. */
+FR_API fr_code fr_access_check(fr_db *db, const fr_principal *principal, fr_action action, fr_object object, const char *database,
+                               const char *name, fr_err *err) FR_MUST_CHECK;
+FR_API fr_code fr_access_get(fr_db *db, fr_access *access_io); /* in: kind and identity. NOT_FOUND */
+/* By identity; owner NULL = of everybody. each() must not call the database. Returns how many. */
+FR_API uint32_t fr_access_list(fr_db *db, fr_access_kind kind, const char *owner, void (*each)(void *user, const fr_access *access), void *user);
+/* The limit that holds for a user and a client id ("" = none): his own with this client, his own, that of "*" with this client, of "*". */
+FR_API bool fr_access_limit(fr_db *db, const char *user, const char *client, fr_access *limit_out);
 
 /* -- text -- */
 /* Text to the collection's vector by its embedder; out: dimension floats. UNSUPPORTED when it has none. */
@@ -503,6 +665,12 @@ FR_API void fr_view_release(fr_view *view);
 FR_API fr_code fr_seek(fr_db *db, fr_id id, int32_t partition, int64_t timestamp_ms, fr_offset *offset_out, fr_err *err) FR_MUST_CHECK;
 
 /* -- topics: reading -- */
+/* Config freshet.durability of a plain topic: what acknowledged means there. A collection's is always SYNC: its topic is its database. */
+typedef enum fr_durability {
+    FR_DURABILITY_SYNC = 0, /* on disk */
+    FR_DURABILITY_INTERVAL, /* in the page cache; on disk about a second later. A power cut may lose that second, kill -9 nothing */
+    FR_DURABILITY_NONE      /* in the page cache; the kernel writes it when it likes */
+} fr_durability;
 typedef struct fr_topic_info {
     fr_id id;
     uint8_t uuid[16]; /* Kafka's topic id: never that of another topic, also after drop and create */
@@ -511,6 +679,7 @@ typedef struct fr_topic_info {
     uint32_t partition_count;
     int64_t created_ms;
     fr_code state; /* OK, or why writes are refused */
+    fr_durability durability;
 } fr_topic_info;
 /* Names of topics of every kind; aliases are not topics. fr_resolve and fr_collection_* know collections only. */
 FR_API fr_code fr_topic_resolve(fr_db *db, const char *name, fr_id *id_out);
@@ -578,6 +747,7 @@ FR_API fr_code fr_seek_newest(fr_db *db, fr_id id, int32_t partition, fr_offset 
 
 /* All durable records of a partition in order, headers included: what a coordinator reads at its start. Records of aborted
  * transactions are left out; those of open ones come with pending = true. Blocks; each() must not call the database. */
+struct fr_record;
 typedef struct fr_scanned {
     fr_offset offset;
     int64_t timestamp_ms, producer_id; /* -1 = none */
@@ -588,6 +758,10 @@ typedef struct fr_scanned {
 } fr_scanned;
 FR_API fr_code fr_topic_scan(fr_db *db, fr_id id, int32_t partition, fr_offset from, bool (*each)(void *user, const fr_scanned *record),
                              void *user, fr_err *err) FR_MUST_CHECK; /* each: false = stop */
+/* A scanned record decoded as fr_records_next does; spans borrowed from it. */
+FR_API void fr_scanned_decode(const fr_scanned *from, struct fr_record *record_out);
+/* How JSON records of this collection are named: its configs freshet.field.*, freshet.envelope. */
+FR_API fr_code fr_topic_json_map(fr_db *db, fr_id id, fr_json_map *out);
 /* Told of every transaction that ended, also by its timeout, when its markers are durable: on an engine thread, must not block. */
 FR_API void fr_txn_watch(fr_db *db, void (*ended)(void *user, int64_t producer_id, int16_t epoch, bool committed), void *user);
 
@@ -609,12 +783,16 @@ FR_API fr_code fr_view_transcode(const fr_view *view, fr_code (*text)(void *user
 /* -- care -- */
 FR_API fr_code fr_snapshot(fr_db *db, fr_err *err) FR_MUST_CHECK;                 /* now; blocks until it is on disk */
 FR_API fr_code fr_compact(fr_db *db, fr_id id, fr_err *err) FR_MUST_CHECK;         /* now; blocks; 0 = all */
+/* Copy a data directory into a new one, also while a server has it open: what was answered before the call is in the copy, whole requests only.
+ * Check the copy with fr_verify.   errors  EXISTS (not empty), NOT_FOUND (no data directory), BUSY (it changed under every attempt), IO, DISK_FULL */
+FR_API fr_code fr_backup(const char *from, const char *to, uint64_t *files_out, uint64_t *bytes_out, fr_err *err) FR_MUST_CHECK;
 /* Check every checksum of a closed directory; each finding is one line. CORRUPT when something is wrong. */
 FR_API fr_code fr_verify(const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err) FR_MUST_CHECK;
 
 typedef struct fr_stats {
     uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances;
     uint64_t queue_depth, queue_max, snapshots, snapshot_failures, compactions, duplicates,
+        snapshot_fallbacks, /* damaged manifests, snapshots and producer states that recovery went without */
         dead_letters; /* records that apply cannot use, copied to <topic>.dlq */
     uint64_t memory_allocated, memory_by_tag[16];
     double sync_p50_ms, sync_p99_ms, recovery_ms, last_snapshot_ms;
@@ -634,21 +812,22 @@ typedef struct fr_index_options {
     fr_profile profile;
     fr_vectors_at vectors;
     const char *folder; /* of the unnamed file that holds originals on disk; NULL = $TMPDIR or /var/tmp */
-    fr_type type;       /* what every vector is exact in, and kept in: VECTOR_F16, BF16, I8; 0 or VECTOR_F32 = any numbers */
+    fr_type type;       /* what every vector is exact in, and kept in: VECTOR_F16, BF16, I8; 0 or VECTOR_F32 = any numbers.
+                         * VECTOR_BINARY (HAMMING, JACCARD): where a function below takes or gives floats, it is dimension / 8 bytes a vector */
 } fr_index_options;
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);
-/* Add or replace many: ids[count], vectors[count x dimension]. Returns when all are searchable and linked. One caller at a time.
+/* Add or replace many: ids[count], vectors[count x dimension] (floats; VECTOR_BINARY: bytes). Returns when all are searchable and linked. One caller at a time.
  * INVALID, and nothing is added, when the index has a type and a vector is not exact in it. */
-FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads,
+FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;
 FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;
 /* ids_out, distances_out: query_count x k; missing hits: id -1, distance +inf. Any thread, also during add and remove. */
-FR_API fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef,
+FR_API fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t query_count, uint32_t k, uint32_t ef,
                                     uint32_t threads, int64_t *ids_out, float *distances_out, fr_err *err) FR_MUST_CHECK;
 /* Are these ids there, and with which vectors (as they were given)? vectors_out: count x dimension or NULL; rows of missing ids are
  * zeros. Any thread, also during add and remove. */
-FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out) FR_MUST_CHECK;
+FR_API fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, void *vectors_out, bool *present_out) FR_MUST_CHECK;
 FR_API void fr_index_settings(const fr_index *index, fr_index_options *options_out); /* also of an index that was opened */
 /* The smallest ef that reaches this recall@10 (0 < recall < 1) with a margin, by the index's own measure: taken at the first call
  * and when a tenth of the rows has changed. measured_out: the recall measured there; 0 = a guess, another thread measures. */

@@ -23,6 +23,8 @@ static const struct {
     [FR_ERR_TIMEOUT] = {"timeout", true},
     [FR_ERR_UNSUPPORTED] = {"unsupported", false},
     [FR_ERR_INTERNAL] = {"internal", false},
+    [FR_ERR_DENIED] = {"permission_denied", false},
+    [FR_ERR_UNAUTHENTICATED] = {"unauthenticated", false},
 };
 
 const char *fr_strcode(fr_code code)

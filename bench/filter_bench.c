@@ -38,7 +38,7 @@ int main(void)
         "price < 10 and color == \"red\"", "price < 10", "stock >= 10", "color in ['red', 'blue', 'green']", "title like '%enough%'",
         "json_contains(tags, 'b')", "id % 2 == 0", "price * 2 + 1 < 20",
     };
-    static const fr_filter_schema schema = {"id", FR_ID_ANY};
+    static const fr_filter_schema schema = {.key_name = "id", .id_type = FR_ID_ANY};
     static const struct {
         const char *color;
         int64_t price;
@@ -53,7 +53,7 @@ int main(void)
         double compile = now_ns();
         for (int i = 0; i < 1000; i++) {
             fr_filter_free(filter);
-            if (fr_filter_compile(fr_span_text(filters[f]), &schema, &filter, NULL) != FR_OK) return 1;
+            if (fr_filter_compile(fr_span_text(filters[f]), &schema, (fr_span){NULL, 0}, &filter, NULL) != FR_OK) return 1;
         }
         compile = (now_ns() - compile) / 1000;
         double best = 1e18;

@@ -130,7 +130,7 @@ static void bench_crc(const char *tier)
 
 int main(int argc, char **argv)
 {
-    static const char *const metrics[] = {"l2", "dot", "cosine", "hamming"};
+    static const char *const metrics[] = {"l2", "dot", "cosine", "hamming", "jaccard"};
     static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
     const char *tiers[8];
     char name[64];

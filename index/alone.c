@@ -14,7 +14,7 @@
 fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err)
 {
     if (options->type != FR_TYPE_NONE && fr_vector_bytes(options->type, 1) == 0)
-        return fr_fail(err, FR_ERR_INVALID, "type", "type must be one of dense vectors, got %d", (int)options->type);
+        return fr_fail(err, FR_ERR_INVALID, "type", "type must be one of dense or binary vectors, got %d", (int)options->type);
     fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
     if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
@@ -73,9 +73,17 @@ static bool exact_in(fr_type type, const float *vector, uint32_t dimension)
     return true;
 }
 
-static fr_code check_vector(const fr_index *index, const float *vector, uint64_t i, fr_err *err)
+/* Bytes of a vector as callers give it. */
+static size_t given_bytes(const fr_index *index)
 {
     const fr_table_options *o = fr_table_settings(index->table);
+    return fr_table_is_binary(o) ? o->dimension / 8 : o->dimension * sizeof(float);
+}
+
+static fr_code check_vector(const fr_index *index, const void *vector, uint64_t i, fr_err *err)
+{
+    const fr_table_options *o = fr_table_settings(index->table);
+    if (fr_table_is_binary(o)) return FR_OK;
     if (!fr_simd_all_finite(vector, o->dimension))
         return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu holds a value that is not finite", (unsigned long long)i);
     if (o->metric == FR_METRIC_COSINE && !(fr_simd_norm_squared(vector, o->dimension) > 0))
@@ -83,14 +91,14 @@ static fr_code check_vector(const fr_index *index, const float *vector, uint64_t
     return FR_OK;
 }
 
-static fr_code check_type(const fr_index *index, const float *vector, uint64_t i, fr_err *err)
+static fr_code check_type(const fr_index *index, const void *vector, uint64_t i, fr_err *err)
 {
     const fr_table_options *o = fr_table_settings(index->table);
-    if (o->type == FR_TYPE_NONE || o->type == FR_TYPE_VECTOR_F32 || exact_in(o->type, vector, o->dimension)) return FR_OK;
+    if (o->type == FR_TYPE_NONE || o->type == FR_TYPE_VECTOR_F32 || fr_table_is_binary(o) || exact_in(o->type, vector, o->dimension)) return FR_OK;
     return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu holds a number that the index's type has not", (unsigned long long)i);
 }
 
-static fr_code add_one(fr_index *index, int64_t id, const float *vector, fr_err *err)
+static fr_code add_one(fr_index *index, int64_t id, const void *vector, fr_err *err)
 {
     char room[24];
     fr_put_result result;
@@ -101,12 +109,14 @@ static fr_code add_one(fr_index *index, int64_t id, const float *vector, fr_err 
     return FR_OK;
 }
 
-fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, uint64_t count, uint32_t threads, fr_err *err)
+fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)
 {
-    uint32_t dimension = fr_table_settings(index->table)->dimension, started = 0;
+    size_t bytes = given_bytes(index);
+    const uint8_t *given = vectors;
+    uint32_t started = 0;
     for (uint64_t i = 0; i < count; i++) {
-        FR_TRY(check_vector(index, vectors + i * dimension, i, err));
-        FR_TRY(check_type(index, vectors + i * dimension, i, err));
+        FR_TRY(check_vector(index, given + i * bytes, i, err));
+        FR_TRY(check_type(index, given + i * bytes, i, err));
     }
     pthread_t workers[64];
     threads = threads == 0 ? 1 : FR_MIN(threads, 64u);
@@ -114,7 +124,7 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const float *vectors, 
     while (started + 1 < threads && pthread_create(&workers[started], NULL, link_until_stopped, index) == 0) started++;
     fr_code code = FR_OK;
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
-        code = add_one(index, ids[i], vectors + i * dimension, err);
+        code = add_one(index, ids[i], given + i * bytes, err);
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
         /* many rows are linked faster in bulk, once all of them are there */
         bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_UNLINKED;
@@ -151,7 +161,7 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
 
 typedef struct fr_search_job {
     fr_index *index;
-    const float *queries;
+    const uint8_t *queries;
     uint64_t count;
     uint32_t k, ef;
     int64_t *ids;
@@ -199,7 +209,8 @@ static void *search_range(void *argument)
 {
     fr_search_job *job = argument;
     fr_index *index = job->index;
-    uint32_t dimension = fr_table_settings(index->table)->dimension, lanes = 0, found[BATCH_QUERIES];
+    size_t bytes = given_bytes(index);
+    uint32_t lanes = 0, found[BATCH_QUERIES];
     uint32_t want = job->count > 1 ? FR_FLIGHT : 1, batch = job->ef > 1024 ? 4 : BATCH_QUERIES;
     fr_table_query queries[BATCH_QUERIES];
     fr_scratch *scratches[FR_FLIGHT_MAX];
@@ -211,7 +222,7 @@ static void *search_range(void *argument)
         fr_table_enter(index->table, scratches[0]);
         uint64_t visible = atomic_load_explicit(&index->visible, memory_order_acquire);
         for (uint32_t i = 0; i < count; i++)
-            queries[i] = (fr_table_query){.vector = job->queries + (at + i) * dimension, .k = job->k, .ef = job->ef, .visible = visible};
+            queries[i] = (fr_table_query){.vector = job->queries + (at + i) * bytes, .k = job->k, .ef = job->ef, .visible = visible};
         job->code = fr_table_search_many(index->table, scratches, lanes, queries, count, hits, found, &job->err);
         if (job->code == FR_OK) take_ids(job, at, count, hits, found);
         fr_table_leave(index->table, scratches[0]);
@@ -221,19 +232,20 @@ static void *search_range(void *argument)
     return NULL;
 }
 
-fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t query_count, uint32_t k, uint32_t ef, uint32_t threads,
+fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t query_count, uint32_t k, uint32_t ef, uint32_t threads,
                              int64_t *ids_out, float *distances_out, fr_err *err)
 {
     if (k == 0 || k > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, k);
     if (ef > FR_EF_MAX) return fr_fail(err, FR_ERR_INVALID, "ef", "ef must be 0 to %u, got %u", FR_EF_MAX, ef);
-    uint32_t dimension = fr_table_settings(index->table)->dimension;
-    for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, queries + i * dimension, i, err));
+    size_t bytes = given_bytes(index);
+    const uint8_t *given = queries;
+    for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, given + i * bytes, i, err));
     fr_search_job jobs[64];
     pthread_t workers[64];
     uint32_t parts = (uint32_t)FR_MIN((uint64_t)FR_MAX(1u, FR_MIN(threads, 64u)), FR_MAX(query_count, 1u)), started = 0;
     for (uint32_t p = 0; p < parts; p++) {
         uint64_t from = query_count * p / parts, to = query_count * (p + 1) / parts;
-        jobs[p] = (fr_search_job){.index = index, .queries = queries + from * dimension, .count = to - from, .k = k, .ef = ef,
+        jobs[p] = (fr_search_job){.index = index, .queries = given + from * bytes, .count = to - from, .k = k, .ef = ef,
                                   .ids = ids_out + from * k, .distances = distances_out + from * k};
         if (p + 1 == parts || pthread_create(&workers[started], NULL, search_range, &jobs[p]) != 0) search_range(&jobs[p]);
         else started++;
@@ -247,19 +259,19 @@ fr_code fr_index_search_many(fr_index *index, const float *queries, uint64_t que
     return FR_OK;
 }
 
-fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, float *vectors_out, bool *present_out)
+fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, void *vectors_out, bool *present_out)
 {
-    uint32_t dimension = fr_table_settings(index->table)->dimension;
+    size_t bytes = given_bytes(index);
     fr_scratch *s = fr_scratch_borrow();
     if (s == NULL) return FR_ERR_NO_MEMORY;
     for (uint64_t i = 0; i < count; i++) {
         char room[24];
-        float *vector = vectors_out == NULL ? NULL : vectors_out + i * dimension;
+        uint8_t *vector = vectors_out == NULL ? NULL : (uint8_t *)vectors_out + i * bytes;
         fr_table_enter(index->table, s);
         uint32_t row = fr_table_find(index->table, key_of(ids[i], room), atomic_load_explicit(&index->visible, memory_order_acquire));
         present_out[i] = row != FR_ROW_NONE;
         if (vector != NULL && row != FR_ROW_NONE) fr_table_vector(index->table, row, vector);
-        else if (vector != NULL) memset(vector, 0, dimension * sizeof *vector);
+        else if (vector != NULL) memset(vector, 0, bytes);
         fr_table_leave(index->table, s);
     }
     fr_scratch_return(s);

@@ -48,7 +48,8 @@ static uint32_t pieces_of(uint32_t count) { return (count + FR_PIECE_ROWS - 1) /
 /* Worth it? And how many. */
 static uint32_t due(const fr_table *t)
 {
-    if (t->bulk_min == 0 || fr_codes_of(t)->kind == FR_CODE_NONE) return 0;
+    fr_code_kind kind = fr_codes_of(t)->kind;
+    if (t->bulk_min == 0 || kind == FR_CODE_NONE || kind == FR_CODE_BIT) return 0; /* its blocks are of dot products */
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     uint64_t fresh = tail - atomic_load_explicit(&t->ring_head, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > fresh ? live - fresh : 0;

@@ -142,7 +142,7 @@ void fr_cells_step(fr_table *t)
         return;
     }
     if (b == NULL) {
-        if (codes->kind != FR_CODE_NONE) t->cells_building = create(t);
+        if (codes->kind != FR_CODE_NONE && codes->kind != FR_CODE_BIT) t->cells_building = create(t);
         if (t->cells_building == NULL || t->cells_building->count == 0) atomic_store_explicit(&t->cells_wished, false, memory_order_relaxed);
         return;
     }

@@ -33,7 +33,7 @@ static fr_code check_parent(const fr_table *t, uint32_t row, fr_err *err)
 
 fr_code fr_table_check(const fr_table *t, fr_err *err)
 {
-    uint64_t live = 0, fresh = 0;
+    uint64_t live = 0, fresh = 0, bare = 0;
     fr_settle_keys(t);
     for (uint32_t row = 0; row < t->row_count; row++) {
         const fr_row *r = fr_row_at(t, row);
@@ -48,6 +48,12 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
         fr_blob blob;
         fr_row_blob(t, row, &blob);
         if (fr_table_find(t, blob.key, FR_VISIBLE_ALL) != row) return broken(err, 6, row, "its key leads elsewhere");
+        if (fr_row_bare(r)) {
+            uint32_t ids[FR_LANES_MAX];
+            if (fr_level0_lanes(t, row, ids) != 0) return broken(err, 11, row, "a row without a vector has links");
+            bare++;
+            continue;
+        }
         if (atomic_load(&r->linked) != FR_LINKED) {
             fresh++;
             continue;
@@ -55,9 +61,11 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
         for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) FR_TRY(check_lanes(t, row, level, err));
         FR_TRY(check_parent(t, row, err));
     }
-    if (live != t->live) return broken(err, 7, 0, "the live count is wrong");
+    if (live != t->live || bare != t->bare) return broken(err, 7, 0, "the live count is wrong");
     uint64_t entry = t->entry;
-    if (live > fresh && (entry == 0 || atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) != FR_LINKED)) return broken(err, 8, 0, "no linked entry point");
+    bool holds = entry != 0 && atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) == FR_LINKED;
+    if (live > fresh + bare && !holds) return broken(err, 8, 0, "no linked entry point");
+    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_verify(t, err));
     uint64_t waiting = t->ring_tail - t->ring_low;
     if (waiting < fresh) return broken(err, 9, 0, "an unlinked row is not in the fresh ring");
     return FR_OK;

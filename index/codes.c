@@ -11,7 +11,9 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
 {
     fr_codeset *s = fr_zalloc(FR_MEM_CODES, sizeof *s);
     if (s == NULL) return NULL;
-    *s = (fr_codeset){.kind = kind, .metric = metric, .dimension = dimension, .padded = (dimension + 63) / 64 * 64, .scale = 1.0f};
+    uint32_t width = kind == FR_CODE_BIT ? dimension / 8 : dimension;
+    *s = (fr_codeset){.kind = kind, .metric = metric, .dimension = dimension, .padded = (width + 63) / 64 * 64, .scale = 1.0f};
+    s->bits = fr_simd_kernel(metric == FR_METRIC_JACCARD ? FR_SIMD_JACCARD : FR_SIMD_HAMMING, FR_SCALAR_BIT);
     s->kernel = fr_simd_dot_u8i8();
     fr_extents_init(&s->code, s->padded, FR_MEM_CODES);
     s->fine_kernel = fr_simd_fine();
@@ -140,9 +142,25 @@ static void set_constant(fr_codeset *s, uint32_t row)
     *(int32_t *)fr_extent_at(&s->cst, row) = value;
 }
 
-void fr_codeset_encode(fr_codeset *s, const float *vector, uint32_t row, float *scratch)
+/* Bits as they are, and zeros up to 64 bytes: those differ nowhere and are set in neither. */
+static void encode_bits(fr_codeset *s, const void *vector, uint32_t row)
 {
     uint8_t *c = fr_extent_at(&s->code, row);
+    int32_t set = 0;
+    memcpy(c, vector, s->dimension / 8);
+    memset(c + s->dimension / 8, 0, s->padded - s->dimension / 8);
+    for (uint32_t i = 0; i < s->padded; i += 8) set += __builtin_popcountll(fr_load_le64(c + i));
+    *(int32_t *)fr_extent_at(&s->cst, row) = set;
+}
+
+void fr_codeset_encode(fr_codeset *s, const void *numbers, uint32_t row, float *scratch)
+{
+    if (s->kind == FR_CODE_BIT) {
+        encode_bits(s, numbers, row);
+        return;
+    }
+    uint8_t *c = fr_extent_at(&s->code, row);
+    const float *vector = numbers;
     if (s->kind == FR_CODE_SQ8) {
         enter_space(s, vector, scratch);
         float inverse = 1.0f / s->scale;
@@ -165,9 +183,14 @@ void fr_codeset_encode(fr_codeset *s, const float *vector, uint32_t row, float *
     set_constant(s, row);
 }
 
-void fr_codeset_decode(const fr_codeset *s, uint32_t row, float *out)
+void fr_codeset_decode(const fr_codeset *s, uint32_t row, void *vector)
 {
     const uint8_t *c = fr_extent_at(&s->code, row);
+    float *out = vector;
+    if (s->kind == FR_CODE_BIT) {
+        memcpy(vector, c, s->dimension / 8);
+        return;
+    }
     float shift = s->kind == FR_CODE_I8 ? 128.0f : 0.0f;
     for (uint32_t j = 0; j < s->dimension; j++) out[j] = (float)c[j] - shift;
 }
@@ -200,8 +223,15 @@ static bool query_native(const fr_codeset *s, const float *v, fr_code_query *que
     return true;
 }
 
-void fr_codeset_query(const fr_codeset *s, const float *vector, fr_code_query *query)
+void fr_codeset_query(const fr_codeset *s, const void *numbers, fr_code_query *query)
 {
+    if (s->kind == FR_CODE_BIT) {
+        memcpy(query->q, numbers, s->dimension / 8);
+        memset(query->q + s->dimension / 8, 0, s->padded - s->dimension / 8);
+        query->exact = query->positive = true;
+        return;
+    }
+    const float *vector = numbers;
     query->exact = false;
     query->positive = s->metric != FR_METRIC_IP;
     if (s->kind != FR_CODE_SQ8 && query_native(s, vector, query)) return;
@@ -249,6 +279,11 @@ void fr_codeset_query(const fr_codeset *s, const float *vector, fr_code_query *q
 void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *query)
 {
     const uint8_t *c = fr_extent_at(&s->code, row);
+    if (s->kind == FR_CODE_BIT) {
+        memcpy(query->q, c, s->padded);
+        query->exact = query->positive = true;
+        return;
+    }
     int8_t *restrict q = query->q; /* not read again for each byte */
     for (uint32_t j = 0, n = s->padded; j < n; j++) q[j] = (int8_t)(c[j] ^ 0x80);
     double unit = s->kind == FR_CODE_SQ8 ? (double)s->scale * (double)s->scale : 1.0;
@@ -282,6 +317,10 @@ void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const
                           uint32_t count, float *out)
 {
     int32_t dots[BATCH], constants[BATCH];
+    if (s->kind == FR_CODE_BIT) {
+        s->bits->gather(query->q, (const void *const *)rows, count, s->padded * 8, out);
+        return;
+    }
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = FR_MIN(BATCH, count - at);
         if (fr_codeset_computes(s)) {
@@ -298,6 +337,10 @@ void fr_codeset_distances_of(const fr_codeset *s, const fr_code_query *query, co
                              uint32_t count, float *out)
 {
     int32_t dots[BATCH];
+    if (s->kind == FR_CODE_BIT) {
+        s->bits->many(query->q, code, s->padded, count, s->padded * 8, out);
+        return;
+    }
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = FR_MIN(BATCH, count - at);
         s->kernel->many_padded(query->q, code + (size_t)at * s->padded, s->padded, n, s->padded, dots);

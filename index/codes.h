@@ -3,6 +3,7 @@
  * code c of dimension j: u8. NATIVE u8: x = c; native i8: x = c - 128; SQ8: x' = scale (c - 128) + centre_j, where x' is the
  * rotated vector (cosine: the normalised one). Dot products c . q with an i8 query give every distance:
  *     d = K + cm * cst[row] + a * dot(c, q)        cst: one i32 per row
+ * BIT: c is eight bits of a binary vector; distances by counting bits; cst: how many are set.
  * Source of the layout: prototypes (VN, VH): integers that need no rerank when the data are bytes. */
 #ifndef FR_CODES_H
 #define FR_CODES_H
@@ -10,13 +11,15 @@
 #include "index/extent.h"
 #include "simd/simd.h"
 
-typedef enum fr_code_kind { FR_CODE_NONE = 0, FR_CODE_U8 = 1, FR_CODE_I8 = 2, FR_CODE_SQ8 = 3 } fr_code_kind;
+typedef enum fr_code_kind { FR_CODE_NONE = 0, FR_CODE_U8 = 1, FR_CODE_I8 = 2, FR_CODE_SQ8 = 3, FR_CODE_BIT = 4 } fr_code_kind;
+/* Codes that are the originals. */
+static inline bool fr_code_native(fr_code_kind kind) { return kind == FR_CODE_U8 || kind == FR_CODE_I8 || kind == FR_CODE_BIT; }
 
 /* One generation of codes: immutable parameters; rows are added by the applier. Swapped whole (epoch) when retrained. */
 typedef struct fr_codeset {
     fr_code_kind kind;
     fr_metric metric;
-    uint32_t dimension, padded; /* padded to 64 */
+    uint32_t dimension, padded; /* padded to 64; BIT: dimension counts bits, padded bytes */
     float scale;
     float *centre;      /* SQ8: padded floats, rotated space */
     int8_t *signs;      /* SQ8: ROTATION_ROUNDS x padded */
@@ -24,6 +27,7 @@ typedef struct fr_codeset {
     fr_extents code;    /* padded bytes a row */
     fr_extents cst;     /* i32 */
     const fr_dot_kernel *kernel;
+    const fr_kernel *bits; /* BIT */
     bool has_fine;      /* second-level codes (fine.c): padded / 2 bytes a row */
     fr_extents fine;
     const fr_fine_kernel *fine_kernel;
@@ -33,12 +37,13 @@ typedef struct fr_codeset {
 /* Constants of short rows are computed from the code: its lines are there, that of the constant is another miss. */
 static inline bool fr_codeset_computes(const fr_codeset *s)
 {
-    return s->metric != FR_METRIC_IP && s->padded <= FR_CONSTANT_PADDED_MAX && s->kernel->gather_constant != NULL;
+    return s->kind != FR_CODE_BIT && s->metric != FR_METRIC_IP && s->padded <= FR_CONSTANT_PADDED_MAX && s->kernel->gather_constant != NULL;
 }
 
 /* Whether distances read the array of constants: of inner products only those of plain u8 codes do. */
 static inline bool fr_codeset_constant_read(const fr_codeset *s)
 {
+    if (s->kind == FR_CODE_BIT) return false;
     return s->metric == FR_METRIC_IP ? s->kind == FR_CODE_U8 : !fr_codeset_computes(s);
 }
 
@@ -58,9 +63,10 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
 void fr_codeset_free(fr_codeset *set);
 /* SQ8: centre and scale from sampled vectors (as given). */
 fr_code fr_codeset_train(fr_codeset *set, const float *const *samples, uint32_t count);
-void fr_codeset_encode(fr_codeset *set, const float *vector, uint32_t row, float *scratch /* 2 x padded */);
-void fr_codeset_decode(const fr_codeset *set, uint32_t row, float *out); /* native kinds only: exact */
-void fr_codeset_query(const fr_codeset *set, const float *vector, fr_code_query *query);
+/* Vectors are floats; BIT: dimension / 8 bytes. */
+void fr_codeset_encode(fr_codeset *set, const void *vector, uint32_t row, float *scratch /* 2 x padded */);
+void fr_codeset_decode(const fr_codeset *set, uint32_t row, void *out); /* native kinds only: exact */
+void fr_codeset_query(const fr_codeset *set, const void *vector, fr_code_query *query);
 void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *query); /* the row itself as the query */
 /* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
 void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,

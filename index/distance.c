@@ -7,11 +7,11 @@ static const fr_simd_metric simd_metric[] = {[FR_METRIC_L2] = FR_SIMD_L2, [FR_ME
 
 static void take_kernels(fr_space *space)
 {
-    for (fr_scalar type = FR_SCALAR_F32; type < FR_SCALAR_BIT; type++)
+    for (fr_scalar type = FR_SCALAR_F32; type < FR_SCALAR_BIT && space->codes->kind != FR_CODE_BIT; type++)
         space->mixed[type] = fr_simd_mixed(simd_metric[space->table->options.metric], type);
 }
 
-void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const float *vector, int8_t *q, float *rotated)
+void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const void *vector, int8_t *q, float *rotated)
 {
     space->table = t;
     space->codes = codes;
@@ -65,6 +65,8 @@ float fr_space_exact(const fr_space *space, uint32_t row, float *decoded)
 {
     const fr_codeset *codes = space->codes;
     uint32_t dimension = space->table->options.dimension;
+    if (codes->kind == FR_CODE_BIT)
+        return codes->bits->one(space->code_query.q, fr_extent_at(&codes->code, row), codes->padded * 8);
     if (codes->kind == FR_CODE_U8)
         return space->mixed[FR_SCALAR_U8]->one(space->vector, fr_extent_at(&codes->code, row), dimension);
     if (codes->kind == FR_CODE_I8) {

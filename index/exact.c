@@ -37,7 +37,7 @@ bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *can
     fr_exact_batch b;
     b.rows = b.read_count = 0;
     b.used = 0;
-    bool fine = true, native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
+    bool fine = true, native = fr_code_native(kind);
     for (uint32_t i = 0; i < count && fine; i++) {
         uint32_t row = candidates[i].row;
         const fr_vector_chunk *c = native ? NULL : fr_vectors_chunk(v, row);

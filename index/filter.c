@@ -31,25 +31,32 @@ static const fr_key_set *restriction(const fr_node *node)
     return best;
 }
 
-fr_code fr_filter_compile(fr_span text, const fr_filter_schema *schema, fr_filter **filter_out, fr_err *err)
+static void free_analyzers(fr_filter_analyzer *one)
+{
+    for (; one != NULL; one = one->next) fr_analyzer_free(one->analyzer);
+}
+
+fr_code fr_filter_compile(fr_span text, const fr_filter_schema *schema, fr_span params, fr_filter **filter_out, fr_err *err)
 {
     *filter_out = NULL;
     FR_TRY(check_text(text, err));
+    if (params.size != 0) FR_TRY(fr_doc_check(params, err));
     if (blank(text)) return FR_OK;
     fr_arena arena;
-    fr_arena_init(&arena, FR_MEM_SEARCH, 0); /* the text's limit bounds it */
-    fr_parser parser = {.lexer = {.text = text.data, .size = text.size, .arena = &arena, .err = err}};
+    fr_arena_init(&arena, FR_MEM_SEARCH, 0); /* the limits of text and values bound it */
+    fr_parser parser = {.lexer = {.text = text.data, .size = text.size, .arena = &arena, .err = err}, .params = fr_doc_root(params)};
     if (schema != NULL) parser.schema = *schema;
     fr_node *root = NULL;
     fr_code code = fr_filter_parse(&parser, &root);
     fr_filter *filter = code == FR_OK ? fr_arena_alloc(&arena, sizeof *filter) : NULL;
     if (filter == NULL) {
         if (code == FR_OK) code = fr_filter_no_memory(&parser);
+        free_analyzers(parser.analyzers);
         fr_arena_free(&arena);
         return code;
     }
     const fr_key_set *keys = restriction(root);
-    *filter = (fr_filter){.arena = arena, .root = root};
+    *filter = (fr_filter){.arena = arena, .root = root, .analyzers = parser.analyzers};
     if (keys != NULL) filter->keys = keys->keys, filter->key_count = keys->count;
     *filter_out = filter;
     return FR_OK;
@@ -58,6 +65,7 @@ fr_code fr_filter_compile(fr_span text, const fr_filter_schema *schema, fr_filte
 void fr_filter_free(fr_filter *filter)
 {
     if (filter == NULL) return;
+    free_analyzers(filter->analyzers);
     fr_arena arena = filter->arena; /* the filter lies in it */
     fr_arena_free(&arena);
 }

@@ -304,6 +304,12 @@ fr_tri fr_filter_test(const fr_node *node, const fr_filter_row *row)
     case FR_NODE_TRUTH:
         a = fr_filter_operand(fr_filter_walk(&node->steps, row->metadata));
         return a.kind == FR_VALUE_BOOL ? tri(a.boolean) : FR_TRI_UNKNOWN;
+    case FR_NODE_TEXT_MATCH:
+    case FR_NODE_PHRASE_MATCH:
+        a = fr_filter_value(node->left, row);
+        if (a.kind != FR_VALUE_STRING) return FR_TRI_UNKNOWN;
+        return node->kind == FR_NODE_TEXT_MATCH ? fr_filter_text_match(&node->text, a.string) : fr_filter_phrase_match(&node->text, a.string);
+    case FR_NODE_SAMPLE: return tri(fr_mix64(fr_hash(row->key.data, row->key.size, 0)) < node->sample);
     default: break;
     }
     return node->kind == FR_NODE_CONST && node->value.kind == FR_VALUE_BOOL ? tri(node->value.boolean) : FR_TRI_UNKNOWN;

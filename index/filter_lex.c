@@ -34,6 +34,7 @@ static void show(const fr_lexer *lexer, size_t at, size_t size, char out[48])
 
 fr_code fr_filter_expected(fr_lexer *lexer, const fr_token *token, const char *what)
 {
+    if (token->kind == FR_TOKEN_ASSIGN) return fr_filter_invalid(lexer, token->at, "'=' is no operator; equality is '=='");
     if (token->kind == FR_TOKEN_END) return fr_filter_invalid(lexer, token->at, "expected %s, found the end", what);
     char found[48];
     show(lexer, token->at, token->size, found);
@@ -290,7 +291,8 @@ static const struct {
     {">=", FR_TOKEN_GREATER_EQUAL}, {"==", FR_TOKEN_EQUAL},      {"!=", FR_TOKEN_NOT_EQUAL},
     {"=~", FR_TOKEN_REGEX},       {"!~", FR_TOKEN_REGEX},        {"(", FR_TOKEN_LEFT},
     {")", FR_TOKEN_RIGHT},        {"[", FR_TOKEN_LEFT_BRACKET},  {"]", FR_TOKEN_RIGHT_BRACKET},
-    {"{", FR_TOKEN_LEFT_BRACE},   {",", FR_TOKEN_COMMA},         {".", FR_TOKEN_DOT},
+    {"{", FR_TOKEN_LEFT_BRACE},   {"}", FR_TOKEN_RIGHT_BRACE},   {"=", FR_TOKEN_ASSIGN},
+    {",", FR_TOKEN_COMMA},         {".", FR_TOKEN_DOT},
     {"<", FR_TOKEN_LESS},         {">", FR_TOKEN_GREATER},       {"+", FR_TOKEN_PLUS},
     {"-", FR_TOKEN_MINUS},        {"*", FR_TOKEN_STAR},          {"/", FR_TOKEN_SLASH},
     {"%", FR_TOKEN_PERCENT},      {"&", FR_TOKEN_BIT_AND},       {"|", FR_TOKEN_BIT_OR},
@@ -310,8 +312,7 @@ static void lex_sign(fr_lexer *lexer, fr_token *token)
     size_t size = 1;
     while (lexer->at + size < lexer->size && ((uint8_t)lexer->text[lexer->at + size] & 0xc0) == 0x80) size++;
     show(lexer, lexer->at, size, found);
-    if (found[0] == '=') fr_filter_invalid(lexer, lexer->at, "'=' is no operator; equality is '=='");
-    else fr_filter_invalid(lexer, lexer->at, "unexpected character '%s'", found);
+    fr_filter_invalid(lexer, lexer->at, "unexpected character '%s'", found);
 }
 
 fr_token fr_filter_next(fr_lexer *lexer)

@@ -77,6 +77,7 @@ fr_node *fr_filter_node_condition(fr_parser *parser, fr_node *node)
 {
     if (node == NULL || node->kind >= FR_NODE_FIRST_CONDITION || is_const(node, FR_VALUE_BOOL)) return node;
     if (node->kind == FR_NODE_PATH) {
+        if (!fr_filter_types_are(parser, node, FR_VALUE_BOOL, NULL, node->at)) return NULL;
         fr_node *truth = fr_filter_node(parser, FR_NODE_TRUTH, node->at, NULL, NULL);
         if (truth != NULL) truth->steps = node->steps;
         return truth;
@@ -194,6 +195,7 @@ fr_node *fr_filter_node_compare(fr_parser *parser, fr_compare compare, size_t at
         fr_filter_invalid(&parser->lexer, at, "%s has no order: only == and != compare it", name_of(right));
         return NULL;
     }
+    if (!fr_filter_types_compare(parser, left, right, at)) return NULL;
     if (left->kind == FR_NODE_KEY && right->kind == FR_NODE_CONST && !ordered) {
         fr_node *same = key_in(parser, at, &right->value, (fr_doc){NULL});
         return compare == FR_COMPARE_EQUAL || same == NULL ? same : fr_filter_node_not(parser, at, same);
@@ -225,9 +227,15 @@ fr_node *fr_filter_node_in(fr_parser *parser, size_t at, fr_node *value, fr_node
                           list->kind == FR_NODE_PATH ? " (json_contains(array, value) looks into a field)" : "");
         return NULL;
     }
-    if (value->kind == FR_NODE_KEY) return key_in(parser, at, NULL, list->value.doc);
+    if (value->kind == FR_NODE_KEY && parser->schema.fields == NULL) return key_in(parser, at, NULL, list->value.doc);
+    if (value->kind == FR_NODE_KEY) {
+        fr_node probe = {.at = at};
+        if (!prepare_set(parser, &probe, list->value.doc) || !fr_filter_types_list(parser, value, &probe.set, at)) return NULL;
+        return key_in(parser, at, NULL, list->value.doc);
+    }
     fr_node *node = fr_filter_node(parser, FR_NODE_IN, at, value, NULL);
-    return node != NULL && prepare_set(parser, node, list->value.doc) ? node : NULL;
+    if (node == NULL || !prepare_set(parser, node, list->value.doc)) return NULL;
+    return fr_filter_types_list(parser, value, &node->set, at) ? node : NULL;
 }
 
 fr_node *fr_filter_node_like(fr_parser *parser, size_t at, fr_node *value, fr_node *pattern)
@@ -238,6 +246,7 @@ fr_node *fr_filter_node_like(fr_parser *parser, size_t at, fr_node *value, fr_no
                           name_of(pattern));
         return NULL;
     }
+    if (!fr_filter_types_are(parser, value, FR_VALUE_STRING, "like", at)) return NULL;
     fr_node *node = fr_filter_node(parser, FR_NODE_LIKE, at, value, NULL);
     if (node == NULL) return NULL;
     const char *why;
@@ -281,6 +290,11 @@ fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at
                           one ? "constant" : "list", name_of(list));
         return NULL;
     }
+    if (!fr_filter_types_are(parser, array, FR_VALUE_DOC, "contains", at)) return NULL;
+    if (!one && fr_doc_count(list->value.doc) > FR_FILTER_LIST_MAX) {
+        fr_filter_too_large(parser, list->at, "a list has at most 16,384 elements");
+        return NULL;
+    }
     fr_doc elements = list->value.doc;
     if (one && !wrap(parser, &list->value, &elements)) {
         fr_filter_no_memory(parser);
@@ -295,6 +309,7 @@ fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at
 static bool need_number(fr_parser *parser, const fr_node *node, size_t at)
 {
     if (!need_value(parser, node, at)) return false;
+    if (node->kind == FR_NODE_PATH) return fr_filter_types_are(parser, node, FR_VALUE_INT, "arithmetic", at);
     if (node->kind != FR_NODE_CONST || is_const(node, FR_VALUE_INT) || is_const(node, FR_VALUE_FLOAT)) return true;
     fr_filter_invalid(&parser->lexer, node->at, "expected a number next to the operator at byte %zu, found %s", at + 1,
                       name_of(node));

@@ -109,7 +109,7 @@ static bool parse_steps(fr_parser *parser, fr_step *steps, uint32_t *count)
 }
 
 /* At a name or $meta. `metadata` followed by a step means the root, as $meta does. */
-static bool parse_field(fr_parser *parser, fr_steps *steps_out)
+static bool parse_field(fr_parser *parser, fr_steps *steps_out, bool *root_out)
 {
     fr_step steps[FR_DOC_DEPTH_MAX];
     uint32_t count = 0;
@@ -123,11 +123,33 @@ static bool parse_field(fr_parser *parser, fr_steps *steps_out)
     if (failed(parser) || !parse_steps(parser, steps, &count)) return false;
     steps_out->at = fr_arena_copy(parser->lexer.arena, steps, count * sizeof steps[0]);
     steps_out->count = count;
+    *root_out = root;
     if (steps_out->at == NULL) fr_filter_no_memory(parser);
     return !failed(parser);
 }
 
 /* ==== lists ==== */
+
+/* At '{': the value that the request gives for the name. */
+static fr_doc parse_param(fr_parser *parser)
+{
+    size_t at = parser->token.at;
+    advance(parser);
+    fr_token name = parser->token;
+    if (!failed(parser) && !name.word) fr_filter_expected(&parser->lexer, &name, "a name after '{'");
+    if (failed(parser)) return (fr_doc){NULL};
+    advance(parser);
+    if (!expect(parser, FR_TOKEN_RIGHT_BRACE, "'}'")) return (fr_doc){NULL};
+    fr_doc value = {NULL};
+    if (parser->params.data != NULL) value = fr_doc_get(parser->params, (fr_span){parser->lexer.text + name.at, name.size});
+    if (value.data == NULL)
+        fr_filter_invalid(&parser->lexer, at, "the value of expression template variable name {%.*s} is not found",
+                          (int)FR_MIN(name.size, (size_t)64), parser->lexer.text + name.at);
+    else if (fr_doc_type(value) == FR_DOC_NULL || fr_doc_type(value) == FR_DOC_OBJECT)
+        fr_filter_invalid(&parser->lexer, at, "the value of {%.*s} must be a number, a string, true, false or a list",
+                          (int)FR_MIN(name.size, (size_t)64), parser->lexer.text + name.at);
+    return failed(parser) ? (fr_doc){NULL} : value;
+}
 
 static void put_list(fr_parser *parser, fr_doc_builder *builder);
 
@@ -144,6 +166,11 @@ static void put_element(fr_parser *parser, fr_doc_builder *builder)
     if (failed(parser)) return;
     switch (token.kind) {
     case FR_TOKEN_LEFT_BRACKET: put_list(parser, builder); return;
+    case FR_TOKEN_LEFT_BRACE: {
+        fr_doc value = parse_param(parser);
+        if (value.data != NULL) fr_doc_put_value(builder, value);
+        return;
+    }
     case FR_TOKEN_INT:
         if (token.integer > INT64_MAX && !negative)
             fr_filter_invalid(&parser->lexer, token.at, "the integer does not fit 64 bits (write it as a float: 1e19)");
@@ -206,12 +233,14 @@ static const struct {
     {"array_contains_any", "ARRAY_CONTAINS_ANY", FR_NODE_CONTAINS_ANY, false},
     {"array_contains_all", "ARRAY_CONTAINS_ALL", FR_NODE_CONTAINS_ALL, false},
     {"array_length", "ARRAY_LENGTH", FR_NODE_ARRAY_LENGTH, false},
+    {"text_match", "TEXT_MATCH", FR_NODE_TEXT_MATCH, false},
+    {"phrase_match", "PHRASE_MATCH", FR_NODE_PHRASE_MATCH, false},
+    {"random_sample", "RANDOM_SAMPLE", FR_NODE_SAMPLE, false},
 };
 
 static const char *const not_built[][2] = {
-    {"text_match", "TEXT_MATCH"},       {"phrase_match", "PHRASE_MATCH"},     {"random_sample", "RANDOM_SAMPLE"},
-    {"element_filter", "ELEMENT_FILTER"}, {"match_any", "MATCH_ANY"},         {"match_all", "MATCH_ALL"},
-    {"match_least", "MATCH_LEAST"},     {"match_most", "MATCH_MOST"},         {"match_exact", "MATCH_EXACT"},
+    {"element_filter", "ELEMENT_FILTER"}, {"match_any", "MATCH_ANY"},   {"match_all", "MATCH_ALL"},
+    {"match_least", "MATCH_LEAST"},       {"match_most", "MATCH_MOST"}, {"match_exact", "MATCH_EXACT"},
 };
 
 static fr_node *refuse_function(fr_parser *parser, const fr_token *name)
@@ -225,12 +254,67 @@ static fr_node *refuse_function(fr_parser *parser, const fr_token *name)
     return NULL;
 }
 
+/* `random_sample(0.01)`, at '('. Which rows is decided by their keys: the same ones each time. */
+static fr_node *parse_sample(fr_parser *parser, const fr_token *name)
+{
+    if (!enter(parser)) return NULL;
+    advance(parser);
+    fr_node *share = parse_binary(parser, LEVEL_OR);
+    if (share == NULL || !expect(parser, FR_TOKEN_RIGHT, "')'")) return NULL;
+    parser->depth--;
+    bool given = share->kind == FR_NODE_CONST && share->value.kind == FR_VALUE_FLOAT;
+    if (!given || !(share->value.number > 0 && share->value.number < 1)) {
+        fr_filter_invalid(&parser->lexer, share->at, "the sample factor should be between 0 and 1 and not too close to 0 or 1");
+        return NULL;
+    }
+    fr_node *node = fr_filter_node(parser, FR_NODE_SAMPLE, name->at, NULL, NULL);
+    if (node != NULL) node->sample = (uint64_t)(share->value.number * 0x1p64);
+    return node;
+}
+
+/* What follows the text of text_match and phrase_match: `, minimum_should_match=2`, `, 2`. */
+static bool parse_text_number(fr_parser *parser, bool phrase, uint32_t *number_out)
+{
+    *number_out = phrase ? 0 : 1;
+    if (failed(parser) || parser->token.kind != FR_TOKEN_COMMA) return !failed(parser);
+    advance(parser);
+    fr_token token = parser->token;
+    if (!phrase && !failed(parser) && token_is(parser, &token, "minimum_should_match", "MINIMUM_SHOULD_MATCH")) {
+        advance(parser);
+        if (!expect(parser, FR_TOKEN_ASSIGN, "'='")) return false;
+    }
+    fr_node *number = failed(parser) ? NULL : parse_primary(parser);
+    if (number == NULL) return false;
+    bool whole = number->kind == FR_NODE_CONST && number->value.kind == FR_VALUE_INT;
+    if (!whole || number->value.integer < (phrase ? 0 : 1) || number->value.integer > 1000) {
+        fr_filter_invalid(&parser->lexer, number->at, "%s must be an integer from %d to 1000", phrase ? "slop" : "minimum_should_match", phrase ? 0 : 1);
+        return false;
+    }
+    *number_out = (uint32_t)number->value.integer;
+    return true;
+}
+
+static fr_node *parse_text(fr_parser *parser, const fr_token *name, fr_node_kind kind)
+{
+    if (!enter(parser)) return NULL;
+    advance(parser);
+    uint32_t number;
+    fr_node *field = parse_binary(parser, LEVEL_OR), *text = NULL;
+    if (field != NULL && expect(parser, FR_TOKEN_COMMA, "','")) text = parse_binary(parser, LEVEL_OR);
+    if (text == NULL || !parse_text_number(parser, kind == FR_NODE_PHRASE_MATCH, &number)) return NULL;
+    if (!expect(parser, FR_TOKEN_RIGHT, "')'")) return NULL;
+    parser->depth--;
+    return fr_filter_node_text(parser, kind, name->at, field, text, number);
+}
+
 /* After the name, at '('. */
 static fr_node *parse_call(fr_parser *parser, const fr_token *name)
 {
     size_t i = 0;
     while (i < FR_COUNT_OF(functions) && !token_is(parser, name, functions[i].lower, functions[i].upper)) i++;
     if (i == FR_COUNT_OF(functions)) return refuse_function(parser, name);
+    if (functions[i].kind == FR_NODE_SAMPLE) return parse_sample(parser, name);
+    if (functions[i].kind == FR_NODE_TEXT_MATCH || functions[i].kind == FR_NODE_PHRASE_MATCH) return parse_text(parser, name, functions[i].kind);
     if (!enter(parser)) return NULL;
     advance(parser);
     fr_node *array = parse_binary(parser, LEVEL_OR), *list = NULL;
@@ -243,7 +327,10 @@ static fr_node *parse_call(fr_parser *parser, const fr_token *name)
     if (!expect(parser, FR_TOKEN_RIGHT, "')'")) return NULL;
     parser->depth--;
     if (!length) return fr_filter_node_contains(parser, functions[i].kind, name->at, array, list, functions[i].one);
-    if (array->kind == FR_NODE_PATH) return fr_filter_node(parser, FR_NODE_ARRAY_LENGTH, name->at, array, NULL);
+    if (array->kind == FR_NODE_PATH)
+        return fr_filter_types_are(parser, array, FR_VALUE_DOC, "array_length", name->at)
+                   ? fr_filter_node(parser, FR_NODE_ARRAY_LENGTH, name->at, array, NULL)
+                   : NULL;
     fr_filter_invalid(&parser->lexer, array->at, "array_length needs a field");
     return NULL;
 }
@@ -283,10 +370,9 @@ static fr_node *parse_name(fr_parser *parser)
         return NULL;
     }
     fr_steps steps;
-    if (!parse_field(parser, &steps)) return NULL;
-    fr_node *node = fr_filter_node(parser, FR_NODE_PATH, name.at, NULL, NULL);
-    if (node != NULL) node->steps = steps;
-    return parse_is(parser, node);
+    bool root;
+    if (!parse_field(parser, &steps, &root)) return NULL;
+    return parse_is(parser, fr_filter_node_path(parser, name.at, steps, root));
 }
 
 static fr_node *parse_exists(fr_parser *parser)
@@ -321,6 +407,22 @@ static fr_node *parse_literal(fr_parser *parser)
     return fr_filter_node_const(parser, token.at, value);
 }
 
+/* `{name}`: a constant. Lists stay as they are; they lie in the request. */
+static fr_node *parse_value(fr_parser *parser)
+{
+    size_t at = parser->token.at;
+    fr_doc value = parse_param(parser);
+    if (value.data == NULL) return NULL;
+    if (fr_doc_count(value) > FR_FILTER_VALUES_MAX) {
+        fr_filter_too_large(parser, at, "a list given as a value has at most 1,048,576 elements");
+        return NULL;
+    }
+    fr_doc copy = {fr_arena_copy(parser->lexer.arena, value.data, fr_doc_size(value))};
+    if (copy.data != NULL) return fr_filter_node_const(parser, at, fr_filter_operand(copy));
+    fr_filter_no_memory(parser);
+    return NULL;
+}
+
 static fr_node *parse_primary(fr_parser *parser)
 {
     if (failed(parser)) return NULL;
@@ -342,9 +444,7 @@ static fr_node *parse_primary(fr_parser *parser)
         if (node == NULL || !expect(parser, FR_TOKEN_RIGHT, "')' or an operator")) return NULL;
         parser->depth--;
         return node;
-    case FR_TOKEN_LEFT_BRACE:
-        fr_filter_invalid(&parser->lexer, parser->token.at, "template parameters {name} are not supported yet");
-        return NULL;
+    case FR_TOKEN_LEFT_BRACE: return parse_value(parser);
     case FR_TOKEN_NULL:
         fr_filter_invalid(&parser->lexer, parser->token.at, "null is no value: write `field is null` or `is not null`");
         return NULL;
@@ -502,7 +602,8 @@ fr_code fr_filter_parse_path(fr_parser *parser, fr_steps *steps_out)
     advance(parser);
     if (!failed(parser) && !parser->token.word && parser->token.kind != FR_TOKEN_META)
         fr_filter_expected(&parser->lexer, &parser->token, "a field");
-    if (!failed(parser)) parse_field(parser, steps_out);
+    bool root;
+    if (!failed(parser)) parse_field(parser, steps_out, &root);
     if (!failed(parser) && parser->token.kind != FR_TOKEN_END)
         fr_filter_expected(&parser->lexer, &parser->token, "the end of the path");
     return parser->lexer.code;

@@ -8,16 +8,19 @@
 #ifndef FR_FILTER_PRIVATE_H
 #define FR_FILTER_PRIVATE_H
 
+#include "api/analyze.h"
 #include "index/filter.h"
 
-#define FR_FILTER_LIST_MAX 16384u        /* elements of one list */
+#define FR_FILTER_LIST_MAX 16384u        /* elements of one list in the text, and of any that an array is searched for */
+#define FR_FILTER_VALUES_MAX 1048576u    /* elements of a list given as a value */
+#define FR_FILTER_TERMS_MAX 64u          /* of a phrase, and of a text with minimum_should_match; without it: FR_FILTER_LIST_MAX */
 #define FR_FILTER_LIST_LISTS_MAX 64u     /* elements that are lists themselves: compared one by one */
 #define FR_FILTER_PATTERN_BYTES_MAX 1024u /* of `like` */
 
 /* ---- tokens ---- */
 typedef enum fr_token_kind {
     FR_TOKEN_END, FR_TOKEN_WORD, FR_TOKEN_META, FR_TOKEN_INT, FR_TOKEN_FLOAT, FR_TOKEN_STRING,
-    FR_TOKEN_LEFT, FR_TOKEN_RIGHT, FR_TOKEN_LEFT_BRACKET, FR_TOKEN_RIGHT_BRACKET, FR_TOKEN_LEFT_BRACE,
+    FR_TOKEN_LEFT, FR_TOKEN_RIGHT, FR_TOKEN_LEFT_BRACKET, FR_TOKEN_RIGHT_BRACKET, FR_TOKEN_LEFT_BRACE, FR_TOKEN_RIGHT_BRACE, FR_TOKEN_ASSIGN,
     FR_TOKEN_COMMA, FR_TOKEN_DOT,
     FR_TOKEN_OR, FR_TOKEN_AND, FR_TOKEN_NOT, FR_TOKEN_IN, FR_TOKEN_LIKE, FR_TOKEN_EXISTS, /* words and signs alike */
     FR_TOKEN_TRUE, FR_TOKEN_FALSE, FR_TOKEN_NULL,
@@ -121,6 +124,8 @@ typedef enum fr_node_kind {
     FR_NODE_COMPARE_PATH, /* path with constant: the quick form */
     FR_NODE_IN, FR_NODE_KEY_IN, FR_NODE_LIKE, FR_NODE_IS_NULL, FR_NODE_CONTAINS_ANY, FR_NODE_CONTAINS_ALL,
     FR_NODE_TRUTH, /* a path used as a condition */
+    FR_NODE_TEXT_MATCH, FR_NODE_PHRASE_MATCH,
+    FR_NODE_SAMPLE,
     FR_NODE_FIRST_CONDITION = FR_NODE_AND
 } fr_node_kind;
 
@@ -150,6 +155,15 @@ typedef struct fr_key_set {
     bool comparable; /* false: the key's type is not the constants': unknown */
 } fr_key_set;
 
+typedef struct fr_text_query {
+    const fr_analyzer *analyzer; /* the filter's */
+    fr_span *terms;              /* TEXT_MATCH: sorted, unique; PHRASE_MATCH: in order */
+    uint32_t count;
+    uint32_t least;   /* TEXT_MATCH: so many of them */
+    uint32_t slop;    /* PHRASE_MATCH */
+    uint32_t *places; /* PHRASE_MATCH: positions of the terms in the phrase */
+} fr_text_query;
+
 typedef struct fr_node {
     fr_node_kind kind;
     fr_compare compare;
@@ -162,8 +176,12 @@ typedef struct fr_node {
         fr_filter_set set; /* IN, CONTAINS_*: left is the value looked for, or the array */
         fr_key_set keys;   /* KEY_IN */
         fr_like like;
+        fr_text_query text; /* TEXT_MATCH, PHRASE_MATCH: left is the field */
+        uint64_t sample;    /* SAMPLE: keys whose hash is below it */
     };
     fr_steps steps; /* PATH, COMPARE_PATH, TRUTH */
+    const fr_field_def *field; /* PATH: the declared field; only while compiling */
+    fr_type type;   /* PATH: what the value is, as declared; NONE = any (dynamic, JSON) */
 } fr_node;
 
 struct fr_filter {
@@ -171,18 +189,29 @@ struct fr_filter {
     fr_node *root; /* a condition */
     const fr_span *keys;
     uint32_t key_count;
+    struct fr_filter_analyzer *analyzers;
 };
+
+typedef struct fr_filter_analyzer { /* one for each field that a filter matches text of */
+    fr_analyzer *analyzer;
+    struct fr_filter_analyzer *next;
+} fr_filter_analyzer;
 
 typedef struct fr_parser {
     fr_lexer lexer;
     fr_token token; /* the one looked at */
     uint32_t depth; /* of parentheses, prefix operators, lists */
     fr_filter_schema schema;
+    fr_doc params;                 /* absent: none */
+    fr_filter_analyzer *analyzers; /* made so far; the filter's when all went well */
 } fr_parser;
 
 /* Parses one condition up to the end of the text. */
 fr_code fr_filter_parse(fr_parser *parser, fr_node **root_out);
 fr_code fr_filter_parse_path(fr_parser *parser, fr_steps *steps_out);
+
+/* Kleene's three values, in an order in which AND is min, OR is max and NOT is 2 - x. */
+typedef enum fr_tri { FR_TRI_FALSE = 0, FR_TRI_UNKNOWN = 1, FR_TRI_TRUE = 2 } fr_tri;
 
 /* Building the tree, with its rules of types. NULL: lexer.code says why. */
 fr_node *fr_filter_node(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *left, fr_node *right);
@@ -196,11 +225,18 @@ fr_node *fr_filter_node_in(fr_parser *parser, size_t at, fr_node *value, fr_node
 fr_node *fr_filter_node_like(fr_parser *parser, size_t at, fr_node *value, fr_node *pattern);
 fr_node *fr_filter_node_contains(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *array, fr_node *list,
                                  bool one);
+/* filter_text.c */
+fr_node *fr_filter_node_text(fr_parser *parser, fr_node_kind kind, size_t at, fr_node *field, fr_node *text, uint32_t number);
+fr_tri fr_filter_text_match(const fr_text_query *query, fr_span text);
+fr_tri fr_filter_phrase_match(const fr_text_query *query, fr_span text);
+/* filter_types.c: what is declared */
+fr_node *fr_filter_node_path(fr_parser *parser, size_t at, fr_steps steps, bool root); /* root: written as $meta[..] */
+bool fr_filter_types_compare(fr_parser *parser, const fr_node *left, const fr_node *right, size_t at);
+bool fr_filter_types_list(fr_parser *parser, const fr_node *value, const fr_filter_set *set, size_t at);
+bool fr_filter_types_are(fr_parser *parser, const fr_node *value, fr_value_kind kind, const char *operation, size_t at);
 fr_code fr_filter_no_memory(fr_parser *parser);
 fr_code fr_filter_too_large(fr_parser *parser, size_t at, const char *what); /* what: static, names the limit */
 
-/* Kleene's three values, in an order in which AND is min, OR is max and NOT is 2 - x. */
-typedef enum fr_tri { FR_TRI_FALSE = 0, FR_TRI_UNKNOWN = 1, FR_TRI_TRUE = 2 } fr_tri;
 fr_tri fr_filter_test(const fr_node *node, const fr_filter_row *row);
 fr_operand fr_filter_value(const fr_node *node, const fr_filter_row *row);
 

@@ -20,7 +20,7 @@ static fr_code start(fr_run *run, bool *flies_out, fr_err *err)
 {
     const fr_table_query *q = run->query;
     *flies_out = false;
-    if (q->filter != NULL || q->exact || q->plan != FR_PLAN_ANY || q->has_low || q->has_high) return FR_OK;
+    if (fr_table_is_sparse(&run->t->options) || q->filter != NULL || q->exact || q->plan != FR_PLAN_ANY || q->has_low || q->has_high) return FR_OK;
     FR_TRY(fr_run_fit(run, FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k), err));
     if (run->s->row_limit == 0 || fr_run_scan_is_cheaper(run)) return FR_OK;
     fr_run_walk_begin(run);

@@ -169,6 +169,7 @@ static void drop_linked(fr_table *t, uint64_t low)
 
 void fr_fresh_seal(fr_table *t)
 {
+    if (fr_table_is_binary(&t->options)) return; /* their codes are bits as they are: the ring is scanned */
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire), sealed = atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed);
     uint64_t from = FR_MAX(low, sealed), tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     drop_linked(t, low);

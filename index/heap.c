@@ -68,12 +68,12 @@ void fr_heap_drop(fr_heap *heap, uint64_t ref, uint32_t size, fr_retired *retire
 
 bool fr_heap_sparse(const fr_heap *heap) { return heap->bytes > (8u << 20) && heap->live * 2 < heap->bytes; }
 
-enum { KEY_IS_INT = 1, HAS_TIME = 2, HAS_MODEL = 4, HAS_METADATA = 8 };
+enum { KEY_IS_INT = 1, HAS_TIME = 2, HAS_MODEL = 4, HAS_METADATA = 8, HAS_VECTOR = 16, FLAGS = 31 };
 
 uint32_t fr_blob_size(const fr_blob *b)
 {
     return (uint32_t)(3u + (b->source_time_ms != FR_TIME_NONE ? 8u : 0u) + (b->model_version.size ? 2u : 0u) + (b->metadata.size ? 4u : 0u) +
-                      b->key.size + b->model_version.size + b->metadata.size);
+                      (b->vector.data != NULL ? 4u : 0u) + b->key.size + b->model_version.size + b->metadata.size + b->vector.size);
 }
 
 static uint8_t *put(uint8_t *at, fr_span span)
@@ -85,13 +85,15 @@ static uint8_t *put(uint8_t *at, fr_span span)
 void fr_blob_write(uint8_t *at, const fr_blob *b)
 {
     *at = (uint8_t)((b->key_is_int ? KEY_IS_INT : 0) | (b->source_time_ms != FR_TIME_NONE ? HAS_TIME : 0) |
-                    (b->model_version.size ? HAS_MODEL : 0) | (b->metadata.size ? HAS_METADATA : 0));
+                    (b->model_version.size ? HAS_MODEL : 0) | (b->metadata.size ? HAS_METADATA : 0) |
+                    (b->vector.data != NULL ? HAS_VECTOR : 0));
     uint8_t flags = *at++;
     fr_store_le16(at, (uint16_t)b->key.size), at += 2;
     if (flags & HAS_TIME) fr_store_le64(at, (uint64_t)b->source_time_ms), at += 8;
     if (flags & HAS_MODEL) fr_store_le16(at, (uint16_t)b->model_version.size), at += 2;
     if (flags & HAS_METADATA) fr_store_le32(at, (uint32_t)b->metadata.size), at += 4;
-    put(put(put(at, b->key), b->model_version), b->metadata);
+    if (flags & HAS_VECTOR) fr_store_le32(at, (uint32_t)b->vector.size), at += 4;
+    put(put(put(put(at, b->key), b->model_version), b->metadata), b->vector);
 }
 
 uint32_t fr_blob_read(const uint8_t *start, fr_blob *b)
@@ -103,18 +105,21 @@ uint32_t fr_blob_read(const uint8_t *start, fr_blob *b)
     if (flags & HAS_TIME) b->source_time_ms = (int64_t)fr_load_le64(at), at += 8;
     if (flags & HAS_MODEL) b->model_version.size = fr_load_le16(at), at += 2;
     if (flags & HAS_METADATA) b->metadata.size = fr_load_le32(at), at += 4;
+    if (flags & HAS_VECTOR) b->vector.size = fr_load_le32(at), at += 4;
     b->key.data = at, at += b->key.size;
     b->model_version.data = at, at += b->model_version.size;
     b->metadata.data = at, at += b->metadata.size;
+    if (flags & HAS_VECTOR) b->vector.data = at, at += b->vector.size;
     return (uint32_t)(at - start);
 }
 
 bool fr_blob_check(const uint8_t *at, uint32_t room, fr_blob *b)
 {
-    if (room < 3 || (at[0] & ~15) != 0) return false;
-    uint32_t fixed = 3u + (at[0] & HAS_TIME ? 8 : 0) + (at[0] & HAS_MODEL ? 2 : 0) + (at[0] & HAS_METADATA ? 4 : 0);
+    if (room < 3 || (at[0] & ~FLAGS) != 0) return false;
+    uint32_t fixed = 3u + (at[0] & HAS_TIME ? 8 : 0) + (at[0] & HAS_MODEL ? 2 : 0) + (at[0] & HAS_METADATA ? 4 : 0) +
+                     (at[0] & HAS_VECTOR ? 4 : 0);
     if (room < fixed) return false;
     fr_blob_read(at, b);
     return b->key.size >= 1 && b->key.size <= FR_KEY_BYTES_MAX &&
-           (uint64_t)fixed + b->key.size + b->model_version.size + b->metadata.size <= room;
+           (uint64_t)fixed + b->key.size + b->model_version.size + b->metadata.size + b->vector.size <= room;
 }

@@ -36,9 +36,10 @@ uint8_t *fr_heap_alloc(fr_heap *heap, uint32_t size, uint64_t *ref_out); /* NULL
 void fr_heap_drop(fr_heap *heap, uint64_t ref, uint32_t size, fr_retired *retired); /* frees a segment that got empty */
 bool fr_heap_sparse(const fr_heap *heap); /* more than half is garbage: worth moving the live blobs */
 
-/* A blob: {u8 flags, u16 key_size, [i64 source_time], [u16 model_size], [u32 metadata_size], key, model, metadata}. */
+/* A blob: {u8 flags, u16 key_size, [i64 source_time], [u16 model_size], [u32 metadata_size], [u32 vector_size], key, model, metadata,
+ * vector}. vector: the pairs of a sparse one; data NULL: none (an empty one has size 0). */
 typedef struct fr_blob {
-    fr_span key, model_version, metadata;
+    fr_span key, model_version, metadata, vector;
     bool key_is_int;
     int64_t source_time_ms;
 } fr_blob;

@@ -428,7 +428,7 @@ static bool repair_dead(fr_table *t, fr_scratch *s)
 
 static bool link_step(fr_table *t, bool brief)
 {
-    if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0) return false;
+    if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0 || fr_table_is_sparse(&t->options)) return false;
     uint32_t turn = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed);
     if (turn % SWEEP_TURN == 0 && fr_sweep_step(t)) return true; /* also when there is always a row to link */
     fr_scratch *s = fr_scratch_borrow();

@@ -93,7 +93,7 @@ static fr_code load_array(fr_table *t, fr_source *source, fr_chunk_kind kind, fr
 
 static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_err *err)
 {
-    if (h->kind > FR_CODE_SQ8) return corrupt(err, "code kind", h->kind);
+    if (h->kind > FR_CODE_BIT || (h->kind == FR_CODE_BIT) != fr_table_is_binary(&t->options)) return corrupt(err, "code kind", h->kind);
     fr_codeset *codes = fr_codeset_create((fr_code_kind)h->kind, t->options.metric, t->options.dimension, t->options.seed);
     if (codes == NULL) return no_memory(err);
     fr_codeset_free(fr_codes_of(t));
@@ -197,7 +197,7 @@ static bool blob_of(const fr_table *t, uint64_t ref, fr_blob *blob_out)
 static bool has_vector(const fr_table *t, uint32_t row)
 {
     fr_code_kind kind = fr_codes_of(t)->kind;
-    if (kind == FR_CODE_U8 || kind == FR_CODE_I8) return true;
+    if (fr_code_native(kind)) return true;
     return row >> t->vectors.chunk_log2 < t->vectors.chunk_count && fr_vectors_chunk(&t->vectors, row) != NULL;
 }
 
@@ -237,6 +237,8 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
     uint64_t death = atomic_load_explicit(&r->death, memory_order_relaxed);
     bool alive = made >= 0 && made <= at && (death == FR_NEVER || (int64_t)death > at);
     _Atomic uint32_t *upper = fr_extent_at(&t->upper_of, row);
+    uint8_t linked = atomic_load_explicit(&r->linked, memory_order_relaxed);
+    bool bare = linked == FR_BARE;
     fr_blob blob;
     if (!alive || death != FR_NEVER) fr_mark(t, FR_CHUNK_ROWS_OF, row); /* the image differs from what we hold now */
     if (!alive) {
@@ -244,26 +246,27 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
         atomic_store_explicit(&r->made, -1, memory_order_relaxed);
         set64(&r->death, 0);
         atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
-        atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
+        atomic_store_explicit(&r->linked, FR_BARE, memory_order_relaxed); /* a slot that may never have held a vector */
         fr_list_push(t, &t->free, row);
     } else {
         uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed);
-        if (!blob_of(t, ref, &blob) || r->level > FR_LEVEL_MAX || !has_vector(t, row)) return corrupt(err, "row", row);
-        fr_taken_set(t, row, true);
+        if (!blob_of(t, ref, &blob) || r->level > FR_LEVEL_MAX || !(bare || has_vector(t, row))) return corrupt(err, "row", row);
+        if (!bare) fr_taken_set(t, row, true);
         if (death != FR_NEVER) set64(&r->death, FR_NEVER);
         if (atomic_load_explicit(&r->birth, memory_order_relaxed) != 0) set64(&r->birth, 0);
         uint32_t size = fr_blob_size(&blob);
         fr_heap_segment_at(&t->heap, (uint32_t)(ref >> 32))->live += size;
         t->heap.live += size;
         atomic_store_explicit(&t->live, atomic_load_explicit(&t->live, memory_order_relaxed) + 1, memory_order_relaxed);
-        uint8_t linked = atomic_load_explicit(&r->linked, memory_order_relaxed);
+        if (bare) atomic_store_explicit(&t->bare, atomic_load_explicit(&t->bare, memory_order_relaxed) + 1, memory_order_relaxed);
+        else t->any_vector = true;
         if (linked == FR_LINKED && (*upper == 0 || upper_chain_holds(t, row))) {
             t->loaded->linked[row >> 6] |= 1ull << (row & 63);
             return FR_OK;
         }
-        if (linked != FR_UNLINKED) atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
-        if (!fr_ring_reserve(t)) return no_memory(err);
-        fr_ring_push(t, row);
+        if (linked != FR_UNLINKED && !bare) atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
+        if (!bare && !fr_ring_reserve(t)) return no_memory(err);
+        if (!bare) fr_ring_push(t, row);
     }
     if (*upper == 0) return FR_OK;
     fr_mark(t, FR_CHUNK_UPPER_OF, row);
@@ -349,6 +352,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     FR_TRY(load_rows(t, source, h, at, err));
     /* settle.c fills it: the room must be there, for it cannot fail */
     if (t->live != 0 && !fr_keymap_fill(&t->keys, t->live, &t->retired)) return no_memory(err);
+    if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_load(t, err));
     t->all_i8 = h->kind == FR_CODE_I8;
     load_entry(t, h->entry);
     load_routers(t);

@@ -35,7 +35,7 @@ fr_code fr_table_save_begin(fr_table *t, fr_offset at, bool full, fr_err *err)
     uint32_t uppers = t->upper_count;
     fr_spin_unlock(&t->list_lock);
     /* Native codes are the originals: what a recode without memory left behind is none of the table. */
-    bool native = save->codes->kind == FR_CODE_U8 || save->codes->kind == FR_CODE_I8;
+    bool native = fr_code_native(save->codes->kind);
     save->header = (fr_chunk_header){.version = FR_CHUNK_VERSION, .dimension = t->options.dimension, .m = t->m,
                                      .metric = t->options.metric, .codes = t->options.codes, .kind = save->codes->kind,
                                      .rows = atomic_load(&t->row_count), .uppers = uppers, .heap_segments = segments,

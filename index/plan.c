@@ -117,7 +117,8 @@ static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
     }
     if (run->found == q->k) return FR_OK;
     if (run->beyond && !q->has_low) return FR_OK;
-    if (run->found >= atomic_load_explicit(&run->t->live, memory_order_relaxed)) return FR_OK;
+    uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), bare = atomic_load_explicit(&run->t->bare, memory_order_relaxed);
+    if (run->found + bare >= live) return FR_OK;
     run->info->plan = run->matched ? "filtered graph, then scan" : "graph, then scan";
     run->found = 0;
     FR_TRY(fr_run_fit(run, ef, err));
@@ -234,7 +235,7 @@ fr_code fr_table_search(const fr_table *t, fr_scratch *s, const fr_table_query *
     FR_ASSERT(query->k >= 1);
     *run.info = own;
     *count_out = 0;
-    fr_code code = run_query(&run, err);
+    fr_code code = fr_table_is_sparse(&t->options) ? fr_postings_run(&run, err) : run_query(&run, err);
     forget_verdicts(s);
     if (code != FR_OK) return code;
     if (run.failed) return fr_fail(err, FR_ERR_IO, NULL, "original vectors on disk cannot be read");

@@ -131,6 +131,10 @@ fr_code fr_table_ef_for(const fr_table *t, fr_scratch *s, uint64_t visible, floa
                         float *measured_out, fr_err *err)
 {
     fr_recall *r = t->recall;
+    if (fr_table_is_sparse(&t->options)) { /* always exact */
+        *ef_out = FR_EF_DEFAULT, *measured_out = 1;
+        return FR_OK;
+    }
     if ((!is_measured(t) || is_stale(t)) && !atomic_exchange_explicit(&r->busy, true, memory_order_acquire)) {
         fr_code code = !is_measured(t) || is_stale(t) ? measure(t, s, visible, err) : FR_OK;
         atomic_store_explicit(&r->busy, false, memory_order_release);

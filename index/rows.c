@@ -42,8 +42,7 @@ const fr_table_options *fr_table_settings(const fr_table *t) { return &t->option
 
 fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, fr_err *err)
 {
-    if (options->dimension == 0 || options->dimension > FR_DIMENSION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "dimension", "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, options->dimension);
+    FR_TRY(fr_vector_type_check(options->type, options->dimension, options->metric, "", err));
     if (options->m != 0 && (options->m < 2 || options->m > 32))
         return fr_fail(err, FR_ERR_INVALID, "m", "m must be 2 to 32, got %u", options->m);
     if (options->ef_construction > 4096)
@@ -67,18 +66,21 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
     for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_init(&t->dirty[k], 1, FR_MEM_ROWS);
-    fr_vectors_init(&t->vectors, options->dimension);
+    uint32_t width = fr_table_width(options);
+    fr_vectors_init(&t->vectors, width);
     t->vectors.given = options->type == FR_TYPE_VECTOR_F16    ? FR_SCALAR_F16
                        : options->type == FR_TYPE_VECTOR_BF16 ? FR_SCALAR_BF16
                        : options->type == FR_TYPE_VECTOR_I8   ? FR_SCALAR_I8 : FR_SCALAR_F32;
     fr_heap_init(&t->heap);
+    fr_postings_init(&t->sparse, options->bm25_k1, options->bm25_b);
     fr_keymap_init(&t->keys, fr_mix64(options->seed ^ 0x6b657973));
     t->vectors.store = fr_table_on_disk(options) ? options->store : NULL;
     if (options->spill_from != 0) t->vectors.spill_from = options->spill_from;
     t->all_i8 = options->metric != FR_METRIC_COSINE;
-    uint32_t padded = (options->dimension + 63) / 64 * 64;
+    uint32_t padded = (width + 63) / 64 * 64;
     t->encode_scratch = fr_alloc(FR_MEM_ROWS, 2 * padded * sizeof(float));
-    fr_codeset *none = fr_codeset_create(FR_CODE_NONE, options->metric, options->dimension, options->seed);
+    bool binary = fr_table_is_binary(options);
+    fr_codeset *none = fr_codeset_create(binary ? FR_CODE_BIT : FR_CODE_NONE, options->metric, binary ? options->dimension : width, options->seed);
     atomic_init(&t->codes, none);
     atomic_init(&t->ring, NULL);
     t->recall = fr_recall_create();
@@ -98,6 +100,7 @@ void fr_table_free(fr_table *t)
     fr_loaded_free(t->loaded);
     pthread_rwlock_destroy(&t->gate);
     fr_columns_free(t);
+    fr_postings_free(&t->sparse);
     fr_bulk_free(t->bulk);
     fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
@@ -146,9 +149,14 @@ bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
     return fr_span_equal(blob.key, key);
 }
 
-bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out)
+bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out)
 {
-    if (codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8) {
+    if (fr_row_bare(fr_row_at(t, row))) {
+        FR_ASSERT(!fr_table_is_sparse(&t->options)); /* fr_table_sparse gives those */
+        memset(out, 0, fr_table_is_binary(&t->options) ? t->options.dimension / 8 : t->options.dimension * sizeof(float));
+        return true;
+    }
+    if (fr_code_native(codes->kind)) {
         fr_codeset_decode(codes, row, out);
         return true;
     }
@@ -159,7 +167,19 @@ bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, f
     return data != NULL;
 }
 
-bool fr_table_vector(const fr_table *t, uint32_t row, float *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
+bool fr_table_vector(const fr_table *t, uint32_t row, void *out) { return fr_row_original(t, fr_codes_of(t), row, out); }
+
+fr_span fr_table_sparse(const fr_table *t, uint32_t row)
+{
+    fr_blob blob;
+    fr_row_blob(t, row, &blob);
+    return blob.vector;
+}
+
+bool fr_table_has_vector(const fr_table *t, uint32_t row)
+{
+    return fr_table_is_sparse(&t->options) ? fr_table_sparse(t, row).data != NULL : !fr_row_bare(fr_row_at(t, row));
+}
 
 void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 {
@@ -224,8 +244,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
 {
     fr_codeset *old = fr_codes_of(t);
     uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed), dimension = t->options.dimension;
-    bool was_native = old->kind == FR_CODE_U8 || old->kind == FR_CODE_I8;
-    bool is_native = kind == FR_CODE_U8 || kind == FR_CODE_I8;
+    bool was_native = fr_code_native(old->kind), is_native = fr_code_native(kind);
     fr_codeset *fresh = fr_codeset_create(kind, t->options.metric, dimension, t->options.seed);
     float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
     size_t samples_size = 0;
@@ -235,6 +254,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
     if (fresh == NULL || vector == NULL) goto out;
     t->vectors.may_spill |= kind == FR_CODE_SQ8;
     for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
+        if (fr_row_bare(fr_row_at(t, r))) continue;
         fr_codeset_decode(old, r, vector);
         if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) goto out;
         fr_vectors_spill(&t->vectors, r, &t->retired); /* they need not fit into memory at once */
@@ -248,14 +268,15 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         if (samples == NULL || sample_at == NULL) goto out;
         for (uint64_t i = 0; i < want; i++) {
             uint32_t r = (uint32_t)(i * rows / want);
-            if (!fr_row_alive(fr_row_at(t, r))) continue;
+            if (!fr_row_alive(fr_row_at(t, r)) || fr_row_bare(fr_row_at(t, r))) continue;
             sample_at[count] = samples + (size_t)count * dimension;
             if (fr_row_original(t, old, r, samples + (size_t)count * dimension)) count++;
         }
         code = fr_codeset_train(fresh, sample_at, count);
         if (code != FR_OK) goto out;
         /* Due again when there are 16 times as many rows, however few of them the sample had room for. */
-        fresh->trained_rows = FR_MAX((uint64_t)count, atomic_load_explicit(&t->live, memory_order_relaxed));
+        uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed) - atomic_load_explicit(&t->bare, memory_order_relaxed);
+        fresh->trained_rows = FR_MAX((uint64_t)count, live);
         code = FR_ERR_NO_MEMORY;
     }
     if (kind != FR_CODE_NONE) {
@@ -289,8 +310,10 @@ out:
 }
 
 /* Choose or leave the native kinds before a vector is stored. */
-static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
+static fr_code fit_kind(fr_table *t, const void *numbers, fr_err *err)
 {
+    if (numbers == NULL || fr_table_is_binary(&t->options) || fr_table_is_sparse(&t->options)) return FR_OK;
+    const float *vector = numbers;
     bool u8 = t->options.metric != FR_METRIC_COSINE, i8 = u8;
     for (uint32_t j = 0; (u8 || i8) && j < t->options.dimension; j++) {
         float v = vector[j];
@@ -300,7 +323,8 @@ static fr_code fit_kind(fr_table *t, const float *vector, fr_err *err)
     }
     if (t->options.codes == FR_CODES_NONE) return FR_OK;
     fr_code_kind kind = fr_codes_of(t)->kind;
-    if (atomic_load_explicit(&t->row_count, memory_order_relaxed) == 0) {
+    if (!t->any_vector) {
+        t->any_vector = true;
         t->all_i8 = i8;
         if (u8 || i8) return fr_table_recode(t, u8 ? FR_CODE_U8 : FR_CODE_I8, err);
         return FR_OK;
@@ -331,6 +355,8 @@ void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
+    if (fr_row_bare(r)) atomic_fetch_sub_explicit(&t->bare, 1, memory_order_relaxed);
+    if (fr_table_is_sparse(&t->options)) fr_postings_end(t, row);
     fr_spin_lock(&t->list_lock);
     fr_list_push(t, &t->dead, row);
     fr_spin_unlock(&t->list_lock);
@@ -368,20 +394,22 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     fr_blob blob = {.key = data->key, .key_is_int = data->key_is_int, .source_time_ms = data->source_time_ms,
                     .model_version = data->model_version, .metadata = data->metadata};
     uint64_t ref = 0;
-    bool native = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8;
+    bool sparse = fr_table_is_sparse(&t->options) && data->vector != NULL, bare = data->vector == NULL || sparse;
+    if (sparse) blob.vector = fr_span_of(data->vector, data->vector_size);
+    bool native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
     if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
-        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)))
+        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)) || (sparse && !fr_postings_reserve(t, row, blob.vector)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
     uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &ref);
     if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
     /* nothing fails from here on */
     fr_blob_write(at, &blob);
-    if (codes->kind != FR_CODE_NONE) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
+    if (codes->kind != FR_CODE_NONE && !bare) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
     if (t->free.count != 0) fr_list_pop(t, &t->free); /* the applier's own list */
     fr_row *r = fr_row_at(t, row);
     bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
     r->level = (uint8_t)fr_rows_level(t, row, data->offset);
-    atomic_store_explicit(&r->linked, FR_UNLINKED, memory_order_relaxed);
+    atomic_store_explicit(&r->linked, bare ? FR_BARE : FR_UNLINKED, memory_order_relaxed);
     atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
     fr_past *past = fr_past_at(t, row);
@@ -390,19 +418,21 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
-    fr_cells_put(t, row);
+    if (sparse) fr_postings_put(t, row, blob.vector);
+    if (!bare) fr_cells_put(t, row);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
-    fr_taken_set(t, row, true);
+    if (!bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
     if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
-    fr_ring_push(t, row);
+    if (!bare) fr_ring_push(t, row);
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
+    if (bare) atomic_fetch_add_explicit(&t->bare, 1, memory_order_relaxed);
     if (replaces) fr_row_kill(t, old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
     return FR_OK;
@@ -441,7 +471,6 @@ static void free_row(fr_table *t, uint32_t row)
     for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
     atomic_store_explicit(&r->birth, FR_NEVER, memory_order_relaxed);
     atomic_store_explicit(&r->made, -1, memory_order_relaxed);
-    fr_taken_set(t, row, false);
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     fr_mark(t, FR_CHUNK_LINKS, row);
     fr_heap_drop(&t->heap, ref, size, &t->retired);
@@ -472,7 +501,7 @@ static void pack_heap(fr_table *t)
 static void retrain(fr_table *t)
 {
     fr_codeset *codes = fr_codes_of(t);
-    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed) - atomic_load_explicit(&t->bare, memory_order_relaxed);
     if (t->options.codes == FR_CODES_NONE || live < FR_TRAIN_ROWS) return;
     bool due = codes->kind == FR_CODE_NONE;
     if (codes->kind == FR_CODE_SQ8) {
@@ -497,10 +526,17 @@ static void maintain(fr_table *t, uint64_t oldest_visible)
 {
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
+    if (fr_table_is_sparse(&t->options)) fr_postings_sweep(t, oldest_visible);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
     bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */
-    if (mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp)) {
+    bool due = mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp);
+    if (due && !t->swept_untaken) { /* whoever saw a bit before it is cleared may read the code: its time passes, too */
+        for (uint32_t row = t->swept.head, i = 0; i < t->swept.count; i++, row = fr_past_at(t, row)->next) fr_taken_set(t, row, false);
+        t->swept_stamp = fr_epoch_stamp();
+        t->swept_untaken = true;
+    } else if (due) {
+        t->swept_untaken = false;
         batch = t->swept;
         t->swept = (fr_list){0};
         t->sweep_busy = true;
@@ -543,11 +579,14 @@ uint32_t fr_table_dead(const fr_table *t)
 
 void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
 {
-    static const char *const kinds[] = {"none", "u8", "i8", "sq8"};
+    static const char *const kinds[] = {"none", "u8", "i8", "sq8", "bit"};
     static const char *const scalars[] = {"f32", "f16", "bf16", "i8", "u8", "bit"};
     fr_codeset *codes = fr_codes_of(t);
     *out = (fr_table_stats){0};
     out->live = atomic_load_explicit(&t->live, memory_order_relaxed);
+    out->bare = fr_table_is_sparse(&t->options) ? out->live - atomic_load_explicit(&t->sparse.documents, memory_order_relaxed)
+                                                : atomic_load_explicit(&t->bare, memory_order_relaxed);
+    out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
@@ -564,10 +603,11 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_heap = t->heap.bytes;
     out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
-    out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap;
+    out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap +
+                 out->bytes_postings;
     out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
     out->code_kind = kinds[codes->kind];
-    out->vector_kind = codes->kind == FR_CODE_U8 || codes->kind == FR_CODE_I8 ? kinds[codes->kind]
+    out->vector_kind = fr_code_native(codes->kind) ? kinds[codes->kind]
                      : t->vectors.chunk_count == 0 ? "none"
                      : scalars[fr_vectors_chunk(&t->vectors, (t->vectors.chunk_count - 1) << t->vectors.chunk_log2)->type];
 }

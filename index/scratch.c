@@ -34,6 +34,7 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->judged_at);
     fr_free(FR_MEM_SEARCH, s->opened_at);
     fr_sieve_free(s->sieve);
+    fr_postings_room_free(s->sparse);
     fr_free(FR_MEM_SEARCH, s->routers.code);
     fr_free(FR_MEM_SEARCH, s);
 }
@@ -77,7 +78,7 @@ bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef)
         s->expanded_capacity = capacity * 4;
         s->pool_capacity = capacity; /* last: it stands for all three */
     }
-    uint32_t padded = (t->options.dimension + 63) / 64 * 64;
+    uint32_t padded = (fr_table_width(&t->options) + 63) / 64 * 64;
     if (padded > s->dimension_capacity) {
         if (!grow((void **)&s->vector, 3 * (size_t)padded * sizeof(float)) || !grow((void **)&s->q, 2 * (size_t)padded)) return false;
         s->dimension_capacity = padded;

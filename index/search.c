@@ -87,7 +87,7 @@ void fr_run_scan_originals(fr_run *run)
     fr_candidate batch[FR_VECTOR_READS_MAX];
     uint32_t count = 0;
     for (uint32_t row = 0; row < rows; row++) {
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
+        if (!fr_row_findable(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         batch[count++] = (fr_candidate){0, row};
         if (count == FR_VECTOR_READS_MAX) offer_exact(run, batch, count, true), count = 0;
     }
@@ -113,7 +113,7 @@ void fr_run_scan_codes(fr_run *run)
     fr_scan_batch batch = {.count = 0, .size = 0};
     uint32_t rows = run->s->row_limit, capacity = run->rerank;
     for (uint32_t row = 0; row < rows; row++) {
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
+        if (!fr_row_findable(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         batch.ids[batch.count++] = row;
         if (batch.count == SCAN_BATCH) scan_flush(run, &batch, capacity);
     }
@@ -174,7 +174,7 @@ void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = fr_table_find(run->t, keys[i], run->query->visible);
-        if (row == FR_ROW_NONE || row >= run->s->row_limit || !fr_run_passes(run, row)) continue;
+        if (row == FR_ROW_NONE || row >= run->s->row_limit || fr_row_bare(fr_row_at(run->t, row)) || !fr_run_passes(run, row)) continue;
         bool seen = false;
         for (uint32_t j = 0; j < run->found && !seen; j++) seen = run->s->found[j].row == row;
         if (!seen) fr_run_offer(run, row, fr_run_exact(run, row));

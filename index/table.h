@@ -35,7 +35,10 @@ typedef struct fr_table_options {
     bool drop_stale;
     fr_profile profile;
     fr_vectors_at vectors;
-    fr_type type;             /* every vector is exact in it, and originals are kept in it; 0, VECTOR_F32: the narrowest, chunk by chunk */
+    fr_type type;             /* every vector is exact in it, and originals are kept in it; 0, VECTOR_F32: the narrowest, chunk by chunk;
+                               * VECTOR_BINARY: dimension counts bits, vectors are bytes (HAMMING and JACCARD);
+                               * VECTOR_SPARSE: pairs, no dimension (IP and BM25) */
+    float bm25_k1, bm25_b;    /* 0 = 1.2, 0.75 */
     fr_vector_store *store;   /* where originals go on disk; NULL: they stay in memory. Borrowed until the table is freed */
     uint64_t spill_from;      /* 0 = FR_SPILL_FROM */
     uint32_t indexed_count; /* metadata fields that have a column from the start: paths as in filters */
@@ -46,11 +49,13 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
 void fr_table_free(fr_table *table); /* no other thread inside */
 const fr_table_options *fr_table_settings(const fr_table *table);
 
-/* What apply hands over. Already validated: vector has `dimension` finite floats (COSINE: not zero), metadata passed fr_doc_check. */
+/* What apply hands over. Already validated: vector has `dimension` finite floats (COSINE: not zero), or dimension / 8 bytes where the
+ * type is VECTOR_BINARY; metadata passed fr_doc_check. vector NULL: a row that no search finds, but get, scan and count do. */
 typedef struct fr_row_data {
     fr_span key;
     bool key_is_int;
-    const float *vector;
+    const void *vector;
+    size_t vector_size;    /* of a sparse one: bytes; fr_vector_sparse_check passed; an empty one has a vector that is not NULL */
     fr_span metadata;      /* binary document or empty */
     int64_t source_time_ms;
     fr_span model_version;
@@ -78,12 +83,14 @@ bool fr_table_columns_wait(const fr_table *table); /* columns are to be built: m
 
 typedef struct fr_table_stats {
     uint64_t live, unlinked, dead, free_slots, rows; /* rows = slots ever handed out */
+    uint64_t bare; /* of live: rows without a vector */
     uint64_t bytes; /* all memory */
     uint64_t bytes_on_disk; /* originals */
+    uint64_t bytes_postings; /* of sparse vectors */
     uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap, bytes_columns;
     uint32_t columns; /* metadata fields with a column */
     uint32_t max_level;
-    const char *code_kind; /* "none", "sq8", "u8", "i8" */
+    const char *code_kind; /* "none", "sq8", "u8", "i8", "bit" */
     const char *vector_kind; /* of the newest chunk: "u8", "i8", "f16", "bf16", "f32" */
 } fr_table_stats;
 /* Applier's thread only. */
@@ -94,7 +101,8 @@ fr_code fr_scratch_create(fr_scratch **scratch_out); /* grows on demand outside 
 void fr_scratch_free(fr_scratch *scratch);
 
 typedef struct fr_table_query {
-    const float *vector;
+    const void *vector; /* floats, bytes or pairs: as in fr_row_data */
+    size_t vector_size; /* of a sparse one */
     uint32_t k; /* >= 1; the caller adds offset */
     uint32_t ef; /* 0 = default */
     const fr_filter *filter;
@@ -154,7 +162,9 @@ typedef struct fr_row_view {
     fr_offset offset;
 } fr_row_view;
 void fr_table_row(const fr_table *table, uint32_t row, fr_row_view *view_out); /* spans valid until leave */
-bool fr_table_vector(const fr_table *table, uint32_t row, float *out);        /* as it was given (COSINE: also); false: a read failed */
+bool fr_table_vector(const fr_table *table, uint32_t row, void *out);         /* as it was given (COSINE: also); false: a read failed */
+bool fr_table_has_vector(const fr_table *table, uint32_t row);
+fr_span fr_table_sparse(const fr_table *table, uint32_t row); /* its pairs, valid until leave; data NULL: it has none */
 /* Calls each() for every row visible in slot order from *row_io on; returns false when each() did or the end was not reached,
  * with *row_io set to continue (enter/leave between stretches). at most max_rows slots are looked at. */
 bool fr_table_scan(const fr_table *table, uint32_t *row_io, uint32_t max_rows, uint64_t visible,

@@ -8,6 +8,7 @@
 #include "index/column.h"
 #include "index/heap.h"
 #include "index/keymap.h"
+#include "index/sparse.h"
 #include "index/table.h"
 #include "index/vectors.h"
 
@@ -47,7 +48,8 @@ enum fr_link_state {
     FR_LINKED = 1,
     FR_SKIPPED = 2, /* died before it was linked */
     FR_MENDING = 3,  /* dead, its children are being given away: adopts no more */
-    FR_REPAIRED = 4  /* dead, its neighbourhood mended: links to it may be dropped */
+    FR_REPAIRED = 4, /* dead, its neighbourhood mended: links to it may be dropped */
+    FR_BARE = 5      /* has no vector, or a sparse one: never in the ring or the graph */
 };
 
 /* Links of one level above 0. */
@@ -78,7 +80,7 @@ struct fr_table {
     /* rows */
     fr_extents rows, past, links, upper_of, uppers;
     _Atomic uint32_t row_count;   /* slots handed out */
-    _Atomic uint64_t live;
+    _Atomic uint64_t live, bare;  /* bare: those of live that have no vector */
     bool past_used;               /* applier: a row has ended */
     uint32_t upper_count, upper_free; /* units; list lock */
     fr_vectors vectors;
@@ -86,6 +88,7 @@ struct fr_table {
     fr_keymap keys;
     fr_retired retired;           /* applier */
     fr_columns columns;
+    fr_posting_lists sparse;      /* VECTOR_SPARSE */
     fr_extents taken;             /* words of a bit a slot: it holds a row that was published and is not free again */
     _Atomic(fr_cells *) cells;
     fr_cells *cells_building;     /* applier */
@@ -93,6 +96,7 @@ struct fr_table {
     _Atomic bool cells_wished;
     fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
+    bool any_vector;              /* there was one */
     uint32_t retrain_failures, retrain_pause; /* applier: in a row; calls of maintain until the next attempt */
     /* codes */
     _Atomic(fr_codeset *) codes;
@@ -115,7 +119,7 @@ struct fr_table {
     fr_list dead, pending, sweeping, swept, free;
     uint64_t sweep_stamp, swept_stamp, swept_death, sweeping_death, pending_death;
     uint32_t sweep_cursor;
-    bool sweep_busy;
+    bool sweep_busy, swept_untaken; /* untaken: the bits of `taken` are cleared, swept_stamp is of after that */
     _Atomic uint32_t step_turn;
     /* bulk linking (bulk.h) */
     _Atomic uint32_t bulk_lock;
@@ -178,20 +182,29 @@ struct fr_scratch {
     uint32_t *judged_at, *opened_at; /* words to clear */
     uint32_t judged_count, opened_count, match_rows;
     fr_router_copy routers;
+    fr_postings_room *sparse;
     /* linking */
     fr_candidate *expanded;
     uint32_t expanded_count, expanded_capacity;
     struct fr_scratch *next_free;
 };
 
+static inline bool fr_table_is_sparse(const fr_table_options *o) { return o->type == FR_TYPE_VECTOR_SPARSE; }
 static inline uint32_t fr_table_m(const fr_table_options *o)
 {
+    if (fr_table_is_sparse(o)) return 2; /* there is no graph: as few lanes as can be */
     return o->m != 0 ? o->m : o->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
+}
+static inline bool fr_table_is_binary(const fr_table_options *o) { return o->type == FR_TYPE_VECTOR_BINARY; }
+/* Elements of a vector as they lie in a row: numbers, or bytes of bits. */
+static inline uint32_t fr_table_width(const fr_table_options *o)
+{
+    return fr_table_is_sparse(o) ? 1 : fr_table_is_binary(o) ? o->dimension / 8 : o->dimension;
 }
 /* Do originals go to the store? Without codes the walk reads them: then never. */
 static inline bool fr_table_on_disk(const fr_table_options *o)
 {
-    return o->store != NULL && o->codes != FR_CODES_NONE &&
+    return o->store != NULL && o->codes != FR_CODES_NONE && !fr_table_is_binary(o) && !fr_table_is_sparse(o) &&
            (o->vectors == FR_VECTORS_DISK || (o->vectors == FR_VECTORS_AUTO && o->profile != FR_PROFILE_SPEED));
 }
 static inline bool fr_table_wants_fine(const fr_table_options *o) { return fr_table_on_disk(o) && o->profile != FR_PROFILE_COMPACT; }
@@ -205,6 +218,9 @@ static inline bool fr_row_visible(const fr_row *r, uint64_t visible)
     return atomic_load_explicit(&r->birth, memory_order_acquire) <= visible &&
            atomic_load_explicit(&r->death, memory_order_acquire) > visible;
 }
+static inline bool fr_row_bare(const fr_row *r) { return atomic_load_explicit(&r->linked, memory_order_relaxed) == FR_BARE; }
+/* What a search may find. A row is bare for all of its life: where it is visible, relaxed is enough. */
+static inline bool fr_row_findable(const fr_row *r, uint64_t visible) { return fr_row_visible(r, visible) && !fr_row_bare(r); }
 /* Mark the chunk of a row as changed, after the change. An exchange, not a test: the change must not pass the mark, or a
  * save could take the old bytes and a clean mark. */
 static inline void fr_mark(fr_table *t, fr_chunk_kind kind, uint32_t row)
@@ -231,7 +247,7 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 /* rows.c */
 void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
 bool fr_row_has_key(const void *table, uint32_t row, fr_span key); /* a fr_keymap_same */
-bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, float *out);
+bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out); /* a bare row: zeros */
 uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made);
 bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
@@ -252,10 +268,10 @@ typedef struct fr_space {
     const fr_table *table;
     const fr_codeset *codes;
     fr_code_query code_query;
-    const float *vector; /* the query as given; NULL when the query is a row of coded kind */
+    const void *vector; /* the query as given; NULL when the query is a row of coded kind */
     const fr_kernel *mixed[FR_SCALAR_BIT];
 } fr_space;
-void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const float *vector, int8_t *q, float *rotated);
+void fr_space_of_vector(fr_space *space, const fr_table *t, const fr_codeset *codes, const void *vector, int8_t *q, float *rotated);
 void fr_space_of_row(fr_space *space, const fr_table *t, const fr_codeset *codes, uint32_t row, int8_t *q, float *vector_room, float *rotated);
 void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t count, float *out);
 float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set; NAN: read failed */

@@ -60,6 +60,8 @@ void fr_batch_writer_free(fr_batch_writer *w);
 void fr_batch_own(uint8_t *batch, size_t size, int64_t producer_id, int16_t epoch, int32_t sequence, int16_t attributes);
 /* LogAppendTime: attributes bit 3 and maxTimestamp; the CRC is made anew. */
 void fr_batch_stamp(uint8_t *batch, size_t size, int64_t timestamp_ms);
+/* maxTimestamp as the records say; the CRC is made anew. */
+void fr_batch_newest(uint8_t *batch, size_t size, int64_t timestamp_ms);
 
 /* Header fields, lengths, magic, CRC. size may be larger than the batch (trailing bytes are not looked at). */
 fr_code fr_batch_check(const uint8_t *data, size_t size, fr_batch_header *header_out, size_t *batch_size_out, fr_err *err);

@@ -134,7 +134,7 @@ void fr_log_flush_index(fr_log *log, bool last)
     pthread_mutex_unlock(&log->lock);
     while (!last && view.count && view.entries[view.count - 1].position >= durable_bytes) view.count--;
     if (!last && view.count < log->index_flushed + FR_INDEX_ENTRIES + 1) return;
-    if (fr_sparse_write(log->io, log->dir, log->active, &view, log->index_flushed, last, NULL) != FR_OK) return;
+    if (fr_segment_index_write(log->io, log->dir, log->active, &view, log->index_flushed, last, NULL) != FR_OK) return;
     log->index_flushed += (view.count - log->index_flushed - 1) / FR_INDEX_ENTRIES * FR_INDEX_ENTRIES;
 }
 
@@ -188,8 +188,9 @@ static fr_code roll_locked(fr_log *log, fr_err *err)
     log->active = segment;
     log->round = 1;
     log->slot_pending = false;
-    log->durable_bytes = FR_SEGMENT_HEADER;
-    log->durable_max_timestamp = INT64_MIN;
+    log->durable_bytes = log->synced.bytes = FR_SEGMENT_HEADER;
+    log->durable_max_timestamp = log->synced.max_timestamp = INT64_MIN;
+    log->synced.offset = segment->base;
     pthread_mutex_unlock(&log->lock);
     fr_log_list_unref(old);
     log->allocated = log->marked_bytes = FR_SEGMENT_HEADER;
@@ -203,6 +204,7 @@ fr_code fr_log_roll(fr_log *log, fr_err *err)
 {
     FR_TRY(fr_log_check(log, err));
     if (log->active->end == log->active->base) return FR_OK;
+    if (log->tail_unsure) FR_TRY(fr_log_settle_tail(log, err));
     pthread_mutex_lock(&log->sync_lock);
     fr_code code = roll_locked(log, err);
     pthread_mutex_unlock(&log->sync_lock);
@@ -227,6 +229,9 @@ static fr_code make_room(fr_log *log, uint64_t segment_bytes, uint64_t need, fr_
 {
     if (need <= log->allocated) return FR_OK;
     uint64_t step = FR_MIN(FR_MAX(log->allocated, (uint64_t)log->options.first_allocation), (uint64_t)16 << 20);
+    uint64_t space = 0; /* never more than an eighth of what is free: others want to write, too */
+    if (step > log->options.first_allocation && log->io->free_bytes(log->io, log->dir, &space, NULL) == FR_OK)
+        step = FR_MIN(step, FR_MAX(space / 8, (uint64_t)log->options.first_allocation));
     uint64_t wanted = log->allocated <= FR_SEGMENT_HEADER ? log->options.first_allocation : log->allocated + step;
     if (wanted > segment_bytes) wanted = segment_bytes;
     wanted = FR_MAX(wanted, need);
@@ -260,6 +265,10 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     pthread_mutex_lock(&log->lock);
     fr_log_options options = log->options; /* they may be changed at any time */
     pthread_mutex_unlock(&log->lock);
+    if (log->tail_unsure) {
+        fr_code unsettled = fr_log_settle_tail(log, err);
+        if (unsettled) return write_failed(log, unsettled, err, "writing a recovered tail again");
+    }
     if (roll_due(log, &options, size, header.lastOffsetDelta)) FR_TRY(fr_log_roll(log, err));
     fr_segment *segment = log->active;
     if (segment->end > INT64_MAX - 2 - header.lastOffsetDelta)
@@ -268,7 +277,7 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     fr_code code = FR_OK;
     if (indexed) {
         pthread_mutex_lock(&log->lock); /* readers search the entries that may move */
-        code = fr_sparse_reserve(&segment->index, 1);
+        code = fr_segment_index_reserve(&segment->index, 1);
         pthread_mutex_unlock(&log->lock);
         if (code) return fr_fail(err, code, NULL, "index of %s", log->dir);
     }
@@ -285,7 +294,7 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
     if (segment->end == segment->base) log->first_append_ms = log->io->now_ms(log->io);
     if (indexed) {
         pthread_mutex_lock(&log->lock);
-        segment->index.entries[segment->index.count++] = (fr_sparse_entry){
+        segment->index.entries[segment->index.count++] = (fr_segment_index_entry){
             (uint32_t)(segment->end - segment->base), (uint32_t)segment->bytes, segment->max_timestamp};
         pthread_mutex_unlock(&log->lock);
         log->last_indexed = segment->bytes;
@@ -307,12 +316,12 @@ fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err)
     fr_segment *segment = log->active;
     fr_offset end = segment->end, durable = fr_log_durable(log);
     *end_out = end;
-    if (end == durable) return FR_OK;
+    if (end == durable && !fr_log_unsynced(log)) return FR_OK;
     pthread_mutex_lock(&log->lock);
     fr_slot slot = {.round = log->round + 1,
-                    .durable_bytes = log->durable_bytes,
-                    .durable_offset = FR_MAX(durable, segment->base),
-                    .max_timestamp = log->durable_max_timestamp};
+                    .durable_bytes = log->synced.bytes,
+                    .durable_offset = FR_MAX(log->synced.offset, segment->base),
+                    .max_timestamp = log->synced.max_timestamp};
     log->flight.segment = segment;
     log->flight.bytes = segment->bytes;
     log->flight.end = end;
@@ -332,15 +341,16 @@ fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err)
 static fr_code sync_locked(fr_log *log, fr_offset end, fr_err *err)
 {
     FR_TRY(fr_log_check(log, err));
-    if (end <= fr_log_durable(log)) return FR_OK;
+    if (end <= fr_log_durable(log) && !fr_log_unsynced(log)) return FR_OK;
     if (end > log->flight.end) return fr_fail(err, FR_ERR_INVALID, NULL, "sync to %" PRId64 " without sync_begin", end);
     bool in_active = log->flight.segment == log->active; /* else a roll has synced it */
     if (in_active && log->io->sync(log->io, log->active->file, err) != FR_OK)
         return fr_log_sticky(log, err, "fdatasync");
     pthread_mutex_lock(&log->lock);
     if (in_active && !log->active->sealed) {
-        log->durable_bytes = log->flight.bytes;
-        log->durable_max_timestamp = log->flight.max_timestamp;
+        log->durable_bytes = log->synced.bytes = log->flight.bytes;
+        log->durable_max_timestamp = log->synced.max_timestamp = log->flight.max_timestamp;
+        log->synced.offset = log->flight.end;
         if (log->slot_pending) log->round++;
         log->slot_pending = false;
     }
@@ -357,16 +367,63 @@ fr_code fr_log_sync(fr_log *log, fr_offset end, fr_err *err)
     return code;
 }
 
+bool fr_log_unsynced(fr_log *log)
+{
+    pthread_mutex_lock(&log->lock);
+    bool behind = log->synced.offset < fr_log_durable(log);
+    pthread_mutex_unlock(&log->lock);
+    return behind;
+}
+
+fr_code fr_log_publish(fr_log *log, fr_offset *end_out, fr_err *err)
+{
+    FR_TRY(fr_log_check(log, err));
+    const fr_segment *segment = log->active;
+    pthread_mutex_lock(&log->lock);
+    if (!segment->sealed) {
+        log->durable_bytes = segment->bytes;
+        log->durable_max_timestamp = segment->max_timestamp;
+    }
+    atomic_store_explicit(&log->durable, segment->end, memory_order_release);
+    pthread_mutex_unlock(&log->lock);
+    *end_out = segment->end;
+    fr_log_flush_index(log, false);
+    return FR_OK;
+}
+
+fr_code fr_log_flush(fr_log *log, fr_err *err)
+{
+    fr_code code = FR_OK;
+    pthread_mutex_lock(&log->sync_lock); /* nobody rolls meanwhile */
+    pthread_mutex_lock(&log->lock);
+    fr_offset offset = fr_log_durable(log);
+    uint64_t bytes = log->durable_bytes;
+    int64_t newest = log->durable_max_timestamp;
+    bool behind = log->synced.offset < offset && !log->active->sealed;
+    pthread_mutex_unlock(&log->lock);
+    if (behind) code = fr_log_check(log, err);
+    if (behind && code == FR_OK && log->io->sync(log->io, log->active->file, err) != FR_OK) code = fr_log_sticky(log, err, "fdatasync");
+    pthread_mutex_lock(&log->lock);
+    if (behind && code == FR_OK) {
+        log->synced.bytes = bytes;
+        log->synced.offset = offset;
+        log->synced.max_timestamp = newest;
+    }
+    pthread_mutex_unlock(&log->lock);
+    pthread_mutex_unlock(&log->sync_lock);
+    return code;
+}
+
 void fr_log_close(fr_log *log)
 {
     if (!log) return;
-    if (log->active && !log->active->sealed && log->durable_bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
+    if (log->active && !log->active->sealed && !log->tail_unsure && log->synced.bytes > log->marked_bytes && fr_log_state(log) == FR_OK) {
         /* Without a sync: after a clean end no round is ambiguous. Same slot as the next round's, so a torn one harms
          * nothing. */
         fr_slot slot = {.round = log->round + 1,
-                        .durable_bytes = log->durable_bytes,
-                        .durable_offset = fr_log_durable(log),
-                        .max_timestamp = log->durable_max_timestamp};
+                        .durable_bytes = log->synced.bytes,
+                        .durable_offset = log->synced.offset,
+                        .max_timestamp = log->synced.max_timestamp};
         (void)!fr_segment_slot_write(log->io, log->active->file, &slot, NULL);
     }
     fr_log_list_unref(log->list);

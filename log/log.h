@@ -36,6 +36,11 @@ fr_code fr_log_append(fr_log *log, uint8_t *batch, size_t size, fr_offset *base_
  * offset below the `end` taken at sync_begin is durable. */
 fr_code fr_log_sync_begin(fr_log *log, fr_offset *end_out, fr_err *err);
 fr_code fr_log_sync(fr_log *log, fr_offset end, fr_err *err); /* fdatasync; then publishes durable = end */
+/* Instead of both, writer thread: all that was appended is published as durable, though it is in the page cache only: a topic that asked
+ * for it. What the segment's slots say stays as far as it was synced. */
+fr_code fr_log_publish(fr_log *log, fr_offset *end_out, fr_err *err);
+fr_code fr_log_flush(fr_log *log, fr_err *err); /* fdatasync of what was published; any thread */
+bool fr_log_unsynced(fr_log *log);
 
 /* Forget every record from `from` on, from >= durable offsets that anybody was told of; `from` must be the base offset of a batch
  * (or the end: nothing happens). Writer thread, no sync in flight; durable when it returns. The engine uses it to undo the parts of

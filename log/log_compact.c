@@ -52,8 +52,8 @@ static fr_code put_batch(compaction *c, const uint8_t *batch, size_t size, const
 {
     fr_segment *segment = c->segment;
     if (c->last_indexed == 0 || segment->bytes - c->last_indexed >= c->log->options.index_interval_bytes) {
-        if (fr_sparse_reserve(&segment->index, 1) != FR_OK) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "compacting");
-        segment->index.entries[segment->index.count++] = (fr_sparse_entry){
+        if (fr_segment_index_reserve(&segment->index, 1) != FR_OK) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "compacting");
+        segment->index.entries[segment->index.count++] = (fr_segment_index_entry){
             (uint32_t)(header->baseOffset - segment->base), (uint32_t)segment->bytes, segment->max_timestamp};
         c->last_indexed = segment->bytes;
     }
@@ -361,7 +361,7 @@ static fr_code switch_group(compaction *c, fr_segment *const *group, uint32_t co
     pthread_mutex_lock(&log->lock);
     c->segment->pinned = false;
     pthread_mutex_unlock(&log->lock);
-    (void)!fr_sparse_write(io, log->dir, c->segment, &c->segment->index, 0, true, NULL);
+    (void)!fr_segment_index_write(io, log->dir, c->segment, &c->segment->index, 0, true, NULL);
     return FR_OK;
 }
 

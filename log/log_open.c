@@ -159,10 +159,10 @@ static fr_code tidy(fr_io *io, const char *dir, fr_err *err)
 static fr_code index_below_mark(fr_log *log, fr_segment *segment, const char *path, const fr_slot *slot, fr_err *err)
 {
     bool complete;
-    FR_TRY(fr_sparse_load(log->io, log->dir, segment, &segment->index, &complete));
+    FR_TRY(fr_segment_index_load(log->io, log->dir, segment, &segment->index, &complete));
     log->index_flushed = segment->index.count / FR_INDEX_ENTRIES * FR_INDEX_ENTRIES;
     for (int attempt = 0;; attempt++) {
-        fr_code code = fr_sparse_extend(log->io, segment->file, path, segment, slot->durable_bytes,
+        fr_code code = fr_segment_index_extend(log->io, segment->file, path, segment, slot->durable_bytes,
                                         log->options.index_interval_bytes, &segment->index, &segment->end,
                                         &segment->max_timestamp, err);
         if (!code && segment->end != slot->durable_offset)
@@ -192,9 +192,9 @@ static fr_code scan_above_mark(fr_log *log, fr_segment *segment, const char *pat
         code = fr_cursor_next(&cursor, &batch, &size, &header, NULL);
         if (code || !batch) break;
         if (last_indexed == 0 || position - last_indexed >= log->options.index_interval_bytes) {
-            code = fr_sparse_reserve(&segment->index, 1);
+            code = fr_segment_index_reserve(&segment->index, 1);
             if (code) break;
-            segment->index.entries[segment->index.count++] = (fr_sparse_entry){
+            segment->index.entries[segment->index.count++] = (fr_segment_index_entry){
                 (uint32_t)(header.baseOffset - segment->base), (uint32_t)position, segment->max_timestamp};
             last_indexed = position;
         }
@@ -267,8 +267,12 @@ static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, 
         FR_TRY(io->truncate(io, segment->file, end_bytes, err));
         file_bytes = end_bytes;
     }
-    if (above) FR_TRY(write_again(io, segment->file, slot->durable_bytes, end_bytes, err));
-    if (!zero || above)
+    if (above) {
+        fr_code code = write_again(io, segment->file, slot->durable_bytes, end_bytes, err);
+        if (code && code != FR_ERR_DISK_FULL) return code;
+        log->tail_unsure = code != FR_OK; /* reads go on; the next change tries again (fr_log_settle_tail) */
+    }
+    if (!zero || (above && !log->tail_unsure))
         FR_TRY(io->sync(io, segment->file, err)); /* after kill -9 the tail may be in the page cache only */
     segment->bytes = end_bytes;
     segment->index_loaded = true;
@@ -277,17 +281,31 @@ static fr_code recover_tail(fr_log *log, fr_segment *segment, const char *path, 
     log->round = slot->round;
     log->durable_bytes = end_bytes;
     log->marked_bytes = slot->durable_bytes;
-    log->durable_max_timestamp = segment->max_timestamp;
+    log->durable_max_timestamp = log->synced.max_timestamp = segment->max_timestamp;
+    log->synced.bytes = end_bytes;
+    log->synced.offset = segment->end;
     log->first_append_ms = segment->created_ms;
-    if (above) { /* unsynced: the next round writes the same slot again */
+    if (above && !log->tail_unsure) { /* unsynced: the next round writes the same slot again */
         fr_slot mark = {.round = slot->round + 1,
                         .durable_bytes = end_bytes,
                         .durable_offset = segment->end,
                         .max_timestamp = segment->max_timestamp};
-        FR_TRY(fr_segment_slot_write(io, segment->file, &mark, err));
-        log->marked_bytes = end_bytes;
-        log->slot_pending = true;
+        fr_code code = fr_segment_slot_write(io, segment->file, &mark, err);
+        if (code && code != FR_ERR_DISK_FULL) return code; /* a full disk: the mark comes with the next round */
+        if (!code) {
+            log->marked_bytes = end_bytes;
+            log->slot_pending = true;
+        }
     }
+    return FR_OK;
+}
+
+fr_code fr_log_settle_tail(fr_log *log, fr_err *err)
+{
+    if (!log->tail_unsure) return FR_OK;
+    FR_TRY(write_again(log->io, log->active->file, log->marked_bytes, log->active->bytes, err));
+    if (log->io->sync(log->io, log->active->file, err) != FR_OK) return fr_log_sticky(log, err, "fdatasync");
+    log->tail_unsure = false;
     return FR_OK;
 }
 
@@ -353,13 +371,15 @@ static fr_code open_segments(fr_log *log, const fr_offset *bases, uint32_t count
     if (!log->active) { /* a new log, or a roll that came no further than the seal */
         if (count == 0) FR_TRY(sync_parent(log->io, log->dir, err));
         fr_segment *segment = NULL;
-        FR_TRY(fr_log_segment_new(log, expected, &segment, err));
-        log->list->items[log->list->count++] = segment;
+        fr_code code = fr_log_segment_new(log, expected, &segment, err);
+        if (code == FR_ERR_DISK_FULL && count) segment = log->list->items[count - 1]; /* sealed: the next append makes the new one */
+        else if (code) return code;
+        else bytes += (log->list->items[log->list->count++] = segment)->bytes;
         log->active = segment;
         log->round = 1;
-        log->allocated = log->durable_bytes = log->marked_bytes = FR_SEGMENT_HEADER;
-        log->durable_max_timestamp = INT64_MIN;
-        bytes += segment->bytes;
+        log->allocated = log->durable_bytes = log->marked_bytes = log->synced.bytes = segment->bytes;
+        log->durable_max_timestamp = log->synced.max_timestamp = segment->max_timestamp;
+        log->synced.offset = segment->end;
     }
     atomic_store_explicit(&log->start, log->list->items[0]->base, memory_order_relaxed);
     atomic_store_explicit(&log->end, log->active->end, memory_order_relaxed);

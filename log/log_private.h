@@ -23,13 +23,13 @@
 #define FR_LOG_DIR_BYTES_MAX 4000u
 
 /* One point of the sparse index: a batch, and the newest timestamp of all batches before it in the segment. */
-typedef struct fr_sparse_entry {
+typedef struct fr_segment_index_entry {
     uint32_t offset_delta, position;
     int64_t max_before;
-} fr_sparse_entry;
+} fr_segment_index_entry;
 
 typedef struct fr_segment_index {
-    fr_sparse_entry *entries;
+    fr_segment_index_entry *entries;
     uint32_t count, capacity;
 } fr_segment_index;
 
@@ -84,12 +84,18 @@ struct fr_log {
     uint32_t index_flushed; /* entries on disk, whole blocks */
     uint64_t marked_bytes;  /* durable_bytes of the newest slot written */
     bool tail_dirty;        /* a failed append left bytes behind the end */
+    bool tail_unsure;       /* what recovery found above the mark may be in the page cache only: the disk was full */
     int64_t first_append_ms;
     /* under lock: the round protocol. durable_bytes moves with `durable` */
     uint64_t round;         /* newest slot known to be on disk */
     uint64_t durable_bytes; /* of the active segment */
     int64_t durable_max_timestamp;
     bool slot_pending; /* slot round + 1 is written, not synced */
+    struct {
+        uint64_t bytes;
+        fr_offset offset;
+        int64_t max_timestamp;
+    } synced; /* what is on disk: as far as durable, unless fr_log_publish went ahead */
     struct {
         fr_segment *segment;
         uint64_t bytes;
@@ -141,24 +147,25 @@ bool fr_cursor_buffered(const fr_cursor *cursor,
 void fr_cursor_close(fr_cursor *cursor);
 
 /* ---- segment_index.c ---- */
-fr_code fr_sparse_reserve(fr_segment_index *index, uint32_t more);
-void fr_sparse_free(fr_segment_index *index);
-uint32_t fr_sparse_by_offset(const fr_segment_index *index, uint32_t offset_delta); /* entry to start at; count > 0 */
-uint32_t fr_sparse_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms);
+fr_code fr_segment_index_reserve(fr_segment_index *index, uint32_t more);
+void fr_segment_index_free(fr_segment_index *index);
+uint32_t fr_segment_index_by_offset(const fr_segment_index *index, uint32_t offset_delta); /* entry to start at; count > 0 */
+uint32_t fr_segment_index_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms);
 /* Read .index; entries that cannot be trusted end it. *complete_out: it ends with a last, short block (a closed
  * segment). */
-fr_code fr_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index_out,
+fr_code fr_segment_index_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index_out,
                        bool *complete_out);
-fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
+fr_code fr_segment_index_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
                         uint32_t from, bool last, fr_err *err);
 /* Walk from the last entry to bound, adding entries. */
-fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
+fr_code fr_segment_index_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
                          uint32_t interval, fr_segment_index *index, fr_offset *end_out, int64_t *max_timestamp_out,
                          fr_err *err);
 /* Load, or rebuild and write when missing or bad. */
-fr_code fr_sparse_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index_out, fr_err *err);
+fr_code fr_segment_index_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index_out, fr_err *err);
 
 /* ---- log.c, log_open.c ---- */
+fr_code fr_log_settle_tail(fr_log *log, fr_err *err); /* writer: before anything is changed while tail_unsure */
 fr_code fr_log_sticky(fr_log *log, fr_err *err, const char *what); /* READ_ONLY from now on */
 fr_code fr_log_check(const fr_log *log, fr_err *err);
 fr_code fr_log_segment_new(fr_log *log, fr_offset base, fr_segment **segment_out, fr_err *err);

@@ -19,7 +19,7 @@ static place by_offset(const fr_segment *segment, fr_offset offset, uint64_t bou
     place at = {FR_SEGMENT_HEADER, segment->base};
     if (index->count == 0) return at;
     uint32_t delta = (uint32_t)FR_MIN(FR_MAX(offset - segment->base, (int64_t)0), (int64_t)UINT32_MAX);
-    fr_sparse_entry entry = index->entries[fr_sparse_by_offset(index, delta)];
+    fr_segment_index_entry entry = index->entries[fr_segment_index_by_offset(index, delta)];
     if (entry.position < bound) at = (place){entry.position, segment->base + entry.offset_delta};
     return at;
 }

@@ -44,10 +44,10 @@ static fr_code open_closed(fr_log *log, const fr_segment *segment, fr_file **fil
     fr_code code = fr_segment_header_read(io, *file_out, path, segment->base, &found, &slot, err);
     if (!code && found.generation != segment->generation)
         code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s was replaced", path);
-    if (!code) code = fr_sparse_get(log, segment, *file_out, index_out, err);
+    if (!code) code = fr_segment_index_get(log, segment, *file_out, index_out, err);
     if (code) {
         io->close(io, *file_out);
-        fr_sparse_free(index_out);
+        fr_segment_index_free(index_out);
     }
     return code;
 }
@@ -82,7 +82,7 @@ fr_code fr_log_segment_acquire(fr_log *log, fr_segment *segment, fr_file **file_
     if (!spare) spare = evict(log, &spare_index);
     pthread_mutex_unlock(&log->lock);
     log->io->close(log->io, spare);
-    fr_sparse_free(&spare_index);
+    fr_segment_index_free(&spare_index);
     return FR_OK;
 }
 
@@ -104,8 +104,8 @@ static void start_point(fr_log *log, fr_segment *segment, bool by_time, int64_t 
     *base_out = segment->base;
     if (index->count) {
         uint32_t delta = (uint32_t)FR_MIN(FR_MAX(target - segment->base, (int64_t)0), (int64_t)UINT32_MAX);
-        fr_sparse_entry entry =
-            index->entries[by_time ? fr_sparse_by_timestamp(index, target) : fr_sparse_by_offset(index, delta)];
+        fr_segment_index_entry entry =
+            index->entries[by_time ? fr_segment_index_by_timestamp(index, target) : fr_segment_index_by_offset(index, delta)];
         if (entry.position < *bound_out) {
             *position_out = entry.position;
             *base_out = segment->base + entry.offset_delta;

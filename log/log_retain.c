@@ -110,7 +110,7 @@ static fr_code walk_to(fr_log *log, fr_file *file, fr_offset from, cut_point *po
     fr_segment_path(path, log->dir, segment->base, FR_SUFFIX_LOG);
     fr_offset base = segment->base;
     if (segment->index.count) {
-        fr_sparse_entry entry = segment->index.entries[fr_sparse_by_offset(&segment->index, (uint32_t)(from - base))];
+        fr_segment_index_entry entry = segment->index.entries[fr_segment_index_by_offset(&segment->index, (uint32_t)(from - base))];
         point->position = entry.position;
         point->max_timestamp = entry.max_before;
         base += entry.offset_delta;
@@ -223,6 +223,9 @@ static void publish_cut(fr_log *log, fr_offset from, const cut_point *point, fr_
     log->slot_pending = false;
     log->durable_bytes = point->position;
     log->durable_max_timestamp = point->max_timestamp;
+    log->synced.bytes = point->position;
+    log->synced.offset = from;
+    log->synced.max_timestamp = point->max_timestamp;
     atomic_store_explicit(&log->end, from, memory_order_release);
     atomic_store_explicit(&log->durable, from, memory_order_release);
     pthread_mutex_unlock(&log->lock);
@@ -241,7 +244,7 @@ static fr_code cut_at(fr_log *log, fr_offset from, const cut_point *point, fr_er
     fr_segment *fresh = fr_segment_create(log->io, point->segment->base);
     fr_segment_list *prepared = fr_log_list_alloc(point->number + 1);
     fr_code code = fresh && prepared ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "cutting %s", log->dir);
-    if (!code) code = fr_sparse_reserve(&fresh->index, point->segment->index.count);
+    if (!code) code = fr_segment_index_reserve(&fresh->index, point->segment->index.count);
     if (!code) {
         const fr_segment_index *index = &point->segment->index;
         if (index->count) memcpy(fresh->index.entries, index->entries, index->count * sizeof index->entries[0]);
@@ -268,6 +271,7 @@ fr_code fr_log_cut(fr_log *log, fr_offset from, fr_err *err)
     if (from < fr_log_start(log) || from > fr_log_end(log))
         return fr_fail(err, FR_ERR_INVALID, "from", "offset %" PRId64 " is out of range %" PRId64 "..%" PRId64, from,
                        fr_log_start(log), fr_log_end(log));
+    FR_TRY(fr_log_settle_tail(log, err));
     cut_point point = {0};
     fr_code code = find_cut(log, from, &point, err); /* before files_lock, which a rebuilt index takes */
     if (!code) {

@@ -64,10 +64,10 @@ static fr_code verify_index(verifier *v, const fr_segment *segment, uint64_t bou
 {
     fr_segment_index index = {0};
     bool complete;
-    fr_code code = fr_sparse_load(v->io, v->dir, segment, &index, &complete);
+    fr_code code = fr_segment_index_load(v->io, v->dir, segment, &index, &complete);
     if (!code && segment->sealed && bound > FR_SEGMENT_HEADER && !complete)
         say(v, false, "%s/%020" PRId64 ".index: missing or bad; it is rebuilt when needed", v->dir, segment->base);
-    fr_sparse_free(&index);
+    fr_segment_index_free(&index);
     return code;
 }
 

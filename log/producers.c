@@ -239,30 +239,25 @@ int16_t fr_producers_epoch(fr_producers *p, int64_t id)
 
 /* ==== what readers may see ==== */
 
-fr_offset fr_producers_stable(fr_producers *p, fr_offset durable)
+fr_offset fr_producers_first_open(fr_producers *p, fr_offset durable)
 {
-    fr_offset stable = durable;
+    fr_offset first = INT64_MAX;
     pthread_mutex_lock(&p->lock);
     for (uint32_t i = 0; i < p->open_count;) {
         if (p->open[i].marker >= 0 && p->open[i].marker < durable) {
             p->open[i] = p->open[--p->open_count];
             continue;
         }
-        stable = FR_MIN(stable, p->open[i].first);
+        first = FR_MIN(first, p->open[i].first);
         i++;
     }
     pthread_mutex_unlock(&p->lock);
-    return stable;
-}
-
-fr_offset fr_producers_first_open(fr_producers *p)
-{
-    fr_offset first = INT64_MAX;
-    pthread_mutex_lock(&p->lock);
-    for (uint32_t i = 0; i < p->open_count; i++) first = FR_MIN(first, p->open[i].first);
-    pthread_mutex_unlock(&p->lock);
     return first;
 }
+
+fr_offset fr_producers_stable(fr_producers *p, fr_offset durable) { return FR_MIN(durable, fr_producers_first_open(p, durable)); }
+
+
 
 static uint32_t aborted_from(const fr_producers *p, fr_offset from) /* the first that ends at or behind it */
 {

@@ -35,8 +35,8 @@ int16_t fr_producers_epoch(fr_producers *producers, int64_t producer_id);       
 
 /* First offset of the oldest transaction that is not decided below `durable`; `durable` when there is none. */
 fr_offset fr_producers_stable(fr_producers *producers, fr_offset durable);
-/* As above by what was appended, durable or not: nothing from here on may be compacted. INT64_MAX when none. */
-fr_offset fr_producers_first_open(fr_producers *producers);
+/* The same, INT64_MAX when there is none: nothing from here on may be compacted. */
+fr_offset fr_producers_first_open(fr_producers *producers, fr_offset durable);
 /* Aborted transactions that touch [from, to), by first offset; FR_MEM_LOG, the caller's. */
 fr_code fr_producers_aborted(fr_producers *producers, fr_offset from, fr_offset to, fr_aborted **out, uint32_t *count_out);
 /* Was this offset written by a transaction that was aborted? */

@@ -131,7 +131,7 @@ void fr_segment_unref(fr_segment *segment)
     /* acq_rel: pairs with the other holders' releases, so that the last one sees all their writes */
     if (!segment || atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) return;
     segment->io->close(segment->io, segment->file);
-    fr_sparse_free(&segment->index);
+    fr_segment_index_free(&segment->index);
     fr_free(FR_MEM_LOG, segment);
 }
 

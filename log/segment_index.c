@@ -10,24 +10,24 @@
 static const char magic[8] = {'f', 'r', 's', 'i', 'n', 'd', 'e', 'x'};
 enum { INDEX_VERSION = 1, CRC_AT = FR_INDEX_BLOCK - 4 };
 
-fr_code fr_sparse_reserve(fr_segment_index *index, uint32_t more)
+fr_code fr_segment_index_reserve(fr_segment_index *index, uint32_t more)
 {
     if (index->count + more <= index->capacity) return FR_OK;
     uint32_t capacity = FR_MAX(FR_MAX(index->capacity * 2, index->count + more), 16u);
-    fr_sparse_entry *entries = fr_realloc(FR_MEM_LOG, index->entries, capacity * sizeof *entries);
+    fr_segment_index_entry *entries = fr_realloc(FR_MEM_LOG, index->entries, capacity * sizeof *entries);
     if (!entries) return FR_ERR_NO_MEMORY;
     index->entries = entries;
     index->capacity = capacity;
     return FR_OK;
 }
 
-void fr_sparse_free(fr_segment_index *index)
+void fr_segment_index_free(fr_segment_index *index)
 {
     fr_free(FR_MEM_LOG, index->entries);
     *index = (fr_segment_index){0};
 }
 
-uint32_t fr_sparse_by_offset(const fr_segment_index *index, uint32_t offset_delta)
+uint32_t fr_segment_index_by_offset(const fr_segment_index *index, uint32_t offset_delta)
 {
     uint32_t low = 0, high = index->count; /* the last entry at or below offset_delta */
     while (high - low > 1) {
@@ -38,7 +38,7 @@ uint32_t fr_sparse_by_offset(const fr_segment_index *index, uint32_t offset_delt
     return low;
 }
 
-uint32_t fr_sparse_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms)
+uint32_t fr_segment_index_by_timestamp(const fr_segment_index *index, int64_t timestamp_ms)
 {
     uint32_t low = 0, high = index->count; /* the last entry before which everything is older */
     while (high - low > 1) {
@@ -69,8 +69,8 @@ static bool block_entries(const uint8_t *block, uint32_t number, fr_segment_inde
     if (count == 0 || count > FR_INDEX_ENTRIES || fr_load_le32(block + 4) != number) return false;
     for (uint32_t i = 0; i < count; i++) {
         const uint8_t *at = block + 16 + i * 16;
-        fr_sparse_entry entry = {fr_load_le32(at), fr_load_le32(at + 4), (int64_t)fr_load_le64(at + 8)};
-        const fr_sparse_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
+        fr_segment_index_entry entry = {fr_load_le32(at), fr_load_le32(at + 4), (int64_t)fr_load_le64(at + 8)};
+        const fr_segment_index_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
         if (last ? entry.position <= last->position || entry.offset_delta <= last->offset_delta ||
                        entry.max_before < last->max_before
                  : entry.position != FR_SEGMENT_HEADER || entry.offset_delta != 0)
@@ -80,7 +80,7 @@ static bool block_entries(const uint8_t *block, uint32_t number, fr_segment_inde
     return true;
 }
 
-fr_code fr_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index,
+fr_code fr_segment_index_load(fr_io *io, const char *dir, const fr_segment *segment, fr_segment_index *index,
                        bool *complete_out)
 {
     char path[FR_LOG_PATH_BYTES];
@@ -92,7 +92,7 @@ fr_code fr_sparse_load(fr_io *io, const char *dir, const fr_segment *segment, fr
     fr_code code = block ? FR_OK : FR_ERR_NO_MEMORY;
     if (!code && block_read(io, file, 0, block) && head_holds(block, segment)) {
         for (uint32_t number = 1; block_read(io, file, number, block); number++) {
-            code = fr_sparse_reserve(index, FR_INDEX_ENTRIES);
+            code = fr_segment_index_reserve(index, FR_INDEX_ENTRIES);
             uint32_t before = index->count;
             if (code) break;
             if (!block_entries(block, number, index)) {
@@ -120,7 +120,7 @@ static void head_put(uint8_t *block, const fr_segment *segment)
     fr_store_le32(block + CRC_AT, fr_simd_crc32c(0, block, CRC_AT));
 }
 
-static void block_put(uint8_t *block, uint32_t number, const fr_sparse_entry *entries, uint32_t count, bool last)
+static void block_put(uint8_t *block, uint32_t number, const fr_segment_index_entry *entries, uint32_t count, bool last)
 {
     memset(block, 0, FR_INDEX_BLOCK);
     fr_store_le32(block, count);
@@ -137,7 +137,7 @@ static void block_put(uint8_t *block, uint32_t number, const fr_sparse_entry *en
 
 /* Whole blocks from entry `from` on (a multiple of FR_INDEX_ENTRIES); with `last` also the short one that ends the
  * file. */
-fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
+fr_code fr_segment_index_write(fr_io *io, const char *dir, const fr_segment *segment, const fr_segment_index *index,
                         uint32_t from, bool last, fr_err *err)
 {
     char path[FR_LOG_PATH_BYTES];
@@ -166,12 +166,12 @@ fr_code fr_sparse_write(fr_io *io, const char *dir, const fr_segment *segment, c
     return code;
 }
 
-fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
+fr_code fr_segment_index_extend(fr_io *io, fr_file *file, const char *path, const fr_segment *segment, uint64_t bound,
                          uint32_t interval, fr_segment_index *index, fr_offset *end_out, int64_t *max_timestamp_out,
                          fr_err *err)
 {
     while (index->count && index->entries[index->count - 1].position >= bound) index->count--;
-    const fr_sparse_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
+    const fr_segment_index_entry *last = index->count ? &index->entries[index->count - 1] : NULL;
     uint64_t last_position = last ? last->position : 0;
     int64_t max_timestamp = last ? last->max_before : INT64_MIN;
     fr_cursor cursor;
@@ -188,10 +188,10 @@ fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_se
         if (code || !batch) break;
         if (position - last_position >= interval || last_position == 0) {
             if (position > UINT32_MAX || base - segment->base > UINT32_MAX) continue;
-            code = fr_sparse_reserve(index, 1);
+            code = fr_segment_index_reserve(index, 1);
             if (code) break;
             index->entries[index->count++] =
-                (fr_sparse_entry){(uint32_t)(base - segment->base), (uint32_t)position, max_timestamp};
+                (fr_segment_index_entry){(uint32_t)(base - segment->base), (uint32_t)position, max_timestamp};
             last_position = position;
         }
         max_timestamp = FR_MAX(max_timestamp, header.maxTimestamp);
@@ -202,20 +202,20 @@ fr_code fr_sparse_extend(fr_io *io, fr_file *file, const char *path, const fr_se
     return code;
 }
 
-fr_code fr_sparse_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index, fr_err *err)
+fr_code fr_segment_index_get(fr_log *log, const fr_segment *segment, fr_file *file, fr_segment_index *index, fr_err *err)
 {
     bool complete;
-    FR_TRY(fr_sparse_load(log->io, log->dir, segment, index, &complete));
+    FR_TRY(fr_segment_index_load(log->io, log->dir, segment, index, &complete));
     if (complete || segment->bytes <= FR_SEGMENT_HEADER) return FR_OK;
     char path[FR_LOG_PATH_BYTES];
     fr_segment_path(path, log->dir, segment->base, FR_SUFFIX_LOG);
     fr_offset end;
     int64_t max_timestamp;
-    FR_TRY(fr_sparse_extend(log->io, file, path, segment, segment->bytes, log->options.index_interval_bytes, index,
+    FR_TRY(fr_segment_index_extend(log->io, file, path, segment, segment->bytes, log->options.index_interval_bytes, index,
                             &end, &max_timestamp, err));
     if (atomic_load_explicit(&log->state, memory_order_relaxed) == FR_OK) {
         pthread_mutex_lock(&log->files_lock);
-        (void)!fr_sparse_write(log->io, log->dir, segment, index, 0, true,
+        (void)!fr_segment_index_write(log->io, log->dir, segment, index, 0, true,
                                NULL); /* a hint: the next reader may write it */
         pthread_mutex_unlock(&log->files_lock);
     }

@@ -7,7 +7,8 @@ packages=()
 for tier in "${@:-build}"; do
     case $tier in
     build) packages+=(gcc g++ libc6-dev cmake ninja-build pkg-config python3 curl ca-certificates libsimde-dev libjemalloc-dev
-        libh2o-evloop-dev liburing-dev liblz4-dev zlib1g-dev libsnappy-dev libzstd-dev libsimdjson-dev libjansson-dev libcmocka-dev libcurl4-openssl-dev libssl-dev) ;;
+        libh2o-evloop-dev liburing-dev liblz4-dev zlib1g-dev libsnappy-dev libzstd-dev libsimdjson-dev libjansson-dev libcmocka-dev libcurl4-openssl-dev libssl-dev
+        libnghttp2-dev libprotobuf-c-dev protobuf-c-compiler) ;;
     run) packages+=(wordnet-base) ;;
     test) packages+=(git python3-venv) ;;
     slow) packages+=(clang-14 clang-tidy-14 libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user) ;;

@@ -77,6 +77,13 @@ FR_INLINE float fr_simd_cosine(double dot, double query_norm, double row_norm)
     return (float)(1.0 - (cosine > 1.0 ? 1.0 : cosine < -1.0 ? -1.0 : cosine));
 }
 
+/* From how many bits differ, and how many are set in both. */
+FR_INLINE float fr_simd_bits_distance(int metric, uint64_t differ, uint64_t both)
+{
+    if (metric == FR_SIMD_HAMMING || differ == 0) return (float)differ;
+    return (float)((double)differ / (double)(differ + both));
+}
+
 /* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits has it. */
 FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
 

@@ -186,6 +186,7 @@ FR_INLINE void vd_store(double *to, vd x) { simde_mm256_storeu_pd(to, x); }
 
 FR_INLINE vi vi_zero(void) { return simde_mm256_setzero_si256(); }
 FR_INLINE vi vi_xor(vi a, vi b) { return simde_mm256_xor_si256(a, b); }
+FR_INLINE vi vi_and(vi a, vi b) { return simde_mm256_and_si256(a, b); }
 FR_INLINE vi vi_sub16(vi a, vi b) { return simde_mm256_sub_epi16(a, b); }
 FR_INLINE vi vi_madd(vi a, vi b) { return simde_mm256_madd_epi16(a, b); }
 FR_INLINE vi vi_add32(vi a, vi b) { return simde_mm256_add_epi32(a, b); }

@@ -161,6 +161,7 @@ FR_INLINE void vd_store(double *to, vd x) { _mm512_storeu_pd(to, x); }
 
 FR_INLINE vi vi_zero(void) { return _mm512_setzero_si512(); }
 FR_INLINE vi vi_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+FR_INLINE vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 FR_INLINE vi vi_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
 FR_INLINE vi vi_madd(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 FR_INLINE vi vi_add32(vi a, vi b) { return _mm512_add_epi32(a, b); }

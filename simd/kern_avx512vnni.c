@@ -1,4 +1,4 @@
-/* kern_avx512vnni.c: what VNNI and VPOPCNTDQ change: the walk's dot product and Hamming. All else is the avx512 tier.
+/* kern_avx512vnni.c: what VNNI and VPOPCNTDQ change: the walk's dot product and distances of bits. All else is the avx512 tier.
  *
  * vpdpbusd multiplies 64 unsigned by 64 signed bytes into sixteen 32-bit sums without saturation. Four rows go side by
  * side: one load of the query serves four, their chains hide the latency, and one reduction ends all four.
@@ -154,41 +154,45 @@ static void dot_gather_constant(const int8_t *query, const uint8_t *const *rows,
     for (uint32_t r = 0; i + r < count; r++) dots[i + r] = dots4[r], constants[i + r] = constants4[r];
 }
 
-static float hamming_one(const void *query, const void *row, uint32_t dimension)
+FR_INLINE float bits_one(int metric, const void *query, const void *row, uint32_t dimension)
 {
     const char *a = query, *b = row;
     uint32_t whole = dimension / 8, i = 0;
-    __m512i counts = _mm512_setzero_si512();
-    for (; i + 64 <= whole; i += 64) {
-        __m512i differ = _mm512_xor_si512(_mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i));
-        counts = _mm512_add_epi64(counts, _mm512_popcnt_epi64(differ));
+    __m512i differs = _mm512_setzero_si512(), boths = differs;
+    for (; i < whole; i += 64) {
+        __mmask64 mask = whole - i < 64 ? ~0ull >> (64 - (whole - i)) : ~0ull;
+        __m512i x = _mm512_maskz_loadu_epi8(mask, a + i), y = _mm512_maskz_loadu_epi8(mask, b + i);
+        differs = _mm512_add_epi64(differs, _mm512_popcnt_epi64(_mm512_xor_si512(x, y)));
+        if (metric == FR_SIMD_JACCARD) boths = _mm512_add_epi64(boths, _mm512_popcnt_epi64(_mm512_and_si512(x, y)));
     }
-    if (i < whole) {
-        __mmask64 mask = ~0ull >> (64 - (whole - i));
-        __m512i differ =
-            _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, a + i), _mm512_maskz_loadu_epi8(mask, b + i));
-        counts = _mm512_add_epi64(counts, _mm512_popcnt_epi64(differ));
+    uint64_t differ = (uint64_t)_mm512_reduce_add_epi64(differs);
+    uint64_t both = metric == FR_SIMD_JACCARD ? (uint64_t)_mm512_reduce_add_epi64(boths) : 0;
+    if (dimension & 7u) {
+        unsigned kept = fr_simd_last_bits(dimension);
+        differ += (uint64_t)__builtin_popcount((unsigned)(a[whole] ^ b[whole]) & kept);
+        both += (uint64_t)__builtin_popcount((unsigned)(a[whole] & b[whole]) & kept);
     }
-    int64_t sum = _mm512_reduce_add_epi64(counts);
-    if (dimension & 7u)
-        sum += __builtin_popcount((unsigned)(a[whole] ^ b[whole]) & fr_simd_last_bits(dimension));
-    return (float)sum;
+    return fr_simd_bits_distance(metric, differ, both);
 }
 
-static void hamming_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n, float *out)
-{
-    for (uint32_t i = 0; i < count; i++) out[i] = hamming_one(query, (const char *)rows + i * stride, n);
-}
-
-static void hamming_gather(const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)
-{
-    for (uint32_t i = 0; i < count; i++) out[i] = hamming_one(query, rows[i], n);
-}
+#define BITS_KERNEL(name, metric)                                                                                       \
+    static float name##_one(const void *query, const void *row, uint32_t n) { return bits_one(metric, query, row, n); } \
+    static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n, float *out) \
+    {                                                                                                                   \
+        for (uint32_t i = 0; i < count; i++) out[i] = bits_one(metric, query, (const char *)rows + i * stride, n);      \
+    }                                                                                                                   \
+    static void name##_gather(const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)       \
+    {                                                                                                                   \
+        for (uint32_t i = 0; i < count; i++) out[i] = bits_one(metric, query, rows[i], n);                              \
+    }
+BITS_KERNEL(hamming, FR_SIMD_HAMMING)
+BITS_KERNEL(jaccard, FR_SIMD_JACCARD)
 
 const fr_simd_tier fr_simd_avx512vnni = {
     .isa = "avx512vnni",
     .below = &fr_simd_avx512,
-    .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}}},
+    .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}},
+             [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = {jaccard_one, jaccard_many, jaccard_gather, "avx512vnni"}}},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni", dot_gather_constant},
     .block = {block_pack, block_dots, block_below, "avx512vnni"},
 };

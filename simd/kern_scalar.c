@@ -49,16 +49,19 @@ FR_INLINE float integer_one(int metric, int kind, const void *query, const void 
     return (float)(metric == FR_SIMD_L2 ? sum : -sum);
 }
 
-static float hamming_one(const void *query, const void *row, uint32_t dimension)
+FR_INLINE float bits_one(int metric, const void *query, const void *row, uint32_t dimension)
 {
     const uint8_t *a = query, *b = row;
-    size_t whole = dimension / 8, i = 0;
-    uint64_t sum = 0;
-    for (; i + 8 <= whole; i += 8) sum += (uint64_t)__builtin_popcountll(fr_load_le64(a + i) ^ fr_load_le64(b + i));
-    for (; i < whole; i++) sum += (uint64_t)__builtin_popcount((unsigned)(a[i] ^ b[i]));
-    if (dimension & 7u) sum += (uint64_t)__builtin_popcount((unsigned)((a[i] ^ b[i]) & fr_simd_last_bits(dimension)));
-    return (float)sum;
+    uint64_t differ = 0, both = 0;
+    for (uint32_t i = 0; i < (dimension + 7) / 8; i++) {
+        unsigned kept = i < dimension / 8 ? 0xffu : fr_simd_last_bits(dimension);
+        differ += (uint64_t)__builtin_popcount((unsigned)(a[i] ^ b[i]) & kept);
+        both += (uint64_t)__builtin_popcount((unsigned)(a[i] & b[i]) & kept);
+    }
+    return fr_simd_bits_distance(metric, differ, both);
 }
+static float hamming_one(const void *query, const void *row, uint32_t n) { return bits_one(FR_SIMD_HAMMING, query, row, n); }
+static float jaccard_one(const void *query, const void *row, uint32_t n) { return bits_one(FR_SIMD_JACCARD, query, row, n); }
 
 static int32_t dot_one(const int8_t *query, const uint8_t *row, uint32_t n)
 {
@@ -145,6 +148,7 @@ FLOAT_KERNELS(f32_u8, FR_SCALAR_F32, FR_SCALAR_U8)
 INTEGER_KERNELS(i8, FR_SCALAR_I8)
 INTEGER_KERNELS(u8, FR_SCALAR_U8)
 FORMS(hamming)
+FORMS(jaccard)
 
 #define ENTRY(name) {name##_one, name##_many, name##_gather, "scalar"}
 #define SAME(metric)                                                                                                   \
@@ -185,7 +189,7 @@ static uint32_t sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, 
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
-             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}},
+             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}, [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = ENTRY(jaccard)}},
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},

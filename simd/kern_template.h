@@ -3,7 +3,7 @@
  *   floats    vf of VF_LANES; vf_zero, vf_sub, vf_fma, vf_load, vf_load_tail, vf_store_as, vf_sum32, vf_finite,
  *             vf_fits; where VF_HAS_SUM4: vf_sum32_4
  *   doubles   vd of VF_LANES / 2; vd_zero, vd_low, vd_high, vd_fma, vd_store
- *   integers  vi of VI_BYTES; vi_zero, vi_load, vi_load_tail, vi_xor, vi_even, vi_odd, vi_sub16, vi_madd, vi_add32,
+ *   integers  vi of VI_BYTES; vi_zero, vi_load, vi_load_tail, vi_xor, vi_and, vi_even, vi_odd, vi_sub16, vi_madd, vi_add32,
  *             vi_sum, vi_sum4, vi_count, vi_sum_counts
  *   shape     FLOAT_ROWS, COSINE_ROWS (rows side by side), TIER (symbol), TIER_ISA (name), TIER_BELOW (pointer)
  *
@@ -242,31 +242,41 @@ FR_INLINE void integer_many(int metric, int kind, const void *query, const char 
 
 /* ==== bits ==== */
 
-static float hamming_one(const void *query, const void *row, uint32_t dimension)
+FR_INLINE float bits_one(int metric, const void *query, const void *row, uint32_t dimension)
 {
     const uint8_t *a = query, *b = row;
     uint32_t whole = dimension / 8, i = 0;
-    uint64_t sum = 0;
+    uint64_t differ = 0, both = 0;
     if (whole >= VI_BYTES) {
-        vi counts = vi_zero();
-        for (; i + VI_BYTES <= whole; i += VI_BYTES) counts = vi_count(counts, vi_xor(vi_load(a, i), vi_load(b, i)));
-        sum = vi_sum_counts(counts);
+        vi differs = vi_zero(), boths = vi_zero();
+        for (; i + VI_BYTES <= whole; i += VI_BYTES) {
+            vi x = vi_load(a, i), y = vi_load(b, i);
+            differs = vi_count(differs, vi_xor(x, y));
+            if (metric == FR_SIMD_JACCARD) boths = vi_count(boths, vi_and(x, y));
+        }
+        differ = vi_sum_counts(differs);
+        if (metric == FR_SIMD_JACCARD) both = vi_sum_counts(boths);
     }
-    for (; i + 8 <= whole; i += 8) sum += (uint64_t)__builtin_popcountll(fr_load_le64(a + i) ^ fr_load_le64(b + i));
-    for (; i < whole; i++) sum += (uint64_t)__builtin_popcount((unsigned)(a[i] ^ b[i]));
-    if (dimension & 7u)
-        sum += (uint64_t)__builtin_popcount((unsigned)((a[i] ^ b[i]) & fr_simd_last_bits(dimension)));
-    return (float)sum;
+    for (; i + 8 <= whole; i += 8) {
+        differ += (uint64_t)__builtin_popcountll(fr_load_le64(a + i) ^ fr_load_le64(b + i));
+        if (metric == FR_SIMD_JACCARD) both += (uint64_t)__builtin_popcountll(fr_load_le64(a + i) & fr_load_le64(b + i));
+    }
+    for (; i < (dimension + 7) / 8; i++) {
+        unsigned kept = i < whole ? 0xffu : fr_simd_last_bits(dimension);
+        differ += (uint64_t)__builtin_popcount((unsigned)(a[i] ^ b[i]) & kept);
+        both += (uint64_t)__builtin_popcount((unsigned)(a[i] & b[i]) & kept);
+    }
+    return fr_simd_bits_distance(metric, differ, both);
 }
 
-static void hamming_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n, float *out)
+FR_INLINE void bits_many(int metric, const void *query, const char *rows, size_t stride, uint32_t count, uint32_t n, float *out)
 {
-    for (uint32_t i = 0; i < count; i++) out[i] = hamming_one(query, (const char *)rows + i * stride, n);
+    for (uint32_t i = 0; i < count; i++) out[i] = bits_one(metric, query, rows + i * stride, n);
 }
 
-static void hamming_gather(const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)
+FR_INLINE void bits_gather(int metric, const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)
 {
-    for (uint32_t i = 0; i < count; i++) out[i] = hamming_one(query, rows[i], n);
+    for (uint32_t i = 0; i < count; i++) out[i] = bits_one(metric, query, rows[i], n);
 }
 
 /* ==== conversions ==== */
@@ -401,6 +411,18 @@ static double norm_squared(const float *source, uint32_t count)
     INTEGER_KERNEL(name##_dot, FR_SIMD_DOT, kind)                                                                      \
     INTEGER_KERNEL(name##_cosine, FR_SIMD_COSINE, kind)
 
+#define BITS_KERNEL(name, metric)                                                                                      \
+    static float name##_one(const void *query, const void *row, uint32_t n) { return bits_one(metric, query, row, n); } \
+    static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n,            \
+                            float *out)                                                                                \
+    {                                                                                                                  \
+        bits_many(metric, query, rows, stride, count, n, out);                                                         \
+    }                                                                                                                  \
+    static void name##_gather(const void *query, const void *const *rows, uint32_t count, uint32_t n, float *out)      \
+    {                                                                                                                  \
+        bits_gather(metric, query, rows, count, n, out);                                                               \
+    }
+
 FLOAT_KERNELS(f32, FR_SCALAR_F32, FR_SCALAR_F32)
 FLOAT_KERNELS(f16, FR_SCALAR_F16, FR_SCALAR_F16)
 FLOAT_KERNELS(bf16, FR_SCALAR_BF16, FR_SCALAR_BF16)
@@ -410,6 +432,8 @@ FLOAT_KERNELS(f32_i8, FR_SCALAR_F32, FR_SCALAR_I8)
 FLOAT_KERNELS(f32_u8, FR_SCALAR_F32, FR_SCALAR_U8)
 INTEGER_KERNELS(i8, FR_SCALAR_I8)
 INTEGER_KERNELS(u8, FR_SCALAR_U8)
+BITS_KERNEL(hamming, FR_SIMD_HAMMING)
+BITS_KERNEL(jaccard, FR_SIMD_JACCARD)
 
 BLOCK_OF_ROWS
 
@@ -431,7 +455,7 @@ const fr_simd_tier TIER = {
     .isa = TIER_ISA,
     .below = TIER_BELOW,
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
-             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}},
+             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}, [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = ENTRY(jaccard)}},
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, TIER_ISA},
     .fine = {fine_l2, fine_dot},

@@ -15,8 +15,11 @@ typedef enum fr_scalar {
     FR_SCALAR_F32 = 0, FR_SCALAR_F16 = 1, FR_SCALAR_BF16 = 2, FR_SCALAR_I8 = 3, FR_SCALAR_U8 = 4, FR_SCALAR_BIT = 5,
     FR_SCALAR_COUNT
 } fr_scalar;
-/* What a kernel returns. COSINE: 1 - cos; a zero vector gives 1. DOT: -dot. HAMMING: differing bits (dimension = bits). */
-typedef enum fr_simd_metric { FR_SIMD_L2 = 0, FR_SIMD_DOT = 1, FR_SIMD_COSINE = 2, FR_SIMD_HAMMING = 3, FR_SIMD_METRIC_COUNT } fr_simd_metric;
+/* What a kernel returns. COSINE: 1 - cos; a zero vector gives 1. DOT: -dot. Of bits (dimension = bits): HAMMING: those that differ;
+ * JACCARD: those that differ over those set in either; 0 when none is. */
+typedef enum fr_simd_metric {
+    FR_SIMD_L2 = 0, FR_SIMD_DOT = 1, FR_SIMD_COSINE = 2, FR_SIMD_HAMMING = 3, FR_SIMD_JACCARD = 4, FR_SIMD_METRIC_COUNT
+} fr_simd_metric;
 
 static inline size_t fr_scalar_size(fr_scalar s, uint32_t dimension) { /* bytes of a row */
     return s == FR_SCALAR_F32 ? 4u * (size_t)dimension
@@ -35,7 +38,7 @@ typedef struct fr_kernel {
     fr_dist_gather gather;
     const char *isa;
 } fr_kernel;
-/* Query and rows of one scalar type. NULL for a pair that has no meaning (HAMMING is BIT only, BIT is HAMMING only). */
+/* Query and rows of one scalar type. NULL for a pair that has no meaning (HAMMING and JACCARD are of BIT only, and BIT of them). */
 const fr_kernel *fr_simd_kernel(fr_simd_metric metric, fr_scalar scalar);
 /* Query f32, rows of the scalar type (F32, F16, BF16, I8, U8; L2, DOT, COSINE). */
 const fr_kernel *fr_simd_mixed(fr_simd_metric metric, fr_scalar row_scalar);
@@ -112,6 +115,9 @@ void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low
 /* The ids below `limit` whose bit is set, in order; returns how many. out: room for count + 16. */
 typedef uint32_t (*fr_sift)(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
 uint32_t fr_simd_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
+
+/* vector_type.c: do they go together, and is the dimension in its limits? prefix: of the field in errors. Type 0 is VECTOR_F32. */
+fr_code fr_vector_type_check(fr_type type, uint32_t dimension, fr_metric metric, const char *prefix, fr_err *err);
 
 uint32_t fr_simd_crc32c(uint32_t crc, const void *data, size_t size); /* start with 0; chainable */
 

@@ -21,6 +21,8 @@ static void builder_reset(fr_doc_builder *b)
 
 void fr_http_call_reset(fr_http_call *call)
 {
+    if (call->guest) call->guest->reset(call->guest->user, call);
+    call->guest = NULL, call->int64_numbers = false;
     for (size_t i = 0; i < FR_COUNT_OF(call->builders); i++) builder_reset(&call->builders[i]);
     if (call->batch.capacity > KEPT_BYTES) fr_batch_free(&call->batch);
     else fr_batch_reset(&call->batch);
@@ -28,6 +30,9 @@ void fr_http_call_reset(fr_http_call *call)
     else fr_out_reset(&call->out);
     if (call->arena.used > KEPT_BYTES) fr_arena_free(&call->arena);
     else fr_arena_reset(&call->arena);
+    for (size_t i = 0; i < FR_HTTP_PARAMS_MAX; i++) call->params[i][0] = 0; /* the audit names what this call was about */
+    call->gate = FR_HTTP_NEW, call->principal = (fr_principal){.trusted = false}, call->object = NULL;
+    call->authorization = (fr_span){NULL, 0}, call->authenticate = NULL;
     call->status = 0, call->content_type = NULL, call->allow = NULL, call->retry_after_s = 0, call->wait_ms = 0;
     call->route = NULL, call->head = false, call->stage = 0, call->expired = false, call->db = NULL;
     call->rest = (fr_doc){NULL};
@@ -51,6 +56,8 @@ int fr_http_status(fr_code code)
     switch (code) {
     case FR_OK: return 200;
     case FR_ERR_INVALID: return 400;
+    case FR_ERR_UNAUTHENTICATED: return 401;
+    case FR_ERR_DENIED: return 403;
     case FR_ERR_NOT_FOUND: return 404;
     case FR_ERR_EXISTS: return 409;
     case FR_ERR_TOO_LARGE: return 413;
@@ -161,7 +168,8 @@ fr_code fr_http_collection(fr_http_call *call)
     if (code == FR_ERR_NOT_FOUND)
         return fr_fail(&call->err, code, "collection", "there is no collection or alias \"%.128s\"", call->params[0]);
     if (code != FR_OK) return fr_fail(&call->err, code, "collection", "%s", fr_strcode(code));
-    return FR_OK;
+    /* An alias may have been switched since the gate asked: what is used is asked for by its own name. */
+    return fr_http_may(call, call->route->policy->action, call->info->def.name);
 }
 
 const fr_field_def *fr_http_vector_field(const fr_collection_info *info)
@@ -357,6 +365,10 @@ void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *
     if (hit->vector) {
         fr_out_key(out, "vector");
         fr_out_floats(out, hit->vector, fr_http_dimension(call->info));
+    }
+    if (hit->vectors[0].size != 0) {
+        fr_out_key(out, "vector");
+        fr_out_bytes(out, hit->vectors[0]);
     }
     fr_out_end(out, '}');
 }

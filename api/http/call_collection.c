@@ -7,7 +7,8 @@
 
 static const char *metric_text(fr_metric metric)
 {
-    return metric == FR_METRIC_L2 ? "l2" : metric == FR_METRIC_IP ? "ip" : "cosine";
+    static const char *const names[] = {"l2", "ip", "cosine", "hamming", "jaccard", "bm25"};
+    return (size_t)metric < FR_COUNT_OF(names) ? names[metric] : "?";
 }
 
 static void partitions_out(fr_out *out, const fr_collection_info *info)
@@ -77,7 +78,8 @@ static void numbers_out(fr_out *out, const fr_collection_info *info)
 }
 
 static const struct { const char *name; fr_type type; } vector_types[] = {
-    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8}};
+    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8},
+    {"binary", FR_TYPE_VECTOR_BINARY}};
 
 static const char *vector_type_text(fr_type type)
 {
@@ -98,6 +100,7 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     static const char *const profiles[] = {"balanced", "speed", "compact"};
     static const char *const id_types[] = {"any", "int64", "string"};
     const fr_field_def *vector = fr_http_vector_field(info);
+    bool binary = vector && vector->type == FR_TYPE_VECTOR_BINARY; /* bits are their own codes, in memory */
     fr_out_begin(out, '{');
     fr_out_key(out, "name");
     fr_out_cstring(out, info->def.name);
@@ -108,13 +111,14 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_key(out, "metric");
     fr_out_cstring(out, metric_text(vector ? vector->metric : info->def.metric));
     fr_out_key(out, "codes");
-    fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 ? "sq8" : "none");
+    fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 && !binary ? "sq8" : "none");
     fr_out_key(out, "profile");
     fr_out_cstring(out, profiles[vector ? vector->profile : info->def.profile]);
     fr_out_key(out, "vector_type");
     fr_out_cstring(out, vector_type_text(vector ? vector->type : info->def.vector_type));
     fr_out_key(out, "vectors");
-    fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
+    if (binary) fr_out_cstring(out, "memory");
+    else fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
     fr_out_key(out, "m");
     fr_out_uint(out, vector ? vector->m : info->def.m);
     fr_out_key(out, "ef_construction");
@@ -185,8 +189,13 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
     FR_TRY(fr_name_check("name", name.data, name.size, &call->err));
     memcpy(def->name, name.data, name.size);
     def->dimension = (uint32_t)fr_http_field_int(body, "dimension", 0);
-    def->metric = fr_http_field_is(body, "metric", "l2") ? FR_METRIC_L2
-                  : fr_http_field_is(body, "metric", "ip") ? FR_METRIC_IP : FR_METRIC_COSINE;
+    bool binary = fr_http_field_is(body, "vector_type", "binary");
+    def->metric = fr_http_field_is(body, "metric", "l2")        ? FR_METRIC_L2
+                  : fr_http_field_is(body, "metric", "ip")      ? FR_METRIC_IP
+                  : fr_http_field_is(body, "metric", "cosine")  ? FR_METRIC_COSINE
+                  : fr_http_field_is(body, "metric", "hamming") ? FR_METRIC_HAMMING
+                  : fr_http_field_is(body, "metric", "jaccard") ? FR_METRIC_JACCARD
+                  : binary ? FR_METRIC_HAMMING : FR_METRIC_COSINE;
     def->codes = fr_http_field_is(body, "codes", "none") ? FR_CODES_NONE : FR_CODES_SQ8;
     def->profile = fr_http_field_is(body, "profile", "speed")     ? FR_PROFILE_SPEED
                    : fr_http_field_is(body, "profile", "compact") ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
@@ -219,6 +228,8 @@ fr_http_next fr_http_on_collection_create(fr_http *door, fr_http_call *call, fr_
         if (def) {
             memset(def, 0, sizeof *def);
             code = definition_in(call, def);
+            call->object = def->name;
+            if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, def->name);
         }
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->write = (fr_write){.kind = FR_WRITE_COLLECTION_CREATE, .def = def};
@@ -247,8 +258,10 @@ fr_http_next fr_http_on_collection_list(fr_http *door, fr_http_call *call, fr_ht
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "collections");
     fr_out_begin(&call->out, '[');
-    for (uint32_t i = 0; i < count; i++)
-        if (fr_collection_get(call->db, ids[i], call->info) == FR_OK) fr_http_collection_out(&call->out, call->info);
+    for (uint32_t i = 0; i < count; i++) {
+        bool there = fr_collection_get(call->db, ids[i], call->info) == FR_OK;
+        if (there && fr_http_sees(call, call->info->def.name)) fr_http_collection_out(&call->out, call->info);
+    }
     fr_out_end(&call->out, ']');
     fr_out_end(&call->out, '}');
     return fr_http_done(call, 200);
@@ -288,15 +301,42 @@ fr_http_next fr_http_on_collection_drop(fr_http *door, fr_http_call *call, fr_ht
 
 /* ---- aliases ---- */
 
-static void alias_out(void *user, const char *alias, const char *collection)
+static void alias_out(fr_out *out, const char *alias, const char *collection)
 {
-    fr_out *out = user;
     fr_out_begin(out, '{');
     fr_out_key(out, "alias");
     fr_out_cstring(out, alias);
     fr_out_key(out, "collection");
     fr_out_cstring(out, collection);
     fr_out_end(out, '}');
+}
+
+typedef struct alias_item {
+    struct alias_item *next;
+    const char *alias, *collection;
+} alias_item;
+typedef struct alias_items {
+    fr_http_call *call;
+    alias_item *head, **end;
+    bool full;
+} alias_items;
+
+static void alias_take(void *user, const char *alias, const char *collection)
+{
+    alias_items *items = user; /* the list must not ask the database */
+    fr_arena *arena = &items->call->arena;
+    alias_item *one = fr_arena_alloc(arena, sizeof *one);
+    if (one) {
+        one->next = NULL;
+        one->alias = fr_arena_copy(arena, alias, strlen(alias) + 1);
+        one->collection = fr_arena_copy(arena, collection, strlen(collection) + 1);
+    }
+    if (!one || !one->alias || !one->collection) {
+        items->full = true;
+        return;
+    }
+    *items->end = one;
+    items->end = &one->next;
 }
 
 fr_http_next fr_http_on_alias_list(fr_http *door, fr_http_call *call, fr_http_worker *worker)
@@ -306,7 +346,12 @@ fr_http_next fr_http_on_alias_list(fr_http *door, fr_http_call *call, fr_http_wo
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "aliases");
     fr_out_begin(&call->out, '[');
-    fr_alias_list(call->db, alias_out, &call->out);
+    alias_items items = {.call = call};
+    items.end = &items.head;
+    fr_alias_list(call->db, alias_take, &items);
+    if (items.full) return fr_http_fail(call, &call->err, FR_ERR_NO_MEMORY);
+    for (const alias_item *one = items.head; one; one = one->next)
+        if (fr_http_sees(call, one->collection)) alias_out(&call->out, one->alias, one->collection);
     fr_out_end(&call->out, ']');
     fr_out_end(&call->out, '}');
     return fr_http_done(call, 200);
@@ -320,6 +365,8 @@ fr_http_next fr_http_on_alias_put(fr_http *door, fr_http_call *call, fr_http_wor
         fr_code code = fr_http_body_in(call, worker);
         if (code == FR_OK) code = fr_http_field_text(call, call->rest, "collection", FR_NAME_BYTES_MAX, &target, &call->err);
         if (code == FR_OK) code = fr_name_check("collection", target, strlen(target), &call->err);
+        if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, call->params[0]); /* what it means now */
+        if (code == FR_OK) code = fr_http_may(call, FR_ACTION_ADMIN, target);
         if (code != FR_OK) return fr_http_fail(call, &call->err, code);
         call->write = (fr_write){.kind = FR_WRITE_ALIAS_PUT, .name = call->params[0], .target = target};
         call->stage = 1;

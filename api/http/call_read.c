@@ -1,4 +1,5 @@
 /* call_read.c: get, count, scroll and the log as JSON. */
+#include "api/http/base64.h"
 #include "api/http/http_private.h"
 
 #include <stdio.h>
@@ -38,8 +39,8 @@ fr_http_next fr_http_on_get(fr_http *door, fr_http_call *call, fr_http_worker *w
     if (!keys || !hits) return no_memory(call);
     code = fr_http_ids_in(call, ids, NULL, keys);
     if (code == FR_OK)
-        code = fr_get(worker->searcher, call->info->id, keys, count, fr_http_field_bool(call->rest, "with_vector", false), hits,
-                      &found, &call->err);
+        code = fr_get(worker->searcher, call->info->id, keys, count, &(fr_wanted){.vector = fr_http_field_bool(call->rest, "with_vector", false)},
+                      hits, &found, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "records");
@@ -66,7 +67,7 @@ fr_http_next fr_http_on_count(fr_http *door, fr_http_call *call, fr_http_worker 
     code = fr_http_field_text(call, call->rest, "filter", FR_FILTER_BYTES_MAX, &filter, &call->err);
     if (code == FR_OK && worker->loop && (!worker->searcher || (filter && *filter))) return FR_HTTP_SEARCHER;
     uint64_t count = 0;
-    if (code == FR_OK) code = fr_count(worker->searcher, call->info->id, filter, &count, &call->err);
+    if (code == FR_OK) code = fr_count(worker->searcher, call->info->id, &(fr_condition){filter, fr_http_field_params(call->rest)}, &count, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out_begin(&call->out, '{');
     fr_out_key(&call->out, "count");
@@ -78,38 +79,10 @@ fr_http_next fr_http_on_count(fr_http *door, fr_http_call *call, fr_http_worker 
 /* ---- scroll ---- */
 
 /* A cursor is the last key of the page, in base64url, so that it is opaque and survives any transport. */
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 static void cursor_out(fr_out *out, fr_span key)
 {
     char text[CURSOR_BYTES_MAX];
-    const uint8_t *from = key.data;
-    size_t size = 0;
-    for (size_t i = 0; i < key.size; i += 3) {
-        size_t left = FR_MIN(key.size - i, (size_t)3);
-        uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0);
-        for (size_t k = 0; k <= left; k++) text[size++] = base64[bits >> (18 - 6 * k) & 63];
-    }
-    fr_out_string(out, fr_span_of(text, size));
-}
-
-static bool cursor_in(fr_span text, uint8_t *key, size_t *size_out)
-{
-    const char *from = text.data;
-    size_t size = 0;
-    uint32_t bits = 0, have = 0;
-    if (text.size > FR_KEY_BYTES_MAX * 4 / 3 + 2 || text.size % 4 == 1) return false;
-    for (size_t i = 0; i < text.size; i++) {
-        const char *found = from[i] ? strchr(base64, from[i]) : NULL;
-        if (!found) return false;
-        bits = bits << 6 | (uint32_t)(found - base64);
-        have += 6;
-        if (have < 8) continue;
-        have -= 8;
-        key[size++] = (uint8_t)(bits >> have);
-    }
-    *size_out = size;
-    return size <= FR_KEY_BYTES_MAX;
+    fr_out_string(out, fr_span_of(text, fr_base64_encode(key, text)));
 }
 
 static fr_code scroll_after(fr_http_call *call, fr_span *after)
@@ -119,10 +92,10 @@ static fr_code scroll_after(fr_http_call *call, fr_span *after)
     if (!cursor.data || !fr_doc_string(cursor).size) return FR_OK;
     uint8_t *key = fr_arena_alloc(&call->arena, CURSOR_BYTES_MAX);
     if (!key) return fr_fail(&call->err, FR_ERR_NO_MEMORY, NULL, "no memory for the cursor");
-    size_t size;
-    if (!cursor_in(fr_doc_string(cursor), key, &size))
+    int64_t size = fr_base64_decode(fr_doc_string(cursor), key, FR_KEY_BYTES_MAX);
+    if (size < 0 || size > (int64_t)FR_KEY_BYTES_MAX)
         return fr_fail(&call->err, FR_ERR_INVALID, "cursor", "is not one that an answer gave");
-    *after = fr_span_of(key, size);
+    *after = fr_span_of(key, (size_t)size);
     return FR_OK;
 }
 
@@ -142,8 +115,8 @@ fr_http_next fr_http_on_scroll(fr_http *door, fr_http_call *call, fr_http_worker
     uint32_t limit = (uint32_t)fr_http_field_int(call->rest, "limit", 100), count = 0, written = 0;
     fr_hit *hits = fr_arena_alloc(&call->arena, limit * sizeof *hits);
     if (!hits) return no_memory(call);
-    code = fr_scroll(worker->searcher, call->info->id, filter, after, limit,
-                     fr_http_field_bool(call->rest, "with_vector", false), hits, &count, &call->err);
+    code = fr_scroll(worker->searcher, call->info->id, &(fr_condition){filter, fr_http_field_params(call->rest)}, after, limit,
+                     &(fr_wanted){.vector = fr_http_field_bool(call->rest, "with_vector", false)}, hits, &count, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out *out = &call->out;
     fr_out_begin(out, '{');
@@ -168,6 +141,10 @@ static void log_value_out(fr_out *out, const fr_value *value)
     } else if (fr_vector_bytes((fr_type)value->type, 1) != 0) {
         size_t element = fr_vector_bytes((fr_type)value->type, 1);
         fr_out_key(out, "vector");
+        if (value->type == FR_TYPE_VECTOR_BINARY) {
+            fr_out_bytes(out, value->bytes);
+            return;
+        }
         fr_out_begin(out, '[');
         for (size_t i = 0; i + element <= value->bytes.size; i += element) {
             float number; /* the log's bytes are not aligned */

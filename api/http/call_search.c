@@ -96,7 +96,8 @@ static fr_code query_fill(fr_http_call *call, searching *search)
     fr_query *query = &call->query_in;
     query->id = call->info->id;
     FR_TRY(vectors_choice(call, search));
-    query->vectors = call->vectors.data, query->query_count = call->vectors.count, query->dimension = call->vectors.dimension;
+    query->vectors = call->vectors.binary ? NULL : call->vectors.data, query->vector_bytes = call->vectors.bytes;
+    query->query_count = call->vectors.count, query->dimension = call->vectors.dimension;
     query->k = (uint32_t)fr_http_field_int(body, "k", 10);
     query->offset = (uint32_t)fr_http_field_int(body, "offset", 0);
     query->ef = (uint32_t)fr_http_field_int(body, "ef", 0);
@@ -110,6 +111,7 @@ static fr_code query_fill(fr_http_call *call, searching *search)
         return fr_fail(&call->err, FR_ERR_INVALID, "k", "%u vectors with k = %u ask for more than %u hits", query->query_count,
                        query->k, HITS_MAX);
     FR_TRY(fr_http_field_text(call, body, "filter", FR_FILTER_BYTES_MAX, &query->filter, &call->err));
+    query->filter_params = fr_http_field_params(body);
     FR_TRY(fr_http_field_text(call, body, "group_by", 1024, &query->group_by, &call->err));
     query->group_size = (uint32_t)fr_http_field_int(body, "group_size", 0);
     if (query->group_size && !query->group_by)
@@ -132,7 +134,7 @@ static fr_code search_in(fr_http_call *call, fr_http_worker *worker)
     *search = (searching){.text = NULL};
     call->scratch = search;
     const fr_field_def *field = fr_http_vector_field(call->info);
-    call->vectors = (fr_json_vectors){.dimension = fr_http_dimension(call->info),
+    call->vectors = (fr_json_vectors){.dimension = fr_http_dimension(call->info), .binary = field && field->type == FR_TYPE_VECTOR_BINARY,
                                       .refuse_zero = field && field->metric == FR_METRIC_COSINE};
     call->query_in = (fr_query){.k = 0};
     FR_TRY(fr_http_body_in(call, worker));

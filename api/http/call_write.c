@@ -83,7 +83,8 @@ static fr_code delete_in(fr_http_call *call, fr_http_worker *worker)
     if (ids.data) return delete_ids_in(call, ids);
     if (!filter[strspn(filter, " \t\r\n")])
         return fr_fail(&call->err, FR_ERR_INVALID, "filter", "is empty: that would be every entity; drop the collection instead");
-    call->write = (fr_write){.kind = FR_WRITE_DELETE_MATCHING, .id = call->info->id, .filter = filter};
+    call->write = (fr_write){.kind = FR_WRITE_DELETE_MATCHING, .id = call->info->id, .filter = filter,
+                             .filter_params = fr_http_field_params(call->rest)};
     return FR_OK;
 }
 

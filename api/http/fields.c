@@ -88,6 +88,12 @@ fr_doc fr_http_field(fr_doc body, const char *name)
     return value.data && fr_doc_type(value) == FR_DOC_NULL ? (fr_doc){NULL} : value;
 }
 
+fr_span fr_http_field_params(fr_doc body)
+{
+    fr_doc params = fr_http_field(body, "params");
+    return params.data != NULL ? (fr_span){params.data, fr_doc_size(params)} : (fr_span){NULL, 0};
+}
+
 int64_t fr_http_field_int(fr_doc body, const char *name, int64_t otherwise)
 {
     fr_doc value = fr_http_field(body, name);

@@ -21,7 +21,23 @@ typedef struct fr_in_field {
     const char *about;
 } fr_in_field;
 
+/* Who may use a route. It is the first member and a type of its own, so that a row without one does not compile. */
+typedef enum fr_http_who {
+    FR_HTTP_WHO_OPEN,   /* anybody */
+    FR_HTTP_WHO_SCRAPE, /* as the server, unless metrics are open */
+    FR_HTTP_WHO_USER,   /* any user; the handler asks fr_http_may for what the body names, or shows what may be read */
+    FR_HTTP_WHO_NAMED,  /* the action on the collection that the path names */
+    FR_HTTP_WHO_SERVER  /* the action on everything */
+} fr_http_who;
+typedef struct fr_http_policy {
+    const char *name;
+    fr_http_who who;
+    fr_action action;
+} fr_http_policy;
+extern const fr_http_policy fr_http_open, fr_http_scrape, fr_http_user, fr_http_read, fr_http_write, fr_http_admin, fr_http_server;
+
 struct fr_http_route {
+    const fr_http_policy *policy;
     const char *method, *path, *op, *about;
     fr_http_next (*handler)(fr_http *door, fr_http_call *call, fr_http_worker *worker);
     const fr_in_field *body; /* NULL: no body is read */
@@ -36,6 +52,7 @@ extern const fr_http_route fr_http_routes[];
 /* Names, kinds, ranges, required; null counts as absent. */
 fr_code fr_http_fields_check(const fr_in_field *fields, size_t count, fr_doc body, fr_err *err);
 fr_doc fr_http_field(fr_doc body, const char *name); /* absent also when null */
+fr_span fr_http_field_params(fr_doc body); /* "params": the values of {name} in the filter */
 int64_t fr_http_field_int(fr_doc body, const char *name, int64_t otherwise);
 bool fr_http_field_bool(fr_doc body, const char *name, bool otherwise);
 bool fr_http_field_is(fr_doc body, const char *name, const char *text);
@@ -51,6 +68,10 @@ fr_http_next fr_http_fail(fr_http_call *call, const fr_err *err, fr_code code);
 fr_http_next fr_http_done(fr_http_call *call, int status); /* out is complete; checks its sticky code */
 
 /* ---- parts that handlers share ---- */
+/* OK; else the reply is made, but for BUSY without a status: to be asked again where blocking is allowed. */
+fr_code fr_http_admit(fr_http *door, fr_http_call *call, bool may_block);
+fr_code fr_http_may(fr_http_call *call, fr_action action, const char *name); /* on a collection; fills call->err */
+bool fr_http_sees(const fr_http_call *call, const char *name);               /* may read it */
 fr_code fr_http_body_in(fr_http_call *call, fr_http_worker *worker); /* body to call->rest, checked against the route */
 fr_code fr_http_collection(fr_http_call *call);                      /* params[0] to call->info */
 uint32_t fr_http_dimension(const fr_collection_info *info);
@@ -70,6 +91,8 @@ void fr_http_metadata_out(fr_out *out, fr_span metadata, const fr_output *output
 void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *output, bool search);
 fr_code fr_http_embed(void *user, fr_span text, float *out, fr_err *err);
 
+void fr_http_field_set(char *to, size_t room, const char *text); /* NULL = "" */
+
 /* ---- handlers ---- */
 #define FR_HTTP_HANDLER(name) fr_http_next fr_http_on_##name(fr_http *door, fr_http_call *call, fr_http_worker *worker)
 FR_HTTP_HANDLER(collection_create);
@@ -87,15 +110,43 @@ FR_HTTP_HANDLER(alias_put);
 FR_HTTP_HANDLER(alias_get);
 FR_HTTP_HANDLER(alias_drop);
 FR_HTTP_HANDLER(log);
+FR_HTTP_HANDLER(user_list);
+FR_HTTP_HANDLER(user_put);
+FR_HTTP_HANDLER(user_get);
+FR_HTTP_HANDLER(user_drop);
+FR_HTTP_HANDLER(role_list);
+FR_HTTP_HANDLER(role_put);
+FR_HTTP_HANDLER(role_get);
+FR_HTTP_HANDLER(role_drop);
+FR_HTTP_HANDLER(key_list);
+FR_HTTP_HANDLER(key_make);
+FR_HTTP_HANDLER(key_get);
+FR_HTTP_HANDLER(key_drop);
+FR_HTTP_HANDLER(grant_list);
+FR_HTTP_HANDLER(grant_put);
+FR_HTTP_HANDLER(grant_drop);
+FR_HTTP_HANDLER(limit_list);
+FR_HTTP_HANDLER(limit_put);
+FR_HTTP_HANDLER(limit_get);
+FR_HTTP_HANDLER(limit_drop);
 FR_HTTP_HANDLER(snapshot);
 FR_HTTP_HANDLER(compact);
+FR_HTTP_HANDLER(replay_start); /* call_jobs.c */
+FR_HTTP_HANDLER(replay_list);
+FR_HTTP_HANDLER(replay_get);
+FR_HTTP_HANDLER(replay_forget);
+FR_HTTP_HANDLER(replay_order);
+FR_HTTP_HANDLER(lag);
+FR_HTTP_HANDLER(letters); /* call_letters.c */
+FR_HTTP_HANDLER(letters_replay);
 FR_HTTP_HANDLER(livez);
 FR_HTTP_HANDLER(readyz);
 FR_HTTP_HANDLER(metrics);
 FR_HTTP_HANDLER(openapi);
 
 extern const fr_in_field fr_in_create[], fr_in_upsert[], fr_in_record[], fr_in_delete[], fr_in_search[], fr_in_get[],
-    fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[];
+    fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[], fr_in_user[], fr_in_key[], fr_in_grant[], fr_in_limit[], fr_in_client[],
+    fr_in_replay[], fr_in_letters[], fr_in_letters_replay[], fr_in_lag[];
 extern const size_t fr_in_create_count, fr_in_upsert_count, fr_in_record_count, fr_in_delete_count, fr_in_search_count,
     fr_in_get_count, fr_in_count_count, fr_in_scroll_count, fr_in_alias_count, fr_in_log_count;
 

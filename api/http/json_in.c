@@ -1,6 +1,8 @@
 /* json_in.c: request bodies: values of simdjson's document to binary documents, vectors and events. */
 #include "api/http/json_in.h"
 
+#include "api/http/base64.h"
+
 #include <stdio.h>
 
 /* Levels around a record's metadata: body, records, record. */
@@ -118,6 +120,23 @@ static fr_code vector_in(fr_json_value value, float *out, uint32_t dimension, bo
     return FR_OK;
 }
 
+/* A binary vector: `dimension` numbers 0 and 1, or dimension / 8 bytes as numbers or as base64. room: for `dimension` numbers. */
+static fr_code bits_in(fr_json_value value, uint8_t *out, float *room, uint32_t dimension, const char *field, fr_err *err)
+{
+    size_t size, bad;
+    bool number;
+    if (fr_json_type_of(value) == FR_JSON_STRING) {
+        const char *text = fr_json_string(value, &size);
+        int64_t bytes = fr_base64_decode(fr_span_of(text, size), out, dimension / 8);
+        if (bytes == (int64_t)(dimension / 8)) return FR_OK;
+        return fr_fail(err, FR_ERR_INVALID, field, "is not the base64 of %u bytes, the collection's %u bits", dimension / 8, dimension);
+    }
+    if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, field, "must be an array of numbers, or base64");
+    int64_t count = fr_json_floats(value, room, dimension, &bad, &number);
+    if (count < 0) return fr_fail(err, FR_ERR_INVALID, field, "holds something that is not a number at place %zu", bad);
+    return fr_vector_pack_bits(room, (uint32_t)FR_MIN(count, (int64_t)dimension + 1), dimension, out, field, err);
+}
+
 static uint32_t first_dimension(fr_json_value value)
 {
     size_t bad;
@@ -142,18 +161,32 @@ static fr_code vectors_room(fr_json_vectors *to, uint32_t count, fr_json_value f
 {
     if (to->data) return fr_fail(err, FR_ERR_INVALID, field, "give one of vector and vectors, once");
     if (!to->dimension) to->dimension = first_dimension(first);
-    if (to->dimension > FR_DIMENSION_MAX)
+    if (to->dimension > FR_DIMENSION_MAX && !to->binary)
         return fr_fail(err, FR_ERR_INVALID, field, "the dimension's limit is %u", FR_DIMENSION_MAX);
     to->count = count;
+    if (to->binary) { /* data: room for the numbers of one */
+        uint8_t *bytes = fr_arena_alloc(arena, (size_t)count * (to->dimension / 8));
+        to->bytes = fr_arena_alloc(arena, count * sizeof *to->bytes);
+        to->data = fr_arena_alloc(arena, to->dimension * sizeof *to->data);
+        if (!bytes || !to->bytes || !to->data) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for %u vectors", count);
+        for (uint32_t i = 0; i < count; i++) to->bytes[i] = fr_span_of(bytes + (size_t)i * (to->dimension / 8), to->dimension / 8);
+        return FR_OK;
+    }
     to->data = fr_arena_alloc(arena, FR_MAX((size_t)1, (size_t)count * to->dimension) * sizeof *to->data);
     return to->data ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for %u vectors", count);
+}
+
+static fr_code one_vector_in(fr_json_value value, fr_json_vectors *to, uint32_t i, const char *field, fr_err *err)
+{
+    if (to->binary) return bits_in(value, (uint8_t *)(uintptr_t)to->bytes[i].data, to->data, to->dimension, field, err);
+    return vector_in(value, to->data + (size_t)i * to->dimension, to->dimension, to->refuse_zero, field, err);
 }
 
 static fr_code vectors_in(fr_json_value value, bool many, fr_json_vectors *to, fr_arena *arena, fr_err *err)
 {
     if (!many) {
         FR_TRY(vectors_room(to, 1, value, "vector", arena, err));
-        return vector_in(value, to->data, to->dimension, to->refuse_zero, "vector", err);
+        return one_vector_in(value, to, 0, "vector", err);
     }
     if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, "vectors", "must be an array of vectors");
     uint32_t count = elements(value);
@@ -167,7 +200,7 @@ static fr_code vectors_in(fr_json_value value, bool many, fr_json_vectors *to, f
         if (i == 0) FR_TRY(vectors_room(to, count, item, "vectors", arena, err));
         char field[32];
         snprintf(field, sizeof field, "vectors[%u]", i);
-        FR_TRY(vector_in(item, to->data + (size_t)i * to->dimension, to->dimension, to->refuse_zero, field, err));
+        FR_TRY(one_vector_in(item, to, i, field, err));
     }
     to->many = true;
     return FR_OK;
@@ -300,6 +333,8 @@ static fr_code record_key_in(intake *in, incoming *record, const char *key, size
     case SEEN_ID: return id_in(in, record, value);
     case SEEN_VECTOR:
         snprintf(field, sizeof field, "records[%u].vector", in->at);
+        if (in->schema->vector_type == FR_TYPE_VECTOR_BINARY)
+            return bits_in(value, in->packed, in->vector, in->schema->dimension, field, in->err);
         return vector_in(value, in->vector, in->schema->dimension, in->schema->metric == FR_METRIC_COSINE, field, in->err);
     case SEEN_TEXT: {
         if (fr_json_type_of(value) != FR_JSON_STRING) return record_fail(in, "text", "must be a string");
@@ -361,7 +396,8 @@ static fr_code record_in(intake *in, fr_json_value value)
     fr_type type = in->schema->vector_type != FR_TYPE_NONE ? in->schema->vector_type : FR_TYPE_VECTOR_F32;
     char field[48];
     snprintf(field, sizeof field, "records[%u].vector", in->at);
-    if (type != FR_TYPE_VECTOR_F32) FR_TRY(fr_vector_pack(type, in->vector, in->schema->dimension, in->packed, field, in->err));
+    if (type != FR_TYPE_VECTOR_F32 && type != FR_TYPE_VECTOR_BINARY)
+        FR_TRY(fr_vector_pack(type, in->vector, in->schema->dimension, in->packed, field, in->err));
     fr_value values[2] = {{.field = FR_FIELD_VECTOR, .type = (uint8_t)type,
                            .bytes = {type == FR_TYPE_VECTOR_F32 ? in->vector : in->packed, fr_vector_bytes(type, in->schema->dimension)}},
                           {.field = FR_FIELD_DYNAMIC, .type = FR_TYPE_JSON, .bytes = record.metadata}};

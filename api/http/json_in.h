@@ -20,9 +20,11 @@ typedef struct fr_json_body {
 
 /* "vector" or "vectors" of a search, taken out of the body. */
 typedef struct fr_json_vectors {
+    bool binary;           /* in: vectors are bits, `dimension` of them; out: in `bytes` */
     uint32_t dimension;    /* in: what each must have; 0 = any, then out: what they have */
     bool refuse_zero;      /* in: cosine has no direction for it */
     float *data;           /* out: count x dimension, in the arena; NULL: neither key was given */
+    fr_span *bytes;        /* binary: count x dimension / 8 bytes */
     uint32_t count;
     bool many;             /* "vectors" */
 } fr_json_vectors;

@@ -184,6 +184,13 @@ void fr_out_double(fr_out *out, double value)
     fr_out_raw(out, text, fr_json_double(text, value));
 }
 
+void fr_out_bytes(fr_out *out, fr_span bytes)
+{
+    fr_out_begin(out, '[');
+    for (size_t i = 0; i < bytes.size; i++) fr_out_uint(out, ((const uint8_t *)bytes.data)[i]);
+    fr_out_end(out, ']');
+}
+
 void fr_out_floats(fr_out *out, const float *values, size_t count)
 {
     fr_out_begin(out, '[');

@@ -46,9 +46,10 @@ static void field_out(fr_out *out, const fr_in_field *field)
     fr_out_begin(out, '{');
     if (field->about) text_pair(out, "description", field->about);
     if (field->kinds & FR_IN_VECTOR) {
-        fr_out_text(out, ",\"type\":\"array\",\"items\":{\"type\":\"number\"}");
+        fr_out_text(out, ",\"oneOf\":[{\"type\":\"array\",\"items\":{\"type\":\"number\"}},{\"type\":\"string\",\"format\":\"byte\"}]");
     } else if (field->kinds & FR_IN_VECTORS) {
-        fr_out_text(out, ",\"type\":\"array\",\"items\":{\"type\":\"array\",\"items\":{\"type\":\"number\"}}");
+        fr_out_text(out, ",\"type\":\"array\",\"items\":{\"oneOf\":[{\"type\":\"array\",\"items\":{\"type\":\"number\"}},"
+                         "{\"type\":\"string\",\"format\":\"byte\"}]}");
     } else if (field->kinds & FR_IN_RECORDS) {
         fr_out_text(out, ",\"type\":\"array\",\"items\":");
         fields_out(out, fr_in_record, fr_in_record_count);
@@ -148,6 +149,7 @@ static void route_out(fr_out *out, const fr_http_route *route)
     fr_out_begin(out, '{');
     text_pair(out, "operationId", route->op);
     text_pair(out, "summary", route->about);
+    text_pair(out, "x-access", route->policy->name);
     parameters_out(out, route);
     if (route->body) {
         fr_out_key(out, "requestBody");

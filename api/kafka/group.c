@@ -71,8 +71,24 @@ static void finish(fr_group_waiter *waiter, int16_t error, int32_t generation)
     waiter->done = true;
 }
 
-static void member_free(fr_group_member *m)
+/* What a member takes counts against the budget of all groups. */
+static bool spend(fr_group *group, size_t size)
 {
+    fr_group_budget *budget = group->budget;
+    if (!budget) return true;
+    if (size > budget->max - FR_MIN(budget->used, budget->max)) return false;
+    budget->used += size;
+    return true;
+}
+
+static void refund(fr_group *group, size_t size)
+{
+    if (group->budget) group->budget->used -= size;
+}
+
+static void member_free(fr_group *group, fr_group_member *m)
+{
+    refund(group, sizeof *m + m->protocols_size + m->assignment_size);
     fr_free(FR_MEM_DOOR, m->instance);
     fr_free(FR_MEM_DOOR, m->protocols);
     fr_free(FR_MEM_DOOR, m->assignment);
@@ -97,15 +113,22 @@ static void member_drop(fr_group *group, fr_group_member *gone, int16_t error)
                 if (m->join) break;
             }
     }
-    member_free(gone);
+    member_free(group, gone);
 }
 
-static bool protocols_take(fr_group_member *m, const fr_group_join_request *request)
+/* NONE, or the error: the budget, or no memory. */
+static int16_t protocols_take(fr_group *group, fr_group_member *m, const fr_group_join_request *request)
 {
     size_t size = request->protocol_count * sizeof(fr_group_protocol);
     for (uint32_t i = 0; i < request->protocol_count; i++) size += request->protocols[i].name.size + request->protocols[i].metadata.size;
+    if (!spend(group, size)) return KAFKA_GROUP_MAX_SIZE_REACHED;
     fr_group_protocol *list = fr_alloc(FR_MEM_DOOR, FR_MAX(size, 1u));
-    if (!list) return false;
+    if (!list) {
+        refund(group, size);
+        return KAFKA_COORDINATOR_NOT_AVAILABLE;
+    }
+    refund(group, m->protocols_size);
+    m->protocols_size = size;
     char *at = (char *)(list + request->protocol_count);
     for (uint32_t i = 0; i < request->protocol_count; i++) {
         const fr_group_protocol *from = &request->protocols[i];
@@ -119,7 +142,7 @@ static bool protocols_take(fr_group_member *m, const fr_group_join_request *requ
     fr_free(FR_MEM_DOOR, m->protocols);
     m->protocols = list;
     m->protocol_count = request->protocol_count;
-    return true;
+    return KAFKA_NONE;
 }
 
 static bool protocols_same(const fr_group_member *m, const fr_group_join_request *request)
@@ -139,42 +162,54 @@ static bool supports(const fr_group_member *m, fr_span name)
     return false;
 }
 
-static bool all_support(const fr_group *group, fr_span name)
+static const fr_group_member *first_member(const fr_group *group)
 {
-    for (const fr_group_member *m = group->members; m; m = m->next)
-        if (!m->pending && !supports(m, name)) return false;
-    return true;
+    const fr_group_member *first = group->members;
+    while (first && first->pending) first = first->next;
+    return first;
+}
+
+/* Which of the first member's protocols all support, as bits: one pass over the members, whatever is asked of it afterwards. */
+_Static_assert(FR_GROUP_PROTOCOLS_MAX <= 64, "a bit for each protocol");
+static uint64_t common(const fr_group *group)
+{
+    const fr_group_member *first = first_member(group);
+    uint64_t bits = 0;
+    for (uint32_t i = 0; first && i < first->protocol_count; i++) bits |= 1ull << i;
+    for (const fr_group_member *m = first ? first->next : NULL; m && bits; m = m->next)
+        for (uint32_t i = 0; !m->pending && i < first->protocol_count; i++)
+            if ((bits >> i & 1) && !supports(m, first->protocols[i].name)) bits &= ~(1ull << i);
+    return bits;
 }
 
 static bool consistent(const fr_group *group, const fr_group_join_request *request)
 {
     if (group->member_count == 0) return true;
     if (group->protocol_type && !fr_span_equal(fr_span_text(group->protocol_type), request->protocol_type)) return false;
-    for (uint32_t i = 0; i < request->protocol_count; i++)
-        if (all_support(group, request->protocols[i].name)) return true;
+    const fr_group_member *first = first_member(group);
+    uint64_t bits = common(group);
+    for (uint32_t i = 0; i < first->protocol_count; i++)
+        for (uint32_t j = 0; (bits >> i & 1) && j < request->protocol_count; j++)
+            if (fr_span_equal(first->protocols[i].name, request->protocols[j].name)) return true;
     return false;
 }
 
 /* The protocol with the most votes: each member is for the first of its own that all support. */
 static fr_span vote(const fr_group *group)
 {
-    fr_span best = {"", 0};
-    uint32_t most = 0;
-    const fr_group_member *first = group->members;
-    while (first && first->pending) first = first->next;
-    for (uint32_t i = 0; first && i < first->protocol_count; i++) {
-        fr_span name = first->protocols[i].name;
-        uint32_t votes = 0;
-        if (!all_support(group, name)) continue;
-        for (const fr_group_member *m = group->members; m; m = m->next) {
-            uint32_t at = 0;
-            if (m->pending) continue;
-            while (!all_support(group, m->protocols[at].name)) at++; /* ends: `name` is among them */
-            votes += fr_span_equal(m->protocols[at].name, name);
-        }
-        if (votes > most) most = votes, best = name;
+    const fr_group_member *first = first_member(group);
+    uint64_t bits = common(group);
+    uint32_t votes[FR_GROUP_PROTOCOLS_MAX] = {0}, best = 0;
+    if (!bits) return fr_span_of("", 0);
+    for (const fr_group_member *m = first; m; m = m->next) {
+        bool voted = m->pending;
+        for (uint32_t j = 0; j < m->protocol_count && !voted; j++)
+            for (uint32_t i = 0; i < first->protocol_count && !voted; i++)
+                if ((bits >> i & 1) && fr_span_equal(first->protocols[i].name, m->protocols[j].name)) votes[i]++, voted = true;
     }
-    return best;
+    for (uint32_t i = 1; i < first->protocol_count; i++)
+        if (votes[i] > votes[best]) best = i;
+    return first->protocols[best].name;
 }
 
 fr_span fr_group_metadata(const fr_group *group, const fr_group_member *member)
@@ -251,6 +286,7 @@ static void round_complete(fr_group *group, int64_t now_ms)
     for (fr_group_member *m = group->members; m; m = m->next) {
         if (m->pending) continue;
         m->synced = false;
+        m->in_round = m->join != NULL;
         if (!m->join) continue; /* static and away: its session goes on */
         m->deadline_ms = now_ms + m->session_ms;
         joined_answer(group, m, m->join);
@@ -289,6 +325,7 @@ static void rebalance(fr_group *group, int64_t now_ms)
     }
     for (fr_group_member *m = group->members; m; m = m->next) {
         fr_free(FR_MEM_DOOR, m->assignment);
+        refund(group, m->assignment_size);
         m->assignment = NULL;
         m->assignment_size = 0;
         if (!m->sync) continue;
@@ -331,14 +368,24 @@ static void member_update(fr_group_member *m, int64_t now_ms, const fr_group_joi
     text_put(m->client_host, sizeof m->client_host, request->client_host);
 }
 
-static fr_group_member *member_add(fr_group *group, int64_t now_ms, const fr_group_join_request *request)
+static fr_group_member *member_add(fr_group *group, int64_t now_ms, const fr_group_join_request *request, int16_t *error_out)
 {
-    fr_group_member *m = fr_zalloc(FR_MEM_DOOR, sizeof *m), **end = &group->members;
-    if (!m) return NULL;
+    fr_group_member **end = &group->members;
+    if (!spend(group, sizeof **end)) {
+        *error_out = KAFKA_GROUP_MAX_SIZE_REACHED;
+        return NULL;
+    }
+    fr_group_member *m = fr_zalloc(FR_MEM_DOOR, sizeof *m);
+    *error_out = m ? KAFKA_NONE : KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (!m) {
+        refund(group, sizeof *m);
+        return NULL;
+    }
     id_make(request, m->id, sizeof m->id);
     if (request->instance.data) m->instance = text_copy(request->instance);
-    if (!protocols_take(m, request) || (request->instance.data && !m->instance)) {
-        member_free(m);
+    *error_out = request->instance.data && !m->instance ? KAFKA_COORDINATOR_NOT_AVAILABLE : protocols_take(group, m, request);
+    if (*error_out) {
+        member_free(group, m);
         return NULL;
     }
     member_update(m, now_ms, request);
@@ -347,14 +394,24 @@ static fr_group_member *member_add(fr_group *group, int64_t now_ms, const fr_gro
     return m;
 }
 
+/* The first member says the type: not one that was only told its id. */
 static bool type_take(fr_group *group, fr_span type)
 {
-    if (!group->protocol_type) group->protocol_type = text_copy(type);
-    return group->protocol_type != NULL;
+    if (group->protocol_type && group->member_count) return true;
+    char *copy = text_copy(type);
+    if (!copy) return false;
+    fr_free(FR_MEM_DOOR, group->protocol_type);
+    group->protocol_type = copy;
+    return true;
 }
 
-static void admit(fr_group *group, int64_t now_ms, fr_group_member *m, fr_group_waiter *waiter)
+static void admit(fr_group *group, int64_t now_ms, fr_group_member *m, fr_span type, fr_group_waiter *waiter)
 {
+    if (!type_take(group, type)) {
+        member_drop(group, m, KAFKA_NONE);
+        finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+        return;
+    }
     m->pending = false;
     group->member_count++;
     if (!group->leader[0]) snprintf(group->leader, sizeof group->leader, "%s", m->id);
@@ -369,15 +426,18 @@ static void join_new(fr_group *group, int64_t now_ms, const fr_group_join_reques
         finish(waiter, KAFKA_GROUP_MAX_SIZE_REACHED, -1);
         return;
     }
-    fr_group_member *m = type_take(group, request->protocol_type) ? member_add(group, now_ms, request) : NULL;
+    int16_t error;
+    fr_group_member *m = member_add(group, now_ms, request, &error);
     if (!m) {
-        finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
-    } else if (request->id_required && !m->instance) {
-        m->pending = true;
+        finish(waiter, error, -1);
+        return;
+    }
+    m->pending = true;
+    if (request->id_required && !m->instance) {
         snprintf(waiter->member_id, sizeof waiter->member_id, "%s", m->id);
         finish(waiter, KAFKA_MEMBER_ID_REQUIRED, -1);
     } else {
-        admit(group, now_ms, m, waiter);
+        admit(group, now_ms, m, request->protocol_type, waiter);
     }
 }
 
@@ -387,8 +447,9 @@ static void join_again_static(fr_group *group, int64_t now_ms, fr_group_member *
 {
     bool leads = strcmp(group->leader, m->id) == 0;
     char before[sizeof group->leader];
-    if (!protocols_take(m, request)) {
-        finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+    int16_t error = protocols_take(group, m, request);
+    if (error) {
+        finish(waiter, error, -1);
         return;
     }
     snprintf(before, sizeof before, "%s", group->leader);
@@ -412,8 +473,9 @@ static void join_known(fr_group *group, int64_t now_ms, fr_group_member *m, cons
 {
     bool same = protocols_same(m, request), leads = strcmp(group->leader, m->id) == 0;
     bool answers = same && (group->state == FR_GROUP_COMPLETING || (group->state == FR_GROUP_STABLE && !leads));
-    if (!same && !protocols_take(m, request)) {
-        finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+    int16_t error = same ? KAFKA_NONE : protocols_take(group, m, request);
+    if (error) {
+        finish(waiter, error, -1);
         return;
     }
     member_update(m, now_ms, request);
@@ -452,13 +514,13 @@ void fr_group_join(fr_group *group, int64_t now_ms, const fr_group_join_request 
     if (error) {
         finish(waiter, error, -1);
     } else if (m && m->pending) {
-        if (!protocols_take(m, request)) {
-            finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+        error = protocols_take(group, m, request);
+        if (error) {
+            finish(waiter, error, -1);
             return;
         }
         member_update(m, now_ms, request);
-        if (type_take(group, request->protocol_type)) admit(group, now_ms, m, waiter);
-        else finish(waiter, KAFKA_COORDINATOR_NOT_AVAILABLE, -1);
+        admit(group, now_ms, m, request->protocol_type, waiter);
     } else if (m) {
         join_known(group, now_ms, m, request, waiter);
     } else if (placed) {
@@ -478,20 +540,28 @@ static int16_t member_check(const fr_group *group, fr_span member_id, fr_span in
     return !m || (instance.data && !placed) ? KAFKA_UNKNOWN_MEMBER_ID : KAFKA_NONE;
 }
 
-static bool assign(fr_group *group, const fr_group_assigned *assigned, uint32_t count)
+/* All of them or none: one over the limit is refused aloud. */
+static int16_t assign(fr_group *group, const fr_group_assigned *assigned, uint32_t count)
 {
+    for (uint32_t i = 0; i < count; i++)
+        if (assigned[i].assignment.size > FR_GROUP_METADATA_BYTES_MAX) return KAFKA_INVALID_REQUEST;
     for (uint32_t i = 0; i < count; i++) {
         fr_group_member *m = fr_group_member_of(group, assigned[i].member_id);
         size_t size = assigned[i].assignment.size;
-        if (!m || size > FR_GROUP_METADATA_BYTES_MAX) continue;
+        if (!m) continue;
+        if (!spend(group, size)) return KAFKA_GROUP_MAX_SIZE_REACHED;
         void *copy = fr_alloc(FR_MEM_DOOR, FR_MAX(size, 1u));
-        if (!copy) return false;
+        if (!copy) {
+            refund(group, size);
+            return KAFKA_COORDINATOR_NOT_AVAILABLE;
+        }
+        refund(group, m->assignment_size);
         if (size) memcpy(copy, assigned[i].assignment.data, size);
         fr_free(FR_MEM_DOOR, m->assignment);
         m->assignment = copy;
         m->assignment_size = size;
     }
-    return true;
+    return KAFKA_NONE;
 }
 
 static void assigned_tell(fr_group *group, int64_t now_ms)
@@ -517,7 +587,7 @@ void fr_group_sync(fr_group *group, int64_t now_ms, fr_span member_id, fr_span i
     if (!error && group->state == FR_GROUP_PREPARING) error = KAFKA_REBALANCE_IN_PROGRESS;
     if (!error && group->state == FR_GROUP_EMPTY) error = KAFKA_UNKNOWN_MEMBER_ID;
     bool leads = !error && strcmp(group->leader, m->id) == 0 && group->state == FR_GROUP_COMPLETING;
-    if (leads && !assign(group, assigned, count)) error = KAFKA_COORDINATOR_NOT_AVAILABLE;
+    if (leads) error = assign(group, assigned, count);
     if (!error) text_put(waiter->member_id, sizeof waiter->member_id, member_id);
     if (error) {
         finish(waiter, error, -1);
@@ -591,11 +661,17 @@ void fr_group_forget(int64_t now_ms, fr_group_waiter *waiter)
     waiter->group = NULL;
 }
 
+/* Who joined this round must sync; a static member that is away keeps its place until its session ends. */
+static bool owes_sync(const fr_group *group, const fr_group_member *m)
+{
+    return group->state == FR_GROUP_COMPLETING && !m->pending && !m->synced && (!m->instance || m->in_round);
+}
+
 /* A parked request keeps its member: the coordinator is who lets it wait. */
 static bool over(const fr_group *group, const fr_group_member *m, int64_t now_ms)
 {
     if (m->join || m->sync) return false;
-    if (group->state == FR_GROUP_COMPLETING && !m->pending && !m->synced && !m->instance && now_ms >= group->sync_deadline_ms) return true;
+    if (owes_sync(group, m) && now_ms >= group->sync_deadline_ms) return true;
     return now_ms >= m->deadline_ms;
 }
 
@@ -619,7 +695,7 @@ int64_t fr_group_deadline(const fr_group *group)
     for (const fr_group_member *m = group->members; m; m = m->next) {
         if (m->join || m->sync) continue;
         first = FR_MIN(first, m->deadline_ms);
-        if (group->state == FR_GROUP_COMPLETING && !m->pending && !m->synced && !m->instance) first = FR_MIN(first, group->sync_deadline_ms);
+        if (owes_sync(group, m)) first = FR_MIN(first, group->sync_deadline_ms);
     }
     return group->state == FR_GROUP_PREPARING ? FR_MIN(first, group->rebalance_deadline_ms) : first;
 }
@@ -629,7 +705,7 @@ void fr_group_free(fr_group *group)
     while (group->members) {
         fr_group_member *m = group->members;
         group->members = m->next;
-        member_free(m);
+        member_free(group, m);
     }
     fr_free(FR_MEM_DOOR, group->protocol_type);
     *group = (fr_group){0};

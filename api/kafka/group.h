@@ -50,9 +50,16 @@ typedef struct fr_group_member {
     uint32_t protocol_count;
     void *assignment;
     size_t assignment_size;
+    size_t protocols_size;
     bool synced;
+    bool in_round; /* joined this round: it must sync in time, also when it is static */
     fr_group_waiter *join, *sync;
 } fr_group_member;
+
+/* Bytes of the members of all groups that share it. */
+typedef struct fr_group_budget {
+    uint64_t used, max;
+} fr_group_budget;
 
 typedef struct fr_group {
     fr_group_state state;
@@ -63,6 +70,7 @@ typedef struct fr_group {
     fr_group_member *members; /* in the order they came */
     uint32_t member_count;    /* without pending ones */
     int64_t rebalance_deadline_ms, sync_deadline_ms;
+    fr_group_budget *budget; /* NULL = no limit */
 } fr_group; /* zero-initialise */
 
 typedef struct fr_group_join {

@@ -146,14 +146,15 @@ fr_kafka_next fr_kafka_join_group(fr_kafka *door, fr_kafka_call *call)
     fr_group_join_request join;
     parked *self = park(call);
     if (!self) return FR_KAFKA_CLOSE;
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
     pthread_mutex_lock(&groups->lock);
-    bool named = group_id_ok(request->groupId);
+    bool named = !denied;
     fr_group_row *row = named ? fr_groups_find(groups, request->groupId) : NULL;
     if (named && !row && request->memberId.size == 0) row = fr_groups_make(groups, request->groupId);
     fr_kafka_next next = FR_KAFKA_CLOSE;
     if (!row) {
         self->waiter.done = true;
-        self->waiter.error = !named                   ? KAFKA_INVALID_GROUP_ID
+        self->waiter.error = !named                   ? denied
                              : request->memberId.size ? KAFKA_UNKNOWN_MEMBER_ID
                                                       : KAFKA_COORDINATOR_NOT_AVAILABLE;
         next = join_answer(call, NULL, &self->waiter);
@@ -201,12 +202,13 @@ fr_kafka_next fr_kafka_sync_group(fr_kafka *door, fr_kafka_call *call)
     if (!self || !list) return FR_KAFKA_CLOSE;
     for (int32_t i = 0; i < count; i++)
         list[i] = (fr_group_assigned){.member_id = request->assignments.items[i].memberId, .assignment = request->assignments.items[i].assignment};
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
     pthread_mutex_lock(&groups->lock);
-    fr_group_row *row = fr_groups_find(groups, request->groupId);
+    fr_group_row *row = denied ? NULL : fr_groups_find(groups, request->groupId);
     fr_kafka_next next;
     if (!row) {
         self->waiter.done = true;
-        self->waiter.error = group_id_ok(request->groupId) ? KAFKA_UNKNOWN_MEMBER_ID : KAFKA_INVALID_GROUP_ID;
+        self->waiter.error = denied ? denied : KAFKA_UNKNOWN_MEMBER_ID;
         next = sync_answer(call, NULL, &self->waiter);
     } else {
         atomic_store(&call->fired, true);
@@ -225,10 +227,11 @@ fr_kafka_next fr_kafka_heartbeat(fr_kafka *door, fr_kafka_call *call)
     const fr_kafka_HeartbeatRequest *request = call->request;
     fr_kafka_HeartbeatResponse *response = FR_KAFKA_RESPONSE(call, HeartbeatResponse);
     if (!response) return FR_KAFKA_CLOSE;
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
     pthread_mutex_lock(&door->groups->lock);
     fr_group_row *row = fr_groups_find(door->groups, request->groupId);
-    response->errorCode = !group_id_ok(request->groupId) ? KAFKA_INVALID_GROUP_ID
-                          : !row                         ? KAFKA_UNKNOWN_MEMBER_ID
+    response->errorCode = denied ? denied
+                          : !row ? KAFKA_UNKNOWN_MEMBER_ID
                                  : fr_group_heartbeat(&row->group, door->groups->now_ms(), request->memberId, request->groupInstanceId,
                                                       request->generationId);
     pthread_mutex_unlock(&door->groups->lock);
@@ -239,13 +242,14 @@ fr_kafka_next fr_kafka_leave_group(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_LeaveGroupRequest *request = call->request;
     fr_kafka_LeaveGroupResponse *response = FR_KAFKA_RESPONSE(call, LeaveGroupResponse);
-    bool many = call->header.version >= 3, named = group_id_ok(request->groupId);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    bool many = call->header.version >= 3, named = !denied;
     int32_t count = many && named ? FR_MAX(request->members.count, 0) : 0;
     if (!response || !FR_KAFKA_ITEMS(&call->arena, &response->members, MemberResponse, count)) return FR_KAFKA_CLOSE;
     pthread_mutex_lock(&door->groups->lock);
     int64_t now_ms = door->groups->now_ms();
     fr_group_row *row = fr_groups_find(door->groups, request->groupId);
-    if (!named) response->errorCode = KAFKA_INVALID_GROUP_ID;
+    if (!named) response->errorCode = denied;
     else if (!many)
         response->errorCode = row ? fr_group_leave(&row->group, now_ms, request->memberId, (fr_span){NULL, 0}) : KAFKA_UNKNOWN_MEMBER_ID;
     for (int32_t i = 0; i < count; i++) {
@@ -299,7 +303,8 @@ fr_kafka_next fr_kafka_describe_groups(fr_kafka *door, fr_kafka_call *call)
         one->protocolType = one->protocolData = fr_span_of("", 0);
         one->authorizedOperations = INT32_MIN;
         if (!group_id_ok(one->groupId)) one->errorCode = KAFKA_INVALID_GROUP_ID;
-        if (!row) continue;
+        else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, one->groupId, true)) one->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
+        if (!row || one->errorCode) continue;
         fr_group_tick(&row->group, door->groups->now_ms());
         if (fr_groups_known(row)) enough = describe(call, &row->group, one);
     }
@@ -331,6 +336,7 @@ fr_kafka_next fr_kafka_list_groups(fr_kafka *door, fr_kafka_call *call)
             for (const fr_group_row *row = groups->buckets[i]; row; row = row->next) {
                 const char *state = fr_group_state_name(row->group.state);
                 if (!fr_groups_known(row) || !wanted(request, state)) continue;
+                if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, fr_span_text(row->name), true)) continue;
                 fr_kafka_ListedGroup *one = &response->groups.items[count++];
                 one->groupId = fr_span_text(row->name);
                 one->protocolType = fr_span_text(row->group.protocol_type ? row->group.protocol_type : "");

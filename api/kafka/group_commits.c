@@ -23,13 +23,6 @@ typedef struct commit {
 
 static bool group_id_ok(fr_span id) { return id.data && id.size && id.size <= FR_GROUP_ID_BYTES_MAX && !memchr(id.data, 0, id.size); }
 
-/* What a client of a coordinator understands as "again later". */
-static int16_t coordinator_error(const fr_write *write)
-{
-    int16_t error = fr_kafka_reason(write->reason, write->code);
-    return error == KAFKA_NOT_LEADER_OR_FOLLOWER || error == KAFKA_STORAGE_ERROR ? KAFKA_COORDINATOR_NOT_AVAILABLE : error;
-}
-
 static commit *commit_new(fr_kafka_call *call, int64_t count)
 {
     if (count > (int64_t)FR_RECORDS_MAX) return NULL;
@@ -119,7 +112,7 @@ static fr_kafka_next commit_answer(fr_kafka_call *call, const commit *self, int1
 static int16_t commit_end(fr_kafka *door, fr_kafka_call *call, commit *self)
 {
     const fr_write *write = &call->writes[0];
-    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : coordinator_error(write);
+    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : fr_kafka_coordinator_error(write);
     pthread_mutex_lock(&door->groups->lock);
     for (uint32_t i = 0; i < self->count; i++) {
         item *one = &self->items[i];
@@ -133,7 +126,8 @@ static int16_t commit_end(fr_kafka *door, fr_kafka_call *call, commit *self)
             one->error = KAFKA_COORDINATOR_NOT_AVAILABLE;
         }
     }
-    if (--self->row->writes == 0) fr_offsets_purge(&self->row->offsets);
+    self->row->writes--;
+    fr_groups_purge(self->row);
     pthread_mutex_unlock(&door->groups->lock);
     return error;
 }
@@ -158,7 +152,8 @@ fr_kafka_next fr_kafka_offset_commit(fr_kafka *door, fr_kafka_call *call)
             item *one = item_add(door, call, self, request->topics.items[i].name, from->partitionIndex);
             item_offset(one, from->committedOffset, from->committedLeaderEpoch, from->committedMetadata, now_ms);
         }
-    if (!group_id_ok(request->groupId)) return commit_answer(call, self, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (denied) return commit_answer(call, self, denied);
     if (records_make(call, &call->writes[0], groups->topic, request->groupId, self->items, self->count, false) < 0) return FR_KAFKA_CLOSE;
     int32_t generation = request->generationIdOrMemberEpoch;
     pthread_mutex_lock(&groups->lock);
@@ -201,7 +196,7 @@ static int16_t fenced(const fr_kafka_call *call, int16_t error, int16_t from)
 static fr_kafka_next added(fr_kafka *door, fr_kafka_call *call)
 {
     (void)door;
-    return added_answer(call, fenced(call, coordinator_error(&call->writes[0]), 2));
+    return added_answer(call, fenced(call, fr_kafka_coordinator_error(&call->writes[0]), 2));
 }
 
 /* The offsets' topic becomes a partition of the transaction. */
@@ -212,7 +207,9 @@ fr_kafka_next fr_kafka_add_offsets_to_txn(fr_kafka *door, fr_kafka_call *call)
     if (!part || !fr_kafka_writes(call, 1)) return FR_KAFKA_CLOSE;
     fr_txn *txn = txn_make(call, request->transactionalId, request->producerId, request->producerEpoch);
     if (!txn) return added_answer(call, KAFKA_INVALID_REQUEST);
-    if (!group_id_ok(request->groupId)) return added_answer(call, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (!denied) denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return added_answer(call, denied);
     *part = (struct fr_txn_part){.id = door->groups->topic, .partition = 0};
     txn->parts = part;
     txn->part_count = 1;
@@ -281,7 +278,9 @@ fr_kafka_next fr_kafka_txn_offset_commit(fr_kafka *door, fr_kafka_call *call)
         }
     fr_txn *txn = txn_make(call, request->transactionalId, request->producerId, request->producerEpoch);
     if (!txn) return txn_answer(call, self, KAFKA_INVALID_REQUEST);
-    if (!group_id_ok(request->groupId)) return txn_answer(call, self, KAFKA_INVALID_GROUP_ID);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_READ, request->groupId);
+    if (!denied) denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return txn_answer(call, self, denied);
     if (records_make(call, &call->writes[0], groups->topic, request->groupId, self->items, self->count, false) < 0) return FR_KAFKA_CLOSE;
     call->writes[0].txn = txn;
     pthread_mutex_lock(&groups->lock);
@@ -355,6 +354,10 @@ static bool fetch_group(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Offs
     fetched from = {.groups = door->groups, .row = fr_groups_find(door->groups, wanted->groupId), .stable = stable};
     out->groupId = wanted->groupId;
     if (!group_id_ok(wanted->groupId)) out->errorCode = KAFKA_INVALID_GROUP_ID;
+    else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, wanted->groupId, true)) {
+        out->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
+        return FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, 0);
+    }
     if (wanted->topics.count < 0) return fetch_all(door, call, &from, out);
     if (!FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, wanted->topics.count)) return false;
     for (int32_t i = 0; i < out->topics.count; i++) {
@@ -405,11 +408,24 @@ static bool fetch_old(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Offset
     return true;
 }
 
+/* Partitions that are named; a group counts as one, too. */
+static int64_t asked(const fr_kafka_OffsetFetchRequest *request)
+{
+    int64_t count = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) count += 1 + FR_MAX(request->topics.items[i].partitionIndexes.count, 0);
+    for (int32_t g = 0; g < request->groups.count; g++) {
+        const fr_kafka_OffsetFetchRequestGroup *group = &request->groups.items[g];
+        count++;
+        for (int32_t i = 0; i < group->topics.count; i++) count += 1 + FR_MAX(group->topics.items[i].partitionIndexes.count, 0);
+    }
+    return count;
+}
+
 fr_kafka_next fr_kafka_offset_fetch(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_OffsetFetchRequest *request = call->request;
     fr_kafka_OffsetFetchResponse *response = FR_KAFKA_RESPONSE(call, OffsetFetchResponse);
-    if (!response) return FR_KAFKA_CLOSE;
+    if (!response || asked(request) > (int64_t)FR_KAFKA_PARTITIONS_ASKED_MAX) return FR_KAFKA_CLOSE;
     bool enough = true;
     pthread_mutex_lock(&door->groups->lock);
     if (call->header.version < 8) {
@@ -450,12 +466,13 @@ static fr_kafka_next delete_answer(fr_kafka_call *call, const commit *self, int1
 
 static int16_t removal_end(fr_kafka *door, const fr_write *write, fr_group_row *row, const item *items, uint32_t count)
 {
-    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : coordinator_error(write);
+    int16_t error = write->kind == FR_KAFKA_SKIP ? KAFKA_NONE : fr_kafka_coordinator_error(write);
     pthread_mutex_lock(&door->groups->lock);
     for (uint32_t i = 0; i < count && !error; i++)
         if (!items[i].error)
             fr_offsets_remove(&row->offsets, items[i].one.topic, items[i].one.partition, write->written[0].first + (fr_offset)items[i].record);
-    if (--row->writes == 0) fr_offsets_purge(&row->offsets);
+    row->writes--;
+    fr_groups_purge(row);
     pthread_mutex_unlock(&door->groups->lock);
     return error;
 }
@@ -477,7 +494,8 @@ fr_kafka_next fr_kafka_offset_delete(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < request->topics.count; i++)
         for (int32_t j = 0; j < request->topics.items[i].partitions.count; j++)
             item_add(door, call, self, request->topics.items[i].name, request->topics.items[i].partitions.items[j].partitionIndex);
-    if (!group_id_ok(request->groupId)) return delete_answer(call, self, KAFKA_INVALID_GROUP_ID, 0);
+    int16_t denied = fr_kafka_group_error(door, call, FR_ACTION_ADMIN, request->groupId);
+    if (denied) return delete_answer(call, self, denied, 0);
     pthread_mutex_lock(&groups->lock);
     fr_group_row *row = self->row = fr_groups_find(groups, request->groupId);
     if (row) fr_group_tick(&row->group, groups->now_ms());
@@ -521,6 +539,7 @@ static int16_t group_delete(fr_kafka *door, fr_kafka_call *call, fr_span name, f
 {
     fr_kafka_groups *groups = door->groups;
     if (!group_id_ok(name)) return KAFKA_INVALID_GROUP_ID;
+    if (!fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_GROUP, name, true)) return KAFKA_GROUP_AUTHORIZATION_FAILED;
     fr_group_row *row = fr_groups_find(groups, name);
     if (row) fr_group_tick(&row->group, groups->now_ms());
     if (!row || !fr_groups_known(row)) return KAFKA_GROUP_ID_NOT_FOUND;

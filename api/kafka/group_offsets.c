@@ -57,10 +57,12 @@ fr_code fr_offsets_put(fr_offsets *set, const fr_committed *one)
 void fr_offsets_remove(fr_offsets *set, fr_id topic, int32_t partition, fr_offset at_offset)
 {
     uint32_t at;
-    if (!place(set, topic, partition, &at) || set->list[at].at > at_offset || set->list[at].gone) return;
+    bool there = place(set, topic, partition, &at);
+    if (there && set->list[at].at > at_offset) return;
+    if (!there && insert(set, at, topic, partition) != FR_OK) return; /* no memory: the next start reads the tombstone */
     set->list[at].at = at_offset;
+    if (!set->list[at].gone) set->gone++;
     set->list[at].gone = true;
-    set->gone++;
 }
 
 const fr_committed *fr_offsets_find(const fr_offsets *set, fr_id topic, int32_t partition)

@@ -33,6 +33,7 @@ fr_group_row *fr_groups_make(fr_kafka_groups *groups, fr_span name)
     }
     memcpy(row->name, name.data, name.size);
     row->name[name.size] = 0;
+    row->group.budget = &groups->budget;
     fr_group_row **bucket = bucket_of(groups, name);
     row->next = *bucket;
     *bucket = row;
@@ -50,6 +51,12 @@ static void row_free(fr_group_row *row)
     fr_free(FR_MEM_DOOR, row);
 }
 
+/* A commit under way, or an offset of an open transaction, may stand before the tombstone in the log: it must stay the older one. */
+void fr_groups_purge(fr_group_row *row)
+{
+    if (!row->writes && !row->pending) fr_offsets_purge(&row->offsets);
+}
+
 /* Times that are over; groups that hold nothing go. */
 void fr_groups_sweep(fr_kafka_groups *groups, bool now)
 {
@@ -60,7 +67,7 @@ void fr_groups_sweep(fr_kafka_groups *groups, bool now)
         for (fr_group_row **at = &groups->buckets[i]; *at;) {
             fr_group_row *row = *at;
             fr_group_tick(&row->group, now_ms);
-            if (!row->writes) fr_offsets_purge(&row->offsets);
+            fr_groups_purge(row);
             if (fr_groups_known(row) || row->writes || row->group.members) {
                 at = &row->next;
                 continue;
@@ -69,6 +76,40 @@ void fr_groups_sweep(fr_kafka_groups *groups, bool now)
             groups->count--;
             row_free(row);
         }
+}
+
+/* ---- lag ---- */
+
+static bool lag_of(fr_kafka *door, const fr_group_row *row, bool (*each)(void *user, const fr_kafka_lag *one), void *user)
+{
+    fr_kafka_lag one = {.group = row->name, .state = fr_group_state_name(row->group.state), .members = row->group.member_count};
+    bool any = false;
+    for (uint32_t i = 0; i < row->offsets.count; i++) {
+        const fr_committed *committed = &row->offsets.list[i];
+        fr_topic_info info;
+        fr_partition_state state;
+        if (committed->gone || fr_topic_get(door->db, committed->topic, &info) != FR_OK) continue;
+        if (fr_partition_get(door->db, committed->topic, committed->partition, &state) != FR_OK) continue;
+        one.topic = info.name, one.partition = committed->partition;
+        one.committed = committed->offset, one.end = state.end;
+        one.lag = FR_MAX(state.end - FR_MAX(committed->offset, state.start), 0);
+        any = true;
+        if (!each(user, &one)) return false;
+    }
+    one.topic = NULL;
+    return any || each(user, &one);
+}
+
+void fr_kafka_lags(fr_kafka *door, const char *group, bool (*each)(void *user, const fr_kafka_lag *one), void *user)
+{
+    fr_kafka_groups *groups = door->groups;
+    bool more = true;
+    if (!groups) return;
+    pthread_mutex_lock(&groups->lock);
+    for (size_t i = 0; i < FR_COUNT_OF(groups->buckets) && more; i++)
+        for (const fr_group_row *row = groups->buckets[i]; row && more; row = row->next)
+            if (fr_groups_known(row) && (!group || strcmp(group, row->name) == 0)) more = lag_of(door, row, each, user);
+    pthread_mutex_unlock(&groups->lock);
 }
 
 /* ---- transactions ---- */
@@ -226,6 +267,7 @@ fr_code fr_kafka_groups_open(fr_db *db, int64_t (*now_ms)(void), uint64_t seed, 
     if (!groups) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the groups");
     groups->db = db, groups->now_ms = now_ms, groups->seed = seed;
     groups->swept_ms = now_ms();
+    groups->budget.max = FR_GROUPS_BYTES_MAX;
     pthread_mutex_init(&groups->lock, NULL);
     fr_txn_watch(db, on_end, groups);
     fr_code code = topic_make(groups, err);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #define FR_GROUPS_MAX 10000u
+#define FR_GROUPS_BYTES_MAX (256ull << 20) /* of the members of all groups: protocols and assignments */
 #define FR_GROUPS_TOPIC "__consumer_offsets" /* internal, one partition */
 
 typedef struct fr_group_row {
@@ -38,6 +39,7 @@ typedef struct fr_kafka_groups {
     int64_t swept_ms;
     fr_group_row *buckets[1024];
     uint32_t count;
+    fr_group_budget budget;
     fr_offset_pending *pending;
     uint64_t ends; /* transactions ended so far */
 } fr_kafka_groups;
@@ -51,6 +53,7 @@ fr_group_row *fr_groups_find(fr_kafka_groups *groups, fr_span name);
 fr_group_row *fr_groups_make(fr_kafka_groups *groups, fr_span name); /* NULL: too many, or no memory */
 bool fr_groups_known(const fr_group_row *row);                      /* has members or offsets: is listed */
 void fr_groups_sweep(fr_kafka_groups *groups, bool now);
+void fr_groups_purge(fr_group_row *row); /* forget deleted offsets, unless an older commit may still come */
 fr_offset_pending *fr_groups_pending_add(fr_kafka_groups *groups, fr_group_row *row, int64_t producer_id, const fr_committed *one);
 void fr_groups_pending_drop(fr_offset_pending *one);
 void fr_groups_pending_durable(fr_offset_pending *one, fr_offset at);

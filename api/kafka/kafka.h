@@ -10,11 +10,27 @@
 #define FR_KAFKA_CONTROL_BYTES_MAX (16u << 20) /* every request but Produce */
 #define FR_KAFKA_STRUCT_BYTES_MAX (64u << 20)  /* what one request may take when decoded, records apart */
 #define FR_KAFKA_FETCH_BYTES_MAX (64u << 20)   /* of one reply, but for a single larger batch */
+#define FR_KAFKA_REPLY_BYTES_MAX (64u << 20)   /* of one reply, record batches apart; over it the connection is closed */
+#define FR_KAFKA_FETCH_FILES_MAX 256u          /* ranges of files in one reply; the other partitions from memory */
 #define FR_KAFKA_FETCH_WAIT_MS_MAX 300000
 #define FR_KAFKA_PARTITIONS_ASKED_MAX 100000u  /* partitions named in one request */
 
 struct fr_kafka_groups;
-struct fr_kafka_sasl;
+typedef struct fr_kafka_peer fr_kafka_peer;
+
+/* Who comes, and what he may cost: server/daemon has the cryptography. Functions may be called by several threads. */
+typedef struct fr_kafka_sasl {
+    void *user;
+    const char *const *mechanisms;
+    uint32_t mechanism_count;
+    /* One message of the exchange that peer->mechanism names; may block. out: the answer. OK and *done_out: peer->principal is set. */
+    fr_code (*step)(void *user, fr_db *db, fr_kafka_peer *peer, fr_span message, fr_kafka_out *out, bool *done_out, fr_err *err);
+    void (*end)(void *user, fr_kafka_peer *peer); /* frees peer->exchange */
+    /* What was done is charged; ms to be slowed down by. */
+    int64_t (*charge)(void *user, fr_db *db, const fr_principal *principal, fr_span client, uint32_t requests, uint64_t bytes_in, uint64_t bytes_out);
+    void (*told)(void *user, const fr_principal *principal, const char *action, const char *object, const char *verdict, const char *reason);
+} fr_kafka_sasl;
+#define FR_KAFKA_LOGIN_BYTES_MAX (64u << 10) /* a frame of who has not logged in yet */
 
 /* Shared by all connections. Fields are set before the first call. */
 typedef struct fr_kafka {
@@ -29,19 +45,24 @@ typedef struct fr_kafka {
     /* The JSON text of a stored record of a collection, appended to out; NULL: collections are fetched as stored. */
     fr_code (*json_out)(const fr_json_map *names, const fr_record *record, fr_kafka_out *out);
     struct fr_kafka_groups *groups; /* the coordinator; NULL = its APIs are not offered */
-    struct fr_kafka_sasl *sasl;     /* NULL = no authentication */
+    const fr_kafka_sasl *sasl;      /* NULL = nobody is asked */
 } fr_kafka;
 void fr_kafka_init(fr_kafka *door); /* defaults */
 
 /* One connection. The carrier's; zero-initialise. */
-typedef struct fr_kafka_peer {
+struct fr_kafka_peer {
     char host[64]; /* local address of the connection */
     char remote[64]; /* the client's */
     int32_t port;
-    char user[128]; /* authenticated as; empty = nobody */
+    bool asks;           /* this listener wants a login; else everything is allowed */
+    bool own_address;    /* clients are told `host`, whatever fr_kafka.host says */
     bool authenticated;
-    void *sasl; /* the exchange under way */
-} fr_kafka_peer;
+    bool raw;            /* SaslHandshake 0: the next frames are the mechanism's own */
+    bool closing;        /* the login failed: close behind the reply */
+    uint32_t mechanism;  /* number + 1; 0 = none yet */
+    fr_principal principal;
+    void *exchange;      /* of fr_kafka_sasl.step */
+};
 
 typedef enum fr_kafka_next {
     FR_KAFKA_REPLY,     /* send out */
@@ -62,8 +83,10 @@ struct fr_kafka_call {
     void *carrier;
     /* out */
     fr_kafka_out out;
+    int32_t throttle_ms; /* read no further request for so long */
     int32_t wait_ms; /* of FR_KAFKA_WAIT: from the call's first one on */
     /* the door's */
+    fr_kafka *door;
     fr_kafka_header header;
     const fr_kafka_api *api;
     void *request;
@@ -91,6 +114,16 @@ fr_kafka_next fr_kafka_expire(fr_kafka *door, fr_kafka_call *call, bool abandon)
 void fr_kafka_call_reset(fr_kafka *door, fr_kafka_call *call); /* releases what the reply borrowed */
 void fr_kafka_call_free(fr_kafka *door, fr_kafka_call *call);
 void fr_kafka_peer_end(fr_kafka *door, fr_kafka_peer *peer);
+
+/* How far consumer groups are behind: each committed offset against the end of its partition, by group. Stops when each() says false.
+ * Under the coordinator's lock. group NULL = all. */
+typedef struct fr_kafka_lag {
+    const char *group, *state, *topic; /* topic NULL: a group without offsets; once */
+    uint32_t members;
+    int32_t partition;
+    int64_t committed, end, lag;
+} fr_kafka_lag;
+void fr_kafka_lags(fr_kafka *door, const char *group, bool (*each)(void *user, const fr_kafka_lag *one), void *user);
 
 /* For metrics: APIs in the order of the table. */
 size_t fr_kafka_api_count(void);

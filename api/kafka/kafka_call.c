@@ -9,6 +9,7 @@
 
 /* ---- the table: what is handled is what is offered ---- */
 
+static bool with_sasl(const fr_kafka *door) { return door->sasl != NULL; }
 static bool with_groups(const fr_kafka *door) { return door->groups != NULL; }
 
 #define API(key, first, name, handler, offered, open)                                                                  \
@@ -28,6 +29,7 @@ const fr_kafka_api fr_kafka_apis[] = {
     API(14, -1, SyncGroup, fr_kafka_sync_group, with_groups, false),
     API(15, -1, DescribeGroups, fr_kafka_describe_groups, with_groups, false),
     API(16, -1, ListGroups, fr_kafka_list_groups, with_groups, false),
+    API(17, -1, SaslHandshake, fr_kafka_sasl_handshake, with_sasl, true),
     API(18, -1, ApiVersions, fr_kafka_api_versions, NULL, true),
     API(19, -1, CreateTopics, fr_kafka_create_topics, NULL, false),
     API(20, -1, DeleteTopics, fr_kafka_delete_topics, NULL, false),
@@ -40,6 +42,7 @@ const fr_kafka_api fr_kafka_apis[] = {
     API(28, -1, TxnOffsetCommit, fr_kafka_txn_offset_commit, with_groups, false),
     API(32, -1, DescribeConfigs, fr_kafka_describe_configs, NULL, false),
     API(33, -1, AlterConfigs, fr_kafka_alter_configs, NULL, false),
+    API(36, -1, SaslAuthenticate, fr_kafka_sasl_authenticate, with_sasl, true),
     API(37, -1, CreatePartitions, fr_kafka_create_partitions, NULL, false),
     API(42, -1, DeleteGroups, fr_kafka_delete_groups, with_groups, false),
     API(44, -1, IncrementalAlterConfigs, fr_kafka_incremental_alter_configs, NULL, false),
@@ -72,21 +75,49 @@ void fr_kafka_init(fr_kafka *door)
 
 /* ---- replies ---- */
 
-fr_kafka_next fr_kafka_reply(fr_kafka_call *call, const void *response)
+static fr_kafka_next encode(fr_kafka_call *call, const void *response)
 {
     fr_kafka_out *out = &call->out;
     const fr_kafka_message *message = call->api->response;
-    if (!response) return FR_KAFKA_CLOSE;
     fr_kafka_out_reset(out);
     fr_kafka_out_be32(out, 0);
     fr_kafka_out_be32(out, (uint32_t)call->header.correlation);
     /* ApiVersions is answered with the old header in every version: the client cannot know yet what is spoken here. */
     if (message->key != 18 && fr_kafka_flexible(message, call->header.version)) fr_kafka_out_byte(out, 0);
-    if (fr_kafka_encode(message, call->header.version, response, out) != FR_OK) return FR_KAFKA_CLOSE;
+    if (fr_kafka_encode(message, call->header.version, response, out) != FR_OK) {
+        if (out->code == FR_ERR_TOO_LARGE)
+            fr_note(FR_NOTE_WARN, "event=kafka_reply_too_large api=%s limit=%u", call->api->name, FR_KAFKA_REPLY_BYTES_MAX);
+        return FR_KAFKA_CLOSE;
+    }
     uint64_t size = out->size - 4 + out->spliced;
     if (size > INT32_MAX) return FR_KAFKA_CLOSE;
     fr_store_be32(out->data, (uint32_t)size);
     return FR_KAFKA_REPLY;
+}
+
+/* throttle_time_ms, where this version has one. */
+static void throttle_set(const fr_kafka_call *call, void *response)
+{
+    const fr_kafka_message *message = call->api->response;
+    for (size_t i = 0; i < message->shape->field_count; i++) {
+        const fr_kafka_field *field = &message->shape->fields[i];
+        if (strcmp(field->name, "throttleTimeMs") == 0) memcpy((uint8_t *)response + field->offset, &call->throttle_ms, sizeof call->throttle_ms);
+    }
+}
+
+/* Encoded again when the reply's own size is what slows the client down. */
+fr_kafka_next fr_kafka_reply(fr_kafka_call *call, void *response)
+{
+    if (!response) return FR_KAFKA_CLOSE;
+    fr_kafka_charge(call, 1, call->frame.size, 0);
+    int32_t before = call->throttle_ms;
+    if (before) throttle_set(call, response);
+    fr_kafka_next next = encode(call, response);
+    if (next != FR_KAFKA_REPLY) return next;
+    fr_kafka_charge(call, 0, 0, call->out.size + call->out.spliced);
+    if (call->throttle_ms == before) return next;
+    throttle_set(call, response);
+    return encode(call, response);
 }
 
 static bool response_fill(fr_kafka *door, fr_kafka_ApiVersionsResponse *response, fr_arena *arena)
@@ -149,7 +180,7 @@ static bool header_flexible(int16_t key, int16_t version)
 
 void fr_kafka_call_init(fr_kafka_call *call)
 {
-    *call = (fr_kafka_call){0};
+    *call = (fr_kafka_call){.out = {.limit = FR_KAFKA_REPLY_BYTES_MAX}};
     fr_arena_init(&call->arena, FR_MEM_DOOR, FR_KAFKA_STRUCT_BYTES_MAX);
 }
 
@@ -163,7 +194,12 @@ fr_kafka_next fr_kafka_begin(fr_kafka *door, fr_kafka_call *call)
 {
     fr_span body;
     fr_err err;
+    call->door = door;
     if (call->frame.size > FR_KAFKA_FRAME_BYTES_MAX) return FR_KAFKA_CLOSE;
+    if (door->sasl && call->peer->asks && !call->peer->authenticated) {
+        if (call->peer->closing || call->frame.size > FR_KAFKA_LOGIN_BYTES_MAX) return FR_KAFKA_CLOSE;
+        if (call->peer->raw) return fr_kafka_raw_login(door, call);
+    }
     if (fr_kafka_header_decode(call->frame, header_flexible, &call->header, &body, &err) != FR_OK) return FR_KAFKA_CLOSE;
     const fr_kafka_api *api = call->api = fr_kafka_api_of(call->header.key);
     if (!api || !fr_kafka_offered(door, api)) return FR_KAFKA_CLOSE;
@@ -171,7 +207,7 @@ fr_kafka_next fr_kafka_begin(fr_kafka *door, fr_kafka_call *call)
     int version = call->header.version;
     if (api->key == 18 && version > api->request->last) return api_versions_too_new(door, call);
     if (version < api->request->first || version > api->request->last) return FR_KAFKA_CLOSE;
-    if (door->sasl && !call->peer->authenticated && !api->open) return FR_KAFKA_CLOSE;
+    if (door->sasl && call->peer->asks && !call->peer->authenticated && !api->open) return FR_KAFKA_CLOSE;
     if (fr_kafka_decode(api->request, version, body, &call->arena, &call->request, &err) != FR_OK) {
         fr_note(FR_NOTE_DEBUG, "event=kafka_bad_request api=%s version=%d field=%s why=\"%s\"", api->name, version, err.field, err.text);
         return FR_KAFKA_CLOSE;
@@ -226,7 +262,10 @@ void fr_kafka_call_free(fr_kafka *door, fr_kafka_call *call)
     fr_arena_free(&call->arena);
 }
 
-void fr_kafka_peer_end(fr_kafka *door, fr_kafka_peer *peer) { (void)door, (void)peer; }
+void fr_kafka_peer_end(fr_kafka *door, fr_kafka_peer *peer)
+{
+    if (door->sasl && peer->exchange) door->sasl->end(door->sasl->user, peer);
+}
 
 /* ---- writes ---- */
 
@@ -341,9 +380,9 @@ static int16_t topic_info(fr_kafka *door, fr_id id, fr_topic_info *info_out)
 
 int16_t fr_kafka_topic(fr_kafka *door, fr_kafka_call *call, fr_span name, fr_topic_info *info_out)
 {
-    (void)call;
     char text[FR_NAME_BYTES_MAX + 1];
     fr_id id;
+    if (name.data && !fr_kafka_may_topic(door, call, name)) return KAFKA_TOPIC_AUTHORIZATION_FAILED;
     if (!name.data || name.size > FR_NAME_BYTES_MAX || memchr(name.data, 0, name.size)) return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     memcpy(text, name.data, name.size);
     text[name.size] = 0;
@@ -353,12 +392,12 @@ int16_t fr_kafka_topic(fr_kafka *door, fr_kafka_call *call, fr_span name, fr_top
 
 bool fr_kafka_uuid_null(const fr_kafka_uuid *uuid) { return memcmp(uuid, &(fr_kafka_uuid){0}, sizeof *uuid) == 0; }
 
-int16_t fr_kafka_topic_by_id(fr_kafka *door, const fr_kafka_uuid *uuid, fr_topic_info *info_out)
+int16_t fr_kafka_topic_by_id(fr_kafka *door, fr_kafka_call *call, const fr_kafka_uuid *uuid, fr_topic_info *info_out)
 {
     fr_id id;
-    if (fr_topic_by_uuid(door->db, uuid->bytes, &id) != FR_OK) return KAFKA_UNKNOWN_TOPIC_ID;
-    return topic_info(door, id, info_out) == KAFKA_NONE ? KAFKA_NONE : KAFKA_UNKNOWN_TOPIC_ID;
+    if (fr_topic_by_uuid(door->db, uuid->bytes, &id) != FR_OK || topic_info(door, id, info_out) != KAFKA_NONE) return KAFKA_UNKNOWN_TOPIC_ID;
+    return fr_kafka_may_topic(door, call, fr_span_text(info_out->name)) ? KAFKA_NONE : KAFKA_TOPIC_AUTHORIZATION_FAILED;
 }
 
-const char *fr_kafka_host(const fr_kafka *door, const fr_kafka_call *call) { return door->host[0] ? door->host : call->peer->host; }
-int32_t fr_kafka_port(const fr_kafka *door, const fr_kafka_call *call) { return door->host[0] ? door->port : call->peer->port; }
+const char *fr_kafka_host(const fr_kafka *door, const fr_kafka_call *call) { return door->host[0] && !call->peer->own_address ? door->host : call->peer->host; }
+int32_t fr_kafka_port(const fr_kafka *door, const fr_kafka_call *call) { return door->host[0] && !call->peer->own_address ? door->port : call->peer->port; }

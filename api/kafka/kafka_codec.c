@@ -299,12 +299,16 @@ void fr_kafka_out_free(fr_kafka_out *out)
 {
     fr_free(FR_MEM_DOOR, out->data);
     fr_free(FR_MEM_DOOR, out->splices);
-    *out = (fr_kafka_out){0};
+    *out = (fr_kafka_out){.limit = out->limit};
 }
 
 static uint8_t *room(fr_kafka_out *out, size_t size)
 {
     if (out->code != FR_OK) return NULL;
+    if (out->limit && size > out->limit - FR_MIN(out->size, out->limit)) {
+        out->code = FR_ERR_TOO_LARGE;
+        return NULL;
+    }
     if (size > out->capacity - out->size) {
         size_t capacity = FR_MAX(FR_MAX(out->capacity * 2, out->size + size), OUT_FIRST);
         uint8_t *data = fr_realloc(FR_MEM_DOOR, out->data, capacity);
@@ -461,7 +465,7 @@ static void put_tags(writer *w, const fr_kafka_shape *shape, const void *from)
     put_varint(w->out, count);
     for (size_t i = 0; i < shape->field_count && count; i++) {
         if (!tagged_now(w, &shape->fields[i], from)) continue;
-        fr_kafka_out aside = {0};
+        fr_kafka_out aside = {.limit = w->out->limit};
         writer inner = {.out = &aside, .version = w->version, .flexible = true};
         put_field(&inner, &shape->fields[i], from);
         if (aside.code != FR_OK) w->out->code = aside.code;

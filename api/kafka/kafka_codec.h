@@ -91,7 +91,8 @@ typedef struct fr_kafka_out {
     fr_kafka_splice *splices;
     uint32_t splice_count, splice_capacity;
     uint64_t spliced; /* bytes of all splices */
-    fr_code code;     /* NO_MEMORY sticks */
+    size_t limit;     /* of size; 0 = none; stays over a reset */
+    fr_code code;     /* NO_MEMORY and TOO_LARGE stick */
 } fr_kafka_out; /* zero-initialise */
 void fr_kafka_out_reset(fr_kafka_out *out);
 void fr_kafka_out_free(fr_kafka_out *out);

@@ -98,6 +98,8 @@ static bool resource(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Describ
     row->resourceName = wanted->resourceName;
     row->configs.count = 0;
     if (wanted->resourceType == RESOURCE_TOPIC) row->errorCode = fr_kafka_topic(door, call, wanted->resourceName, &info);
+    else if (wanted->resourceType == RESOURCE_BROKER && !fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_ALL, (fr_span){NULL, 0}, false))
+        row->errorCode = KAFKA_CLUSTER_AUTHORIZATION_FAILED;
     else if (wanted->resourceType != RESOURCE_BROKER || !our_node(door, call, wanted->resourceName)) row->errorCode = KAFKA_INVALID_REQUEST;
     if (!row->errorCode) row->errorCode = describe_one(door, &self, info.id);
     if (row->errorCode || self.count == 0) return true;

@@ -56,3 +56,9 @@ int16_t fr_kafka_reason(fr_reason reason, fr_code code)
     if (reason == FR_REASON_NONE || (unsigned)reason >= FR_REASON_COUNT) return fr_kafka_error(code);
     return errors[reason];
 }
+
+int16_t fr_kafka_coordinator_error(const fr_write *write)
+{
+    int16_t error = fr_kafka_reason(write->reason, write->code);
+    return error == KAFKA_NOT_LEADER_OR_FOLLOWER || error == KAFKA_STORAGE_ERROR ? KAFKA_COORDINATOR_NOT_AVAILABLE : error;
+}

@@ -2,19 +2,22 @@
  * Sessions (KIP-227) are declined: a request that wants one gets session 0 and sends whole requests, which is always legal. */
 #include "api/kafka/kafka_private.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 
 typedef struct asked {
     fr_fetch fetch;
     int16_t error;
     bool live; /* fetch holds something to be released */
-    fr_kafka_out text; /* transcoded batches; empty = as stored */
+    uint32_t limit; /* partitionMaxBytes */
+    fr_kafka_out text; /* transcoded batches */
+    bool done;         /* transcoded: text counts, also when it is empty */
 } asked;
 
 typedef struct fetching {
     asked *parts;
     int32_t count;
     int64_t bytes;
+    uint32_t files; /* descriptors held */
     bool decided; /* an error: answered at once */
 } fetching;
 
@@ -46,7 +49,7 @@ static void part_read(fr_kafka *door, const fr_kafka_FetchRequest *request, cons
     fetch->from = wanted->fetchOffset;
     fetch->bytes_max = (uint32_t)FR_MAX(FR_MIN((int64_t)wanted->partitionMaxBytes, rest), 1);
     fetch->committed = request->isolationLevel == 1;
-    fetch->want_file = door->file_ranges;
+    fetch->want_file = door->file_ranges && self->files < FR_KAFKA_FETCH_FILES_MAX;
     fetch->descriptor = -1;
     fr_err err = {0};
     fr_code code = fr_fetch_get(door->db, fetch, &err);
@@ -64,6 +67,7 @@ static void part_read(fr_kafka *door, const fr_kafka_FetchRequest *request, cons
         return;
     }
     self->bytes += size_of(part);
+    self->files += part->fetch.descriptor >= 0;
 }
 
 static void read_all(fr_kafka *door, fr_kafka_call *call)
@@ -71,6 +75,7 @@ static void read_all(fr_kafka *door, fr_kafka_call *call)
     const fr_kafka_FetchRequest *request = call->request;
     fetching *self = call->state;
     self->bytes = 0;
+    self->files = 0;
     asked *part = self->parts;
     for (int32_t i = 0; i < request->topics.count; i++)
         for (int32_t j = 0; j < request->topics.items[i].partitions.count; j++)
@@ -88,7 +93,7 @@ static bool part_answer(fr_kafka_call *call, const asked *part, fr_kafka_Partiti
     row->lastStableOffset = fetch->state.stable;
     row->logStartOffset = fetch->state.start;
     if (!part->live) return true;
-    if (part->text.size)
+    if (part->fetch.transcode && part->done)
         row->records = (fr_kafka_records){.data = part->text.data, .size = part->text.size, .fd = -1};
     else if (fetch->descriptor >= 0)
         row->records = (fr_kafka_records){.fd = fetch->descriptor, .position = (int64_t)fetch->position, .size = fetch->size};
@@ -131,17 +136,11 @@ typedef struct texting {
     fr_kafka *door;
     fr_json_map names;
     fr_kafka_out value, *batches;
+    fr_offset from;
+    uint64_t limit; /* of batches */
+    bool must;      /* the reply has nothing yet: its first batch is given whatever its size (KIP-74) */
+    bool full;
 } texting;
-
-static void name_found(void *user, const fr_topic_config_info *config)
-{
-    static const char *const configs[] = {"freshet.field.vector", "freshet.field.metadata", "freshet.field.timestamp",
-                                          "freshet.field.model_version"};
-    texting *self = user;
-    char *const names[] = {self->names.vector, self->names.metadata, self->names.timestamp, self->names.model_version};
-    for (size_t i = 0; i < FR_COUNT_OF(configs); i++)
-        if (strcmp(config->name, configs[i]) == 0) snprintf(names[i], sizeof self->names.vector, "%s", config->value);
-}
 
 static fr_code value_text(void *user, const fr_record *record, fr_span *text_out)
 {
@@ -155,22 +154,35 @@ static fr_code value_text(void *user, const fr_record *record, fr_span *text_out
 static fr_code batch_put(void *user, const void *data, size_t size)
 {
     texting *self = user;
+    const uint8_t *batch = data; /* a piece of a large batch may end before what is asked for */
+    if ((fr_offset)fr_load_be64(batch) + (fr_offset)fr_load_be32(batch + 23) < self->from) return FR_OK;
+    if (self->batches->size + size > self->limit && !(self->must && self->batches->size == 0)) {
+        self->full = true;
+        return FR_ERR_TOO_LARGE;
+    }
     fr_kafka_out_put(self->batches, data, size);
     return self->batches->code;
 }
 
 static fr_kafka_next transcode(fr_kafka *door, fr_kafka_call *call)
 {
+    const fr_kafka_FetchRequest *request = call->request;
     fetching *self = call->state;
+    uint64_t total = 0, most = (uint64_t)FR_MIN(FR_MAX(request->maxBytes, 0), (int64_t)FR_KAFKA_FETCH_BYTES_MAX);
     for (int32_t i = 0; i < self->count; i++) {
         asked *part = &self->parts[i];
-        if (!part->live || !part->fetch.transcode) continue;
-        texting text = {.door = door, .batches = &part->text,
-                        .names = {.vector = "vector", .metadata = "metadata", .timestamp = "timestamp", .model_version = "model_version"}};
-        fr_code code = fr_topic_configs(door->db, part->fetch.id, name_found, &text);
+        if (!part->live || !part->fetch.transcode) {
+            total += (uint64_t)size_of(part);
+            continue;
+        }
+        texting text = {.door = door, .batches = &part->text, .from = part->fetch.from, .must = total == 0,
+                        .limit = FR_MIN(part->limit, most - FR_MIN(total, most))};
+        fr_code code = fr_topic_json_map(door->db, part->fetch.id, &text.names);
         if (code == FR_OK) code = fr_view_transcode(&part->fetch.view, value_text, batch_put, &text, NULL);
         fr_kafka_out_free(&text.value);
-        if (code == FR_OK) continue;
+        total += part->text.size;
+        part->done = true;
+        if (code == FR_OK || text.full) continue; /* full: the client asks for the rest */
         fr_fetch_release(&part->fetch);
         part->live = false;
         part->error = fr_kafka_error(code);
@@ -219,6 +231,31 @@ static void part_begin(const fr_kafka_FetchPartition *wanted, const fr_topic_inf
     else if (wanted->currentLeaderEpoch > 0) part->error = KAFKA_UNKNOWN_LEADER_EPOCH; /* the epoch here is always 0 */
     part->fetch.id = info->id;
     part->fetch.partition = wanted->partition;
+    part->limit = (uint32_t)FR_MAX(wanted->partitionMaxBytes, 0);
+}
+
+static int by_partition(const void *a, const void *b)
+{
+    const asked *x = *(asked *const *)a, *y = *(asked *const *)b;
+    if (x->fetch.id != y->fetch.id) return x->fetch.id < y->fetch.id ? -1 : 1;
+    if (x->fetch.partition != y->fetch.partition) return x->fetch.partition < y->fetch.partition ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+/* A partition named again would hold another descriptor and another waiter. false: no memory. */
+static bool repeats_refuse(fr_kafka_call *call, fetching *self)
+{
+    asked **order = fr_arena_alloc(&call->arena, FR_MAX((size_t)self->count, 1u) * sizeof *order);
+    if (!order) return false;
+    for (int32_t i = 0; i < self->count; i++) order[i] = &self->parts[i];
+    if (self->count > 1) qsort(order, (size_t)self->count, sizeof *order, by_partition);
+    for (int32_t i = 1; i < self->count; i++) {
+        if (order[i]->error || order[i]->fetch.id != order[i - 1]->fetch.id || order[i]->fetch.partition != order[i - 1]->fetch.partition)
+            continue;
+        order[i]->error = KAFKA_INVALID_REQUEST;
+        self->decided = true;
+    }
+    return true;
 }
 
 static fr_kafka_next session_refused(fr_kafka_call *call)
@@ -242,7 +279,7 @@ fr_kafka_next fr_kafka_fetch(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < request->topics.count; i++) {
         const fr_kafka_FetchTopic *topic = &request->topics.items[i];
         fr_topic_info info = {0};
-        int16_t error = call->header.version >= 13 ? fr_kafka_topic_by_id(door, &topic->topicId, &info)
+        int16_t error = call->header.version >= 13 ? fr_kafka_topic_by_id(door, call, &topic->topicId, &info)
                                                    : fr_kafka_topic(door, call, topic->topic, &info);
         for (int32_t j = 0; j < topic->partitions.count; j++) {
             asked *part = &self->parts[self->count++];
@@ -250,6 +287,7 @@ fr_kafka_next fr_kafka_fetch(fr_kafka *door, fr_kafka_call *call)
             self->decided = self->decided || part->error != KAFKA_NONE;
         }
     }
+    if (!repeats_refuse(call, self)) return FR_KAFKA_CLOSE;
     call->state = self;
     call->release = let_go;
     return look(door, call);

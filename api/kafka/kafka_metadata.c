@@ -87,6 +87,10 @@ static fr_kafka_next make_unknown(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < self->count; i++) {
         wanted *topic = &self->topics[i];
         if (topic->error != KAFKA_UNKNOWN_TOPIC_OR_PARTITION || !topic->name.data) continue;
+        if (!fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_TOPIC, topic->name, false)) {
+            topic->error = KAFKA_TOPIC_AUTHORIZATION_FAILED; /* to make it */
+            continue;
+        }
         fr_topic_change *change = fr_arena_alloc(&call->arena, sizeof *change);
         if (!change) return FR_KAFKA_CLOSE;
         *change = (fr_topic_change){.name = fr_kafka_text(call, topic->name), .kind = FR_TOPIC_PLAIN,
@@ -107,7 +111,11 @@ static bool list_all(fr_kafka *door, fr_kafka_call *call, listing *self)
     for (uint32_t i = 0; self->topics && i < count; i++) {
         wanted *topic = &self->topics[self->count];
         *topic = (wanted){0};
-        if (fr_topic_get(door->db, ids[i], &topic->info) == FR_OK && topic->info.kind != FR_TOPIC_INTERNAL) self->count++;
+        if (fr_topic_get(door->db, ids[i], &topic->info) != FR_OK || topic->info.kind == FR_TOPIC_INTERNAL) continue;
+        fr_span name = fr_span_text(topic->info.name);
+        if (fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_TOPIC, name, true) ||
+            fr_kafka_may(door, call, FR_ACTION_WRITE, FR_OBJECT_TOPIC, name, true))
+            self->count++;
     }
     return self->topics != NULL;
 }
@@ -122,7 +130,7 @@ static bool list_named(fr_kafka *door, fr_kafka_call *call, const fr_kafka_Metad
         *topic = (wanted){.name = asked->name, .uuid = asked->topicId};
         if (!fr_kafka_uuid_null(&asked->topicId)) {
             topic->name = (fr_span){NULL, 0};
-            topic->error = fr_kafka_topic_by_id(door, &asked->topicId, &topic->info);
+            topic->error = fr_kafka_topic_by_id(door, call, &asked->topicId, &topic->info);
         } else {
             topic->error = fr_kafka_topic(door, call, asked->name, &topic->info);
             if (topic->error && !name_ok(asked->name)) topic->error = KAFKA_INVALID_TOPIC_EXCEPTION;

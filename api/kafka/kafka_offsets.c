@@ -36,6 +36,16 @@ static int16_t find(fr_kafka *door, const fr_topic_info *info, const fr_kafka_Li
     return fr_kafka_error(code);
 }
 
+/* Named twice: refused, as in Apache Kafka. */
+static bool repeated(const fr_kafka_ListOffsetsTopic *topic, int32_t at, uint8_t *seen, uint32_t count)
+{
+    uint32_t partition = (uint32_t)topic->partitions.items[at].partitionIndex;
+    if (partition >= count) return false;
+    bool before = seen[partition];
+    seen[partition] = 1;
+    return before;
+}
+
 static fr_kafka_next list_answer(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_ListOffsetsRequest *request = call->request;
@@ -48,12 +58,17 @@ static fr_kafka_next list_answer(fr_kafka *door, fr_kafka_call *call)
         fr_topic_info info;
         int16_t error = fr_kafka_topic(door, call, topic->name, &info);
         row->name = topic->name;
+        uint32_t known = error ? 0 : info.partition_count;
+        uint8_t *seen = fr_arena_alloc(&call->arena, FR_MAX(known, 1u));
+        if (!seen) return FR_KAFKA_CLOSE;
+        memset(seen, 0, FR_MAX(known, 1u));
         if (!FR_KAFKA_ITEMS(&call->arena, &row->partitions, ListOffsetsPartitionResponse, FR_MAX(topic->partitions.count, 0)))
             return FR_KAFKA_CLOSE;
         for (int32_t j = 0; j < row->partitions.count; j++) {
             fr_kafka_ListOffsetsPartitionResponse *part = &row->partitions.items[j];
             part->partitionIndex = topic->partitions.items[j].partitionIndex;
-            part->errorCode = error ? error : find(door, &info, &topic->partitions.items[j], request->isolationLevel == 1, part);
+            if (repeated(topic, j, seen, known)) part->errorCode = KAFKA_INVALID_REQUEST;
+            else part->errorCode = error ? error : find(door, &info, &topic->partitions.items[j], request->isolationLevel == 1, part);
         }
     }
     return fr_kafka_reply(call, response);
@@ -64,6 +79,9 @@ fr_kafka_next fr_kafka_list_offsets(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_ListOffsetsRequest *request = call->request;
     bool reads = false;
+    int64_t count = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) count += FR_MAX(request->topics.items[i].partitions.count, 0);
+    if (count > (int64_t)FR_KAFKA_PARTITIONS_ASKED_MAX) return FR_KAFKA_CLOSE;
     for (int32_t i = 0; i < request->topics.count; i++)
         for (int32_t j = 0; j < request->topics.items[i].partitions.count; j++) {
             int64_t timestamp = request->topics.items[i].partitions.items[j].timestamp;
@@ -78,6 +96,9 @@ fr_kafka_next fr_kafka_offset_for_leader_epoch(fr_kafka *door, fr_kafka_call *ca
 {
     const fr_kafka_OffsetForLeaderEpochRequest *request = call->request;
     fr_kafka_OffsetForLeaderEpochResponse *response = FR_KAFKA_RESPONSE(call, OffsetForLeaderEpochResponse);
+    int64_t asked = 0;
+    for (int32_t i = 0; i < request->topics.count; i++) asked += FR_MAX(request->topics.items[i].partitions.count, 0);
+    if (asked > (int64_t)FR_KAFKA_PARTITIONS_ASKED_MAX) return FR_KAFKA_CLOSE;
     if (!response || !FR_KAFKA_ITEMS(&call->arena, &response->topics, OffsetForLeaderTopicResult, FR_MAX(request->topics.count, 0)))
         return FR_KAFKA_CLOSE;
     for (int32_t i = 0; i < response->topics.count; i++) {

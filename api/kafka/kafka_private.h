@@ -26,6 +26,10 @@ enum {
     KAFKA_UNKNOWN_MEMBER_ID = 25,
     KAFKA_INVALID_SESSION_TIMEOUT = 26,
     KAFKA_REBALANCE_IN_PROGRESS = 27,
+    KAFKA_TOPIC_AUTHORIZATION_FAILED = 29,
+    KAFKA_GROUP_AUTHORIZATION_FAILED = 30,
+    KAFKA_CLUSTER_AUTHORIZATION_FAILED = 31,
+    KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53,
     KAFKA_UNSUPPORTED_SASL_MECHANISM = 33,
     KAFKA_ILLEGAL_SASL_STATE = 34,
     KAFKA_UNSUPPORTED_VERSION = 35,
@@ -63,6 +67,8 @@ enum {
 int16_t fr_kafka_error(fr_code code);                          /* kafka_errors.c: the one table */
 int16_t fr_kafka_reason(fr_reason reason, fr_code code);       /* the reason when there is one, else the code */
 
+int16_t fr_kafka_coordinator_error(const fr_write *write); /* "again later" as clients of a coordinator know it */
+
 struct fr_kafka_api {
     int16_t key;
     int16_t advertised_first; /* of ApiVersions; -1 = what the messages say */
@@ -85,14 +91,22 @@ typedef struct fr_kafka_wait {
 
 /* Handlers' helpers. */
 #define FR_KAFKA_RESPONSE(call, name) ((fr_kafka_##name *)fr_kafka_make(&(call)->arena, &fr_kafka_##name##_shape, 1))
-fr_kafka_next fr_kafka_reply(fr_kafka_call *call, const void *response); /* NULL: no memory, CLOSE */
+fr_kafka_next fr_kafka_reply(fr_kafka_call *call, void *response); /* NULL: no memory, CLOSE */
 const char *fr_kafka_text(fr_kafka_call *call, fr_span span); /* NUL-ended copy; NULL: null, holds a NUL, or no memory */
 fr_span fr_kafka_words(fr_kafka_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static inline bool fr_kafka_is_null(fr_span span) { return span.data == NULL; }
 
 /* A topic that clients may see. The error: NONE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID. */
 int16_t fr_kafka_topic(fr_kafka *door, fr_kafka_call *call, fr_span name, fr_topic_info *info_out);
-int16_t fr_kafka_topic_by_id(fr_kafka *door, const fr_kafka_uuid *uuid, fr_topic_info *info_out);
+int16_t fr_kafka_topic_by_id(fr_kafka *door, fr_kafka_call *call, const fr_kafka_uuid *uuid, fr_topic_info *info_out);
+/* kafka_sasl.c: may the caller? fr_kafka_topic has asked already, with what the API does to topics. A refusal is written down unless
+ * quiet. name: a null span with FR_OBJECT_ALL. */
+bool fr_kafka_may(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_object object, fr_span name, bool quiet);
+bool fr_kafka_may_topic(fr_kafka *door, fr_kafka_call *call, fr_span name);
+int16_t fr_kafka_group_error(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_span group); /* NONE, INVALID_GROUP_ID, 30 */
+int16_t fr_kafka_txn_error(fr_kafka *door, fr_kafka_call *call, fr_span transactional_id);           /* NONE, 53 */
+void fr_kafka_charge(fr_kafka_call *call, uint32_t requests, uint64_t bytes_in, uint64_t bytes_out);
+fr_kafka_next fr_kafka_raw_login(fr_kafka *door, fr_kafka_call *call);
 bool fr_kafka_uuid_null(const fr_kafka_uuid *uuid);
 
 /* writes[count] in the arena, zeroed; then submit them all: resume is called once every one is done. A write with kind
@@ -112,6 +126,8 @@ int32_t fr_kafka_port(const fr_kafka *door, const fr_kafka_call *call);
 /* Handlers, by file. */
 #define FR_KAFKA_HANDLER(name) fr_kafka_next fr_kafka_##name(fr_kafka *door, fr_kafka_call *call)
 FR_KAFKA_HANDLER(api_versions); /* kafka_call.c */
+FR_KAFKA_HANDLER(sasl_handshake); /* kafka_sasl.c */
+FR_KAFKA_HANDLER(sasl_authenticate);
 FR_KAFKA_HANDLER(produce);
 FR_KAFKA_HANDLER(fetch);
 FR_KAFKA_HANDLER(list_offsets); /* kafka_offsets.c */

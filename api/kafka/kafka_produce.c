@@ -49,6 +49,17 @@ static fr_kafka_next answer(fr_kafka_call *call)
     return fr_kafka_reply(call, response);
 }
 
+/* acks = 0: nothing is answered, so an error closes the connection: the client looks at the topics anew, as with Apache Kafka. */
+static fr_kafka_next quiet(const fr_kafka_call *call)
+{
+    const fr_kafka_ProduceRequest *request = call->request;
+    const share *one = call->state;
+    for (int32_t i = 0; i < request->topicData.count; i++)
+        for (int32_t j = 0; j < request->topicData.items[i].partitionData.count; j++, one++)
+            if (one->produce ? fr_kafka_reason(one->produce->reason, one->produce->code) : one->error) return FR_KAFKA_CLOSE;
+    return FR_KAFKA_NO_REPLY;
+}
+
 static fr_kafka_next finished(fr_kafka *door, fr_kafka_call *call)
 {
     (void)door;
@@ -63,7 +74,9 @@ static fr_kafka_next finished(fr_kafka *door, fr_kafka_call *call)
             produce->reason = write->reason;
         }
     }
-    return request->acks == 0 ? FR_KAFKA_NO_REPLY : answer(call);
+    if (request->acks != 0) return answer(call);
+    fr_kafka_charge(call, 1, call->frame.size, 0);
+    return quiet(call);
 }
 
 /* One topic's shares; *next is advanced. */
@@ -72,6 +85,7 @@ static void topic_prepare(fr_kafka *door, fr_kafka_call *call, const fr_kafka_To
     fr_topic_info info;
     int32_t count = FR_MAX(topic->partitionData.count, 0);
     int16_t error = fr_kafka_topic(door, call, topic->name, &info);
+    if (!error && strncmp(info.name, "__", 2) == 0) error = KAFKA_TOPIC_AUTHORIZATION_FAILED; /* the server's own */
     fr_produce *produce = error ? NULL : fr_arena_alloc(&call->arena, FR_MAX((size_t)count, 1u) * sizeof *produce);
     if (!error && !produce) error = KAFKA_UNKNOWN_SERVER_ERROR;
     uint32_t used = 0;

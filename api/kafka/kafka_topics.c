@@ -120,6 +120,7 @@ static int16_t creation_read(fr_kafka *door, fr_kafka_call *call, int32_t at, cr
         return refuse(call, one, KAFKA_INVALID_TOPIC_EXCEPTION, err.text[0] ? err.text : "a topic needs a name");
     one->change.name = fr_kafka_text(call, topic->name);
     if (!one->change.name) return refuse(call, one, KAFKA_UNKNOWN_SERVER_ERROR, "no memory");
+    if (!fr_kafka_may_topic(door, call, topic->name)) return refuse(call, one, KAFKA_TOPIC_AUTHORIZATION_FAILED, "admin on the topic's name is needed");
     if (fr_kafka_topic(door, call, topic->name, &info) == KAFKA_NONE) return refuse(call, one, KAFKA_TOPIC_ALREADY_EXISTS, "this topic exists");
     if (partitions_read(door, call, topic, one) != KAFKA_NONE || configs_read(call, topic, one) != KAFKA_NONE) return one->error;
     if (!request->validateOnly || one->def) return KAFKA_NONE;
@@ -187,7 +188,7 @@ static fr_kafka_next created(fr_kafka *door, fr_kafka_call *call)
         row->errorMessage = ones[i].text;
         row->configs.count = -1;
         if (!row->errorCode && write->kind != FR_KAFKA_SKIP && write->code != FR_OK) {
-            row->errorCode = write->kind == FR_WRITE_COLLECTION_CREATE && write->code == FR_ERR_INVALID
+            row->errorCode = write->kind == FR_WRITE_COLLECTION_CREATE && write->code == FR_ERR_INVALID && write->reason == FR_REASON_NONE
                                  ? KAFKA_INVALID_CONFIG : fr_kafka_reason(write->reason, write->code);
             row->errorMessage = fr_kafka_words(call, "%s", write->err.text);
         }
@@ -207,7 +208,7 @@ fr_kafka_next fr_kafka_create_topics(fr_kafka *door, fr_kafka_call *call)
     for (int32_t i = 0; i < count; i++) {
         if (creation_read(door, call, i, &ones[i]) != KAFKA_NONE || request->validateOnly) continue;
         call->writes[i].kind = ones[i].def ? FR_WRITE_COLLECTION_CREATE : FR_WRITE_TOPIC_CREATE;
-        call->writes[i].topic = ones[i].def ? NULL : &ones[i].change;
+        call->writes[i].topic = &ones[i].change;
         call->writes[i].def = ones[i].def;
     }
     return fr_kafka_submit(door, call, created);
@@ -251,7 +252,7 @@ fr_kafka_next fr_kafka_delete_topics(fr_kafka *door, fr_kafka_call *call)
         ones[i] = by_state ? (deletion){.name = request->topics.items[i].name, .uuid = request->topics.items[i].topicId}
                            : (deletion){.name = request->topicNames.items[i]};
         bool by_id = by_state && fr_kafka_is_null(ones[i].name);
-        ones[i].error = by_id ? fr_kafka_topic_by_id(door, &ones[i].uuid, &info) : fr_kafka_topic(door, call, ones[i].name, &info);
+        ones[i].error = by_id ? fr_kafka_topic_by_id(door, call, &ones[i].uuid, &info) : fr_kafka_topic(door, call, ones[i].name, &info);
         if (ones[i].error) continue;
         memcpy(ones[i].uuid.bytes, info.uuid, sizeof info.uuid);
         if (by_id) ones[i].name = fr_kafka_words(call, "%s", info.name);

@@ -16,8 +16,7 @@ static bool id_ok(fr_span id) { return !id.data || (id.size && id.size <= FR_TRA
 /* Before InitProducerId 4 (and AddPartitionsToTxn 2, EndTxn 2) clients do not know PRODUCER_FENCED. */
 static int16_t error_of(const fr_kafka_call *call, int16_t fenced_from)
 {
-    const fr_write *write = &call->writes[0];
-    int16_t error = fr_kafka_reason(write->reason, write->code);
+    int16_t error = fr_kafka_coordinator_error(&call->writes[0]);
     return error == KAFKA_PRODUCER_FENCED && call->header.version < fenced_from ? KAFKA_INVALID_PRODUCER_EPOCH : error;
 }
 
@@ -41,6 +40,8 @@ fr_kafka_next fr_kafka_init_producer_id(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_InitProducerIdRequest *request = call->request;
     if (!id_ok(request->transactionalId)) return init_answer(call, KAFKA_INVALID_REQUEST);
+    int16_t denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return init_answer(call, denied);
     fr_txn *txn = txn_of(call, request->transactionalId);
     if (!txn) return FR_KAFKA_CLOSE;
     if (txn->transactional_id && (request->transactionTimeoutMs <= 0 || request->transactionTimeoutMs > FR_TRANSACTION_MS_MAX))
@@ -105,6 +106,8 @@ fr_kafka_next fr_kafka_add_partitions_to_txn(fr_kafka *door, fr_kafka_call *call
         }
     }
     call->state = before;
+    int16_t denied = fr_kafka_txn_error(door, call, request->v3AndBelowTransactionalId);
+    if (denied) return added_answer(call, denied);
     if (bad) return added_answer(call, KAFKA_OPERATION_NOT_ATTEMPTED);
     if (!txn->transactional_id || !id_ok(request->v3AndBelowTransactionalId)) return added_answer(call, KAFKA_INVALID_REQUEST);
     txn->producer_id = request->v3AndBelowProducerId;
@@ -132,6 +135,8 @@ fr_kafka_next fr_kafka_end_txn(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_EndTxnRequest *request = call->request;
     if (!id_ok(request->transactionalId)) return end_answer(call, KAFKA_INVALID_REQUEST);
+    int16_t denied = fr_kafka_txn_error(door, call, request->transactionalId);
+    if (denied) return end_answer(call, denied);
     fr_txn *txn = txn_of(call, request->transactionalId);
     if (!txn || !txn->transactional_id) return FR_KAFKA_CLOSE;
     txn->producer_id = request->producerId;

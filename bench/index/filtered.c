@@ -294,7 +294,7 @@ int main(int argc, char **argv)
             const char *mark = strstr(cases[c].text, "%u");
             if (mark == NULL) snprintf(text, sizeof text, "%s", cases[c].text);
             else at += snprintf(text, sizeof text, "%.*s%u", (int)(mark - cases[c].text), cases[c].text, cluster_of(&base, v, cases[c].cluster == FARTHEST));
-            must(fr_filter_compile(fr_span_text(text), &schema, &filters[i], &(fr_err){0}), &(fr_err){0});
+            must(fr_filter_compile(fr_span_text(text), &schema, (fr_span){NULL, 0}, &filters[i], &(fr_err){0}), &(fr_err){0});
         }
         result first = {.us = 1e9};
         setup one = s;

@@ -13,10 +13,16 @@ int fr_cli_import_main(int argc, char **argv);
 int fr_cli_export_main(int argc, char **argv);
 int fr_cli_search_main(int argc, char **argv);
 int fr_cli_collection_main(int argc, char **argv);
+int fr_cli_user_main(int argc, char **argv);
 int fr_cli_log_main(int argc, char **argv);
 int fr_cli_snapshot_main(int argc, char **argv);
 int fr_cli_verify_main(int argc, char **argv);
 int fr_cli_bench_main(int argc, char **argv);
+int fr_cli_replay_main(int argc, char **argv);
+int fr_cli_backup_main(int argc, char **argv);
+int fr_cli_restore_main(int argc, char **argv);
+int fr_cli_dlq_main(int argc, char **argv);
+int fr_cli_lag_main(int argc, char **argv);
 
 /* One line "freshet VERB: text" on stderr; returns 1. */
 int fr_cli_fail(const char *verb, const fr_err *err);

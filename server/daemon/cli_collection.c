@@ -15,10 +15,10 @@ typedef struct collection_arguments {
 static void print_help(void)
 {
     printf("usage: freshet collection list\n"
-           "       freshet collection create NAME --dimension N [--metric l2|ip|cosine] [--partitions N] [--codes "
+           "       freshet collection create NAME --dimension N [--metric l2|ip|cosine|hamming|jaccard] [--partitions N] [--codes "
            "sq8|none]\n"
            "                                 [--profile balanced|speed|compact] [--vectors memory|disk]\n"
-           "                                 [--vector-type f32|f16|bf16|int8]\n"
+           "                                 [--vector-type f32|f16|bf16|int8|binary]\n"
            "                                 [--m N] [--ef-construction N] [--embedder hash] [--id-type int64|string] "
            "[--drop-stale]\n"
            "                                 [--indexed FIELD,FIELD...]\n"
@@ -120,7 +120,7 @@ static int parse(int argc, char **argv, collection_arguments *args)
     *args = (collection_arguments){0};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case DIMENSION: args->dimension = fr_cli_number("collection", "dimension", optarg, 1, FR_DIMENSION_MAX); break;
+        case DIMENSION: args->dimension = fr_cli_number("collection", "dimension", optarg, 1, FR_DIMENSION_BITS_MAX); break;
         case PARTITIONS:
             args->partitions = fr_cli_number("collection", "partitions", optarg, 1, FR_PARTITIONS_MAX);
             break;

@@ -503,9 +503,10 @@ static fr_code look_ahead(import_job *load, uint32_t part_count, fr_err *err)
         if (code == FR_OK && !end) first.is_text = first.dimension == 0;
     }
     if (code == FR_OK) {
-        if (load->args.dimension == 0) load->args.dimension = first.dimension ? first.dimension : 256;
+        bool binary = load->args.vector_type && strcmp(load->args.vector_type, "binary") == 0; /* its numbers are bytes */
+        if (load->args.dimension == 0) load->args.dimension = first.dimension ? first.dimension * (binary ? 8 : 1) : 256;
         if (!load->args.embedder && first.is_text) load->args.embedder = "hash";
-        if (!load->args.metric) load->args.metric = first.is_text ? "cosine" : "l2";
+        if (!load->args.metric) load->args.metric = binary ? "hamming" : first.is_text ? "cosine" : "l2";
     }
     fr_text_free(&record);
     fr_import_end(&first);
@@ -598,7 +599,7 @@ static void print_help(void)
            "  --embedder hash        with --create: how texts become vectors (default for texts)\n"
            "  --codes sq8|none       with --create\n"
            "  --profile balanced|speed|compact  --vectors memory|disk   with --create\n"
-           "  --vector-type f32|f16|bf16|int8   with --create: what vectors are kept as (default f32)\n"
+           "  --vector-type f32|f16|bf16|int8|binary  with --create: what vectors are kept as (default f32)\n"
            "  --format FORMAT        auto (default), jsonl, csv, wordnet, npy, fvecs, bvecs, fbin, u8bin, i8bin\n"
            "  --id-field NAME        jsonl, csv: default id\n"
            "  --vector-field NAME    jsonl, csv: default vector\n"
@@ -672,7 +673,7 @@ static int parse(int argc, char **argv, arguments *args)
         case 'u': args->url = optarg; break;
         case CREATE: args->create = true; break;
         case DIMENSION:
-            args->dimension = (uint32_t)fr_cli_number("import", "dimension", optarg, 1, FR_DIMENSION_MAX);
+            args->dimension = (uint32_t)fr_cli_number("import", "dimension", optarg, 1, FR_DIMENSION_BITS_MAX);
             break;
         case METRIC: args->metric = optarg; break;
         case EMBEDDER: args->embedder = optarg; break;

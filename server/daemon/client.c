@@ -169,6 +169,46 @@ static size_t take_body(char *data, size_t one, size_t size, void *user)
     return reply->body.failed ? 0 : size;
 }
 
+static struct {
+    char user[128], password[512], header[256]; /* header: "Authorization: Bearer KEY"; empty = none */
+} login;
+
+fr_code fr_client_login(const char *user, const char *password_file, const char *api_key, fr_err *err)
+{
+    if (!api_key && !user) api_key = getenv("FRESHET_API_KEY");
+    if (!user && !(api_key && *api_key)) user = getenv("FRESHET_USER");
+    if (api_key && *api_key) snprintf(login.header, sizeof login.header, "Authorization: Bearer %s", api_key);
+    if (!user || !*user) return FR_OK;
+    snprintf(login.user, sizeof login.user, "%s", user);
+    const char *given = getenv("FRESHET_PASSWORD");
+    if (!password_file) {
+        snprintf(login.password, sizeof login.password, "%s", given ? given : "");
+        return FR_OK;
+    }
+    FILE *file = fopen(password_file, "re");
+    bool fine = file && fgets(login.password, sizeof login.password, file);
+    if (file) fclose(file);
+    if (!fine) return fr_fail(err, FR_ERR_IO, NULL, "--password-file: %.150s cannot be read", password_file);
+    login.password[strcspn(login.password, "\r\n")] = 0;
+    return FR_OK;
+}
+
+static bool login_set(fr_client *client)
+{
+    const char *ca = getenv("FRESHET_CA");
+    if (ca && *ca) curl_easy_setopt(client->curl, CURLOPT_CAINFO, ca);
+    if (login.user[0]) {
+        curl_easy_setopt(client->curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        curl_easy_setopt(client->curl, CURLOPT_USERNAME, login.user);
+        curl_easy_setopt(client->curl, CURLOPT_PASSWORD, login.password);
+    } else if (login.header[0]) {
+        struct curl_slist *more = curl_slist_append(client->headers, login.header);
+        if (!more) return false;
+        client->headers = more;
+    }
+    return true;
+}
+
 fr_code fr_client_open(const char *url, fr_client **client_out, fr_err *err)
 {
     *client_out = NULL;
@@ -189,6 +229,10 @@ fr_code fr_client_open(const char *url, fr_client **client_out, fr_err *err)
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a client");
     }
     client->headers = more;
+    if (!login_set(client)) {
+        fr_client_close(client);
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a client");
+    }
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(client->curl, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, client->headers);

@@ -30,6 +30,9 @@ typedef struct fr_reply {
     fr_text body;
 } fr_reply; /* zero-initialise; fr_reply_free when done; reused by every call */
 
+/* Who the clients of this process are: an API key, or a user and the file of his password (its first line). NULL: FRESHET_API_KEY, or
+ * FRESHET_USER and FRESHET_PASSWORD. A server's certificate is checked against FRESHET_CA (a PEM file) when it is set. Before threads. */
+fr_code fr_client_login(const char *user, const char *password_file, const char *api_key, fr_err *err) FR_MUST_CHECK;
 fr_code fr_client_open(const char *url, fr_client **client_out, fr_err *err) FR_MUST_CHECK;
 void fr_client_close(fr_client *client);
 

@@ -3,7 +3,10 @@
 #define FR_DAEMON_H
 
 #include "api/kafka/kafka.h"
+#include "api/milvus/milvus.h"
+#include "server/daemon/door_access.h"
 #include "server/daemon/pool.h"
+#include "server/daemon/tls.h"
 
 #define FR_DAEMON_LOOPS_MAX 64u
 #define FR_DAEMON_ADDRESS_SLOTS 16384u /* connections are counted per address, addresses by hash */
@@ -15,7 +18,13 @@ typedef struct fr_loop fr_loop; /* loop.c: one thread, one h2o loop */
 
 typedef struct fr_daemon {
     fr_http door;
-    fr_kafka kafka; /* db is set before Kafka's connections are accepted */
+    fr_door_access access; /* set up before the loops */
+    fr_kafka_sasl sasl;
+    fr_tls *tls; /* NULL: plain */
+    bool kafka_asks, kafka_tls;
+    fr_kafka kafka; /* db is set before Kafka's connections are accepted, groups before door.db */
+    fr_milvus milvus;
+    struct fr_replays *replays; /* set before door.db; NULL = none */
     fr_pool *searchers, *workers, *chores; /* set before door.db */
     fr_loop *loops[FR_DAEMON_LOOPS_MAX];
     uint32_t loop_count;
@@ -28,8 +37,10 @@ typedef struct fr_daemon {
     uint64_t memory_limit;
 } fr_daemon;
 
-/* Both descriptors are duplicated; kafka_fd -1 = Kafka is not spoken. */
-fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kafka_fd, fr_loop **loop_out, fr_err *err);
+/* What a listener speaks. */
+typedef enum fr_listener { FR_LISTEN_HTTP, FR_LISTEN_KAFKA, FR_LISTEN_KAFKA_SASL, FR_LISTENERS } fr_listener;
+/* The descriptors are duplicated; -1 = not spoken. */
+fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, const int fds[FR_LISTENERS], fr_loop **loop_out, fr_err *err);
 fr_code fr_loop_start(fr_loop *loop, fr_err *err);
 void fr_loop_accept(fr_loop *loop); /* once all loops are started: they hand connections to each other */
 void fr_loop_accept_kafka(fr_loop *loop); /* once kafka.db is set */

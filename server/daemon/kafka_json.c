@@ -8,6 +8,10 @@
 
 static void vector_out(fr_out *out, const fr_value *value)
 {
+    if (value->type == FR_TYPE_VECTOR_BINARY) {
+        fr_out_bytes(out, value->bytes);
+        return;
+    }
     fr_out_begin(out, '[');
     size_t element = fr_vector_bytes((fr_type)value->type, 1);
     for (size_t i = 0; element != 0 && i + element <= value->bytes.size; i += element) {

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define BLOCK_BYTES (256u << 10)
 #define READ_BYTES_PER_TURN (1u << 20)
@@ -25,6 +26,7 @@
 #define FREE_JOBS_MAX 16u
 #define OUT_KEPT_MAX (64u << 10)
 #define VECTORS_MAX 64u
+#define PLAIN_BYTES (256u << 10)
 #define TICK_MS 20
 #define SWEEP_MS 1000
 
@@ -54,7 +56,8 @@ typedef struct job {
 } job;
 
 struct kafka_connection {
-    h2o_linklist_t link;
+    h2o_linklist_t link, muted; /* muted: over a limit, no request is started before muted_until_ms */
+    int64_t muted_until_ms;
     fr_kafka_loop *loop;
     h2o_socket_t *sock; /* NULL: gone */
     fr_kafka_peer peer;
@@ -77,7 +80,8 @@ struct fr_kafka_loop {
     h2o_multithread_receiver_t receiver;
     h2o_timeout_t tick_timeout, sweep_timeout;
     h2o_timeout_entry_t tick, sweep;
-    h2o_linklist_t connections, waiting;
+    h2o_linklist_t connections, waiting, muted;
+    uint8_t *plain; /* for ranges of files over TLS */
     job *free_jobs;
     uint32_t free_count, alive; /* connections not freed yet */
     bool draining;
@@ -176,6 +180,7 @@ static void shut(kafka_connection *self)
     fr_kafka *door = &self->loop->daemon->kafka;
     if (!self->sock) return;
     h2o_linklist_unlink(&self->link);
+    if (h2o_linklist_is_linked(&self->muted)) h2o_linklist_unlink(&self->muted);
     h2o_socket_close(self->sock);
     self->sock = NULL;
     self->reading = self->writing = false;
@@ -224,13 +229,27 @@ static bool all_sent(const job *self)
            (self->state == JOB_READY && self->sent == self->call.out.size && self->splice == self->call.out.splice_count);
 }
 
+/* TLS: a piece of the file is read, encrypted, and on its way when this returns. */
+static ssize_t send_piece(kafka_connection *self, const fr_kafka_records *range, off_t at, size_t left)
+{
+    if (!self->loop->plain) self->loop->plain = fr_alloc(FR_MEM_DAEMON, PLAIN_BYTES);
+    ssize_t count = self->loop->plain ? pread(range->fd, self->loop->plain, FR_MIN(left, (size_t)PLAIN_BYTES), at) : 0;
+    if (count <= 0) return 0;
+    h2o_iovec_t vector = h2o_iovec_init(self->loop->plain, (size_t)count);
+    self->writing = true;
+    h2o_socket_write(self->sock, &vector, 1, on_written);
+    return count;
+}
+
 /* false: the connection is shut (*over; it may be freed), or waits for the socket. */
 static bool send_range(kafka_connection *self, job *first, bool *over)
 {
     const fr_kafka_records *range = &first->call.out.splices[first->splice].records;
     off_t at = (off_t)(range->position + (int64_t)self->file_done);
     size_t left = range->size - self->file_done;
-    ssize_t count = sendfile(h2o_socket_get_fd(self->sock), range->fd, &at, FR_MIN(left, SEND_BYTES_PER_TURN));
+    bool tls = self->sock->ssl != NULL;
+    ssize_t count = tls ? send_piece(self, range, at, left)
+                        : sendfile(h2o_socket_get_fd(self->sock), range->fd, &at, FR_MIN(left, SEND_BYTES_PER_TURN));
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
         shut(self); /* the peer is gone, or the file is shorter than it was */
         *over = true;
@@ -242,6 +261,7 @@ static bool send_range(kafka_connection *self, job *first, bool *over)
         first->splice++;
         return true;
     }
+    if (tls) return true; /* on_written goes on */
     self->writing = true;
     h2o_socket_notify_write(self->sock, on_written);
     return false;
@@ -299,9 +319,12 @@ static bool may_start(const kafka_connection *self, fr_span frame)
 {
     if (self->jobs >= FR_DAEMON_KAFKA_PIPELINE_MAX) return false;
     if (self->jobs && self->bytes + frame.size > FR_DAEMON_KAFKA_INPUT_MAX) return false;
-    for (const job *one = self->head; one; one = one->next)
+    uint64_t waiting = 0;
+    for (const job *one = self->head; one; one = one->next) {
         if (one->state < JOB_READY && !fr_kafka_pipelines(&one->call, frame)) return false;
-    return true;
+        if (one->state == JOB_READY) waiting += one->call.out.size + one->call.out.spliced;
+    }
+    return waiting < FR_DAEMON_KAFKA_OUTPUT_MAX;
 }
 
 static bool start(kafka_connection *self, fr_span frame)
@@ -345,11 +368,16 @@ static bool room_make(kafka_connection *self, size_t size)
 static void take_frames(kafka_connection *self)
 {
     while (!self->loop->draining) {
+        if (self->muted_until_ms > now_ms(self->loop)) {
+            reading_set(self, false);
+            return;
+        }
         size_t have = self->block ? self->block->used - self->at : 0;
         if (have < 4) break;
         const uint8_t *data = self->block->data + self->at;
         uint32_t size = fr_load_be32(data);
-        if (size > FR_KAFKA_FRAME_BYTES_MAX || size == 0) {
+        bool unknown = self->peer.asks && !self->jobs && !self->peer.authenticated; /* a login under way is a job */
+        if (size > (unknown ? FR_KAFKA_LOGIN_BYTES_MAX : FR_KAFKA_FRAME_BYTES_MAX) || size == 0) {
             self->ending = true;
             break;
         }
@@ -370,12 +398,27 @@ static void take_frames(kafka_connection *self)
     reading_set(self, !self->ending && !self->loop->draining);
 }
 
+/* TLS: h2o has received and decrypted; all of it is taken, for nothing would call again for what is left. */
+static bool take_plain(kafka_connection *self, h2o_socket_t *sock)
+{
+    while (sock->input->size) {
+        if ((!self->block || self->block->used == self->block->capacity) && !room_make(self, 0)) return false;
+        size_t count = FR_MIN(self->block->capacity - self->block->used, sock->input->size);
+        memcpy(self->block->data + self->block->used, sock->input->bytes, count);
+        self->block->used += count;
+        h2o_buffer_consume(&sock->input, count);
+        take_frames(self);
+    }
+    return true;
+}
+
 static void on_readable(h2o_socket_t *sock, const char *err)
 {
     kafka_connection *self = sock->data;
-    size_t budget = READ_BYTES_PER_TURN;
+    size_t budget = sock->ssl ? 0 : READ_BYTES_PER_TURN;
     bool ended = err != NULL;
     self->active_ms = now_ms(self->loop);
+    if (!ended && sock->ssl) ended = !take_plain(self, sock);
     while (!ended && budget && self->reading) {
         if ((!self->block || self->block->used == self->block->capacity) && !room_make(self, 0)) ended = true;
         if (ended) break;
@@ -429,9 +472,22 @@ static void wait_begin(job *self)
     tick_on(loop);
 }
 
+/* Over a limit, or the login failed. */
+static void after_reply(job *self)
+{
+    kafka_connection *from = self->from;
+    fr_kafka_loop *loop = from->loop;
+    if (from->peer.closing) from->ending = true;
+    if (self->call.throttle_ms <= 0 || !from->sock) return;
+    from->muted_until_ms = FR_MAX(from->muted_until_ms, now_ms(loop) + self->call.throttle_ms);
+    if (!h2o_linklist_is_linked(&from->muted)) h2o_linklist_insert(&loop->muted, &from->muted);
+    tick_on(loop);
+}
+
 static void ended(job *self, job_state state)
 {
     self->state = state;
+    after_reply(self);
     if (h2o_linklist_is_linked(&self->waiting)) h2o_linklist_unlink(&self->waiting);
 }
 
@@ -492,8 +548,8 @@ static void expire(fr_kafka_loop *loop, bool all)
         job *self = H2O_STRUCT_FROM_MEMBER(job, waiting, node);
         if (!all && self->deadline_ms > now_ms(loop)) continue;
         fr_kafka_next told = fr_kafka_expire(&loop->daemon->kafka, &self->call, all);
-        if (told == FR_KAFKA_WAIT) { /* its wake is on the way, or it has looked and waits on */
-            self->deadline_ms = now_ms(loop) + self->call.wait_ms;
+        if (told == FR_KAFKA_WAIT) { /* its wake is on the way: the deadline stays; or it has looked and waits on */
+            if (!atomic_load(&self->call.fired)) self->deadline_ms = now_ms(loop) + self->call.wait_ms;
             continue;
         }
         advance(self, told);
@@ -506,7 +562,14 @@ static void on_tick(h2o_timeout_entry_t *entry)
 {
     fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, tick, entry);
     expire(loop, false);
-    if (!h2o_linklist_is_empty(&loop->waiting)) tick_on(loop);
+    for (h2o_linklist_t *node = loop->muted.next, *next; node != &loop->muted; node = next) {
+        kafka_connection *one = H2O_STRUCT_FROM_MEMBER(kafka_connection, muted, node);
+        next = node->next;
+        if (one->muted_until_ms > now_ms(loop)) continue;
+        h2o_linklist_unlink(node);
+        pump(one); /* may shut it, and no other */
+    }
+    if (!h2o_linklist_is_empty(&loop->waiting) || !h2o_linklist_is_empty(&loop->muted)) tick_on(loop);
 }
 
 /* ---- the sweep: connections that do nothing, requests that never end, replies that nobody takes ---- */
@@ -558,6 +621,7 @@ fr_kafka_loop *fr_kafka_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, 
     self->daemon = daemon, self->loop = loop, self->queue = queue, self->owner = owner, self->gone = gone;
     h2o_linklist_init_anchor(&self->connections);
     h2o_linklist_init_anchor(&self->waiting);
+    h2o_linklist_init_anchor(&self->muted);
     h2o_multithread_register_receiver(queue, &self->receiver, on_messages);
     h2o_timeout_init(loop, &self->tick_timeout, TICK_MS);
     h2o_timeout_init(loop, &self->sweep_timeout, SWEEP_MS);
@@ -566,7 +630,7 @@ fr_kafka_loop *fr_kafka_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, 
     return self;
 }
 
-void fr_kafka_loop_adopt(fr_kafka_loop *self, h2o_socket_t *sock, uint32_t slot)
+void fr_kafka_loop_adopt(fr_kafka_loop *self, h2o_socket_t *sock, uint32_t slot, bool asks, bool second)
 {
     kafka_connection *one = self->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
     if (!one) {
@@ -577,11 +641,13 @@ void fr_kafka_loop_adopt(fr_kafka_loop *self, h2o_socket_t *sock, uint32_t slot)
     one->loop = self, one->sock = sock, one->slot = slot;
     one->active_ms = now_ms(self);
     local_name(sock, &one->peer);
+    one->peer.asks = asks, one->peer.own_address = second;
     sock->data = one;
     self->alive++;
     h2o_linklist_insert(&self->connections, &one->link);
     if (!h2o_timeout_is_linked(&self->sweep)) h2o_timeout_link(self->loop, &self->sweep_timeout, &self->sweep);
     reading_set(one, true);
+    if (sock->ssl && sock->input->size) on_readable(sock, NULL); /* came with the end of the handshake */
 }
 
 static void each_connection(fr_kafka_loop *self, void (*act)(kafka_connection *one))
@@ -615,6 +681,7 @@ void fr_kafka_loop_dispose(fr_kafka_loop *self)
     if (!self || self->alive) return;
     h2o_timeout_unlink(&self->tick);
     h2o_timeout_unlink(&self->sweep);
+    fr_free(FR_MEM_DAEMON, self->plain);
     while (self->free_jobs) {
         job *one = self->free_jobs;
         self->free_jobs = one->next;

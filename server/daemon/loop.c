@@ -9,6 +9,7 @@
 #include "server/daemon/h2o_wrap.h"
 
 #include "server/daemon/daemon.h"
+#include "server/daemon/grpc_loop.h"
 #include "server/daemon/headscan.h"
 #include "server/daemon/kafka_loop.h"
 #include "server/daemon/peer.h"
@@ -39,6 +40,7 @@ typedef struct connection {
     h2o_timeout_entry_t first_byte;
     uint32_t address_slot;
     bool handed; /* to HTTP/1 */
+    bool grpc;   /* given to grpc_loop.c */
     bool busy;   /* a call is in flight */
     bool ours;   /* the answer being sent was made by a handler of ours */
     int linger_fd; /* a second descriptor, to be drained after the close; -1 = none */
@@ -62,6 +64,15 @@ typedef struct daemon_call {
     struct daemon_call *free_next;
 } daemon_call;
 
+typedef struct shaking { /* a TLS handshake under way */
+    h2o_linklist_t link;
+    h2o_timeout_entry_t timeout;
+    h2o_socket_t *sock;
+    fr_loop *loop;
+    uint32_t slot;
+    fr_listener kind;
+} shaking;
+
 typedef struct lingering {
     h2o_linklist_t link;
     h2o_timeout_entry_t timeout;
@@ -77,8 +88,9 @@ struct fr_loop {
     sem_t standing; /* posted when orders may come */
     bool started;
     char name[16];
-    int listen_fd, kafka_fd;
+    int fds[FR_LISTENERS];
     fr_kafka_loop *kafka; /* NULL: Kafka is not spoken */
+    fr_grpc_loop *grpc;
     h2o_evloop_t *loop;
     h2o_context_t context;
     h2o_accept_ctx_t accept;
@@ -87,10 +99,10 @@ struct fr_loop {
     h2o_multithread_message_t order; /* unlinked = may be sent */
     pthread_mutex_t order_mutex;
     unsigned order_bits; /* guarded by order_mutex */
-    h2o_socket_t *listener, *kafka_listener;
+    h2o_socket_t *listeners[FR_LISTENERS]; /* NULL: not spoken */
     h2o_timeout_t first_byte_timeout, linger_timeout, tick_timeout, sweep_timeout;
     h2o_timeout_entry_t tick, sweep;
-    h2o_linklist_t connections, waiting, lingering;
+    h2o_linklist_t connections, waiting, lingering, shaking;
     _Atomic uint32_t connection_count; /* also those on their way to this loop */
     uint32_t lingering_count, free_count;
     daemon_call *free_calls;
@@ -207,6 +219,8 @@ static const char *reason_of(int status)
     switch (status) {
     case 200: return "OK";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 409: return "Conflict";
@@ -227,6 +241,7 @@ static void headers_set(h2o_req_t *req, const fr_http_call *call)
     req->res.content_length = call->out.size;
     h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, call->content_type, strlen(call->content_type));
     if (call->allow) h2o_add_header_by_str(&req->pool, &req->res.headers, "allow", 5, 0, NULL, call->allow, strlen(call->allow));
+    if (call->authenticate) h2o_add_header(&req->pool, &req->res.headers, H2O_TOKEN_WWW_AUTHENTICATE, NULL, call->authenticate, strlen(call->authenticate));
     if (!call->retry_after_s) return;
     char *text = h2o_mem_alloc_pool(&req->pool, 16);
     int size = snprintf(text, 16, "%d", call->retry_after_s);
@@ -243,6 +258,7 @@ static void answer(daemon_call *self)
     fr_tally(&loop->counters.in_flight, (uint64_t)-1);
     fr_counters_reply(&loop->counters, fr_http_route_index(call->route), call->status, fr_now_ns() - self->start_ns,
                       call->body.text.size, call->out.size);
+    fr_http_account(&loop->daemon->door, call);
     if (call->status == 429) fr_tally(&loop->counters.shed_busy, 1);
     if (!req) {
         call_give(self);
@@ -305,6 +321,7 @@ static void advance(daemon_call *self, fr_http_next next)
     case FR_HTTP_WORKER: push(self, daemon->workers); return;
     case FR_HTTP_CHORE: push(self, daemon->chores); return;
     case FR_HTTP_SUBMITTED: return;
+    case FR_HTTP_LOOP: advance(self, fr_http_step(&daemon->door, &self->call, &self->loop->worker)); return;
     case FR_HTTP_WAIT: wait_begin(self); return;
     }
 }
@@ -344,8 +361,8 @@ static void on_tick(h2o_timeout_entry_t *entry)
 {
     fr_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_loop, tick, entry);
     expire(loop, false);
-    if (loop->accept_paused && loop->listener) h2o_socket_read_start(loop->listener, on_accept);
-    if (loop->accept_paused && loop->kafka_listener) h2o_socket_read_start(loop->kafka_listener, on_accept);
+    for (int i = 0; loop->accept_paused && i < FR_LISTENERS; i++)
+        if (loop->listeners[i]) h2o_socket_read_start(loop->listeners[i], on_accept);
     loop->accept_paused = false;
     if (!h2o_linklist_is_empty(&loop->waiting)) tick_on(loop);
 }
@@ -376,9 +393,16 @@ static void request_in(daemon_call *self, const h2o_buffer_t *input)
     h2o_iovec_t path = req->input.path;
     const char *mark = memchr(path.base, '?', path.len);
     size_t size = mark ? (size_t)(mark - path.base) : path.len;
+    ssize_t authorization = h2o_find_header(&req->headers, H2O_TOKEN_AUTHORIZATION, -1);
+    if (authorization >= 0) {
+        h2o_iovec_t value = req->headers.entries[authorization].value;
+        call->authorization = fr_span_of(value.base, value.len);
+    }
     call->method = fr_span_of(req->input.method.base, req->input.method.len);
     call->path = fr_span_of(path.base, size);
     call->query = mark ? fr_span_of(mark + 1, path.len - size - 1) : fr_span_of("", 0);
+    ssize_t int64 = h2o_find_header_by_str(&req->headers, "accept-type-allow-int64", 23, -1);
+    call->int64_numbers = int64 >= 0 && h2o_lcstris(req->headers.entries[int64].value.base, req->headers.entries[int64].value.len, "true", 4);
     call->body = (fr_json_body){{req->entity.base, req->entity.len}, readable(input, req->entity)};
 }
 
@@ -485,7 +509,7 @@ static void on_connection_end(void *data)
     fr_free(FR_MEM_DAEMON, self);
 }
 
-/* What the first bytes say. The seam for gRPC: HTTP/2's preface is told from HTTP/1 here, and nowhere else. */
+/* What the first bytes say: HTTP/2's preface, that is gRPC, is told from HTTP/1 here, and nowhere else. */
 typedef enum protocol { PROTOCOL_MORE, PROTOCOL_HTTP1, PROTOCOL_HTTP2 } protocol;
 
 static protocol sniff(const char *bytes, size_t size)
@@ -503,11 +527,16 @@ static void on_first_bytes(h2o_socket_t *sock, const char *err)
         h2o_socket_close(sock);
         return;
     }
-    /* HTTP/2 is not spoken yet: HTTP/1's parser answers its preface with 400 and closes. */
-    if (sniff(sock->input->bytes, sock->input->size) == PROTOCOL_MORE) return;
+    protocol spoken = sniff(sock->input->bytes, sock->input->size);
+    if (spoken == PROTOCOL_MORE) return;
     h2o_timeout_unlink(&self->first_byte);
     h2o_socket_read_stop(sock);
     sock->data = NULL;
+    if (spoken == PROTOCOL_HTTP2 && self->loop->grpc) {
+        self->grpc = true;
+        fr_grpc_loop_adopt(self->loop->grpc, sock);
+        return;
+    }
     self->handed = true;
     h2o_http1_accept(&self->loop->accept, sock, *h2o_get_timestamp(&self->loop->context, NULL, NULL));
 }
@@ -518,13 +547,13 @@ static void on_first_byte_timeout(h2o_timeout_entry_t *entry)
 }
 
 /* Over a cap: a short answer, without reading. */
-static void turn_away(h2o_socket_t *sock)
+static void turn_away(h2o_socket_t *sock, bool tls)
 {
     static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
                                "Content-Type: application/json\r\nContent-Length: 84\r\n\r\n"
                                "{\"error\":{\"code\":\"busy\",\"message\":\"too many connections: try again\",\"field\":null}} \n";
     int fd = h2o_socket_get_fd(sock);
-    if (send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) shutdown(fd, SHUT_WR);
+    if (!tls && send(fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) shutdown(fd, SHUT_WR);
     h2o_socket_close(sock);
 }
 
@@ -542,29 +571,28 @@ static void kafka_gone(void *owner, uint32_t slot)
     atomic_fetch_sub(&loop->daemon->per_address[slot], 1);
 }
 
-/* A connection that was counted for this loop when it was accepted. */
-static void adopt(fr_loop *loop, int fd, bool kafka)
+static bool speaks_tls(const fr_daemon *daemon, fr_listener kind) { return daemon->tls && (kind == FR_LISTEN_HTTP || daemon->kafka_tls); }
+
+static void uncount(fr_loop *loop, uint32_t slot)
 {
-    fr_daemon *daemon = loop->daemon;
-    int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    int flags = H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION | (kafka ? H2O_SOCKET_FLAG_DONT_READ : 0);
-    h2o_socket_t *sock = h2o_evloop_socket_create(loop->loop, fd, flags);
-    uint32_t slot = address_slot(daemon, sock);
-    bool full = atomic_fetch_add(&daemon->connections, 1) >= daemon->connections_max;
-    bool crowded = atomic_fetch_add(&daemon->per_address[slot], 1) >= daemon->connections_per_address_max;
-    if (kafka && !full && !crowded) {
-        fr_kafka_loop_adopt(loop->kafka, sock, slot);
+    atomic_fetch_sub(&loop->daemon->connections, 1);
+    atomic_fetch_sub(&loop->daemon->per_address[slot], 1);
+    atomic_fetch_sub(&loop->connection_count, 1);
+}
+
+/* Counted, its handshake done when there is one: whoever speaks its protocol takes it. */
+static void welcome(fr_loop *loop, h2o_socket_t *sock, uint32_t slot, fr_listener kind)
+{
+    if (kind != FR_LISTEN_HTTP) {
+        bool second = kind == FR_LISTEN_KAFKA_SASL;
+        fr_kafka_loop_adopt(loop->kafka, sock, slot, second || loop->daemon->kafka_asks, second);
         return;
     }
-    connection *self = full || crowded || loop->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *self);
+    connection *self = loop->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) {
-        atomic_fetch_sub(&daemon->connections, 1);
-        atomic_fetch_sub(&daemon->per_address[slot], 1);
-        atomic_fetch_sub(&loop->connection_count, 1);
-        fr_tally(full || !crowded ? &loop->counters.rejected_total : &loop->counters.rejected_address, 1);
-        if (kafka) h2o_socket_close(sock);
-        else turn_away(sock);
+        uncount(loop, slot);
+        fr_tally(&loop->counters.rejected_total, 1);
+        turn_away(sock, sock->ssl != NULL);
         return;
     }
     self->loop = loop, self->sock = sock, self->address_slot = slot, self->linger_fd = -1;
@@ -576,12 +604,81 @@ static void adopt(fr_loop *loop, int fd, bool kafka)
     h2o_timeout_link(loop->loop, &loop->first_byte_timeout, &self->first_byte);
     sweep_on(loop);
     h2o_socket_read_start(sock, on_first_bytes);
+    if (sock->ssl && sock->input->size) on_first_bytes(sock, NULL); /* came with the end of the handshake */
+}
+
+static void shaking_end(shaking *self, bool well)
+{
+    h2o_socket_t *sock = self->sock;
+    fr_loop *loop = self->loop;
+    uint32_t slot = self->slot;
+    fr_listener kind = self->kind;
+    h2o_timeout_unlink(&self->timeout);
+    h2o_linklist_unlink(&self->link);
+    fr_free(FR_MEM_DAEMON, self);
+    sock->data = NULL;
+    if (well) {
+        welcome(loop, sock, slot, kind);
+        return;
+    }
+    h2o_socket_close(sock);
+    uncount(loop, slot);
+}
+
+static void on_shaken(h2o_socket_t *sock, const char *err)
+{
+    if (err) fr_note(FR_NOTE_DEBUG, "event=tls_handshake why=\"%s\"", err);
+    shaking_end(sock->data, err == NULL);
+}
+
+static void on_shaking_timeout(h2o_timeout_entry_t *entry) { shaking_end(H2O_STRUCT_FROM_MEMBER(shaking, timeout, entry), false); }
+
+static void shake(fr_loop *loop, h2o_socket_t *sock, uint32_t slot, fr_listener kind)
+{
+    shaking *self = fr_zalloc(FR_MEM_DAEMON, sizeof *self);
+    if (!self) {
+        h2o_socket_close(sock);
+        uncount(loop, slot);
+        return;
+    }
+    self->loop = loop, self->sock = sock, self->slot = slot, self->kind = kind;
+    sock->data = self;
+    h2o_linklist_insert(&loop->shaking, &self->link);
+    self->timeout.cb = on_shaking_timeout;
+    h2o_timeout_link(loop->loop, &loop->first_byte_timeout, &self->timeout);
+    SSL_CTX *context = fr_tls_take(loop->daemon->tls);
+    h2o_socket_ssl_handshake(sock, context, NULL, on_shaken); /* it holds the context; the callback comes later */
+    SSL_CTX_free(context);
+}
+
+/* A connection that was counted for this loop when it was accepted. */
+static void adopt(fr_loop *loop, int fd, fr_listener kind)
+{
+    fr_daemon *daemon = loop->daemon;
+    int on = 1;
+    bool tls = speaks_tls(daemon, kind);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int flags = H2O_SOCKET_FLAG_IS_ACCEPTED_CONNECTION | (kind != FR_LISTEN_HTTP && !tls ? H2O_SOCKET_FLAG_DONT_READ : 0);
+    h2o_socket_t *sock = h2o_evloop_socket_create(loop->loop, fd, flags);
+    uint32_t slot = address_slot(daemon, sock);
+    bool full = atomic_fetch_add(&daemon->connections, 1) >= daemon->connections_max;
+    bool crowded = atomic_fetch_add(&daemon->per_address[slot], 1) >= daemon->connections_per_address_max;
+    if (full || crowded || loop->draining) {
+        uncount(loop, slot);
+        fr_tally(full || !crowded ? &loop->counters.rejected_total : &loop->counters.rejected_address, 1);
+        if (kind != FR_LISTEN_HTTP) h2o_socket_close(sock);
+        else turn_away(sock, tls);
+    } else if (tls) {
+        shake(loop, sock, slot, kind);
+    } else {
+        welcome(loop, sock, slot, kind);
+    }
 }
 
 typedef struct arrival {
     h2o_multithread_message_t message;
     int fd;
-    bool kafka;
+    fr_listener kind;
 } arrival;
 
 static void on_arrivals(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
@@ -590,7 +687,7 @@ static void on_arrivals(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
     while (!h2o_linklist_is_empty(messages)) {
         arrival *one = H2O_STRUCT_FROM_MEMBER(arrival, message.link, messages->next);
         h2o_linklist_unlink(&one->message.link);
-        adopt(loop, one->fd, one->kafka);
+        adopt(loop, one->fd, one->kind);
         fr_free(FR_MEM_DAEMON, one);
     }
 }
@@ -607,17 +704,17 @@ static fr_loop *least_loaded(fr_loop *self)
     return best;
 }
 
-static void place(fr_loop *self, int fd, bool kafka)
+static void place(fr_loop *self, int fd, fr_listener kind)
 {
     fr_loop *target = least_loaded(self);
     arrival *one = target == self ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
     if (!one) target = self;
     atomic_fetch_add(&target->connection_count, 1);
     if (!one) {
-        adopt(self, fd, kafka);
+        adopt(self, fd, kind);
         return;
     }
-    one->fd = fd, one->kafka = kafka;
+    one->fd = fd, one->kind = kind;
     h2o_multithread_send_message(&target->arrivals, &one->message);
 }
 
@@ -636,7 +733,9 @@ static void on_accept(h2o_socket_t *listener, const char *err)
             }
             return;
         }
-        place(loop, fd, listener == loop->kafka_listener);
+        fr_listener kind = FR_LISTEN_HTTP;
+        while (kind < FR_LISTEN_KAFKA_SASL && loop->listeners[kind] != listener) kind++;
+        place(loop, fd, kind);
     }
 }
 
@@ -657,7 +756,7 @@ static void on_sweep(h2o_timeout_entry_t *entry)
     int64_t now_ms = loop_ms(loop);
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         connection *self = H2O_STRUCT_FROM_MEMBER(connection, link, node);
-        if (!h2o_socket_is_writing(self->sock) || progressed(self, now_ms)) continue;
+        if (self->grpc || !h2o_socket_is_writing(self->sock) || progressed(self, now_ms)) continue;
         fr_tally(&loop->counters.stalled, 1);
         self->progress_ms = now_ms;
         shutdown(h2o_socket_get_fd(self->sock), SHUT_RDWR); /* the write fails, h2o closes */
@@ -671,15 +770,18 @@ static void drain(fr_loop *loop)
 {
     if (loop->draining) return;
     loop->draining = true;
-    h2o_socket_close(loop->listener);
-    if (loop->kafka_listener) h2o_socket_close(loop->kafka_listener);
-    loop->listener = loop->kafka_listener = NULL;
+    for (int i = 0; i < FR_LISTENERS; i++) {
+        if (loop->listeners[i]) h2o_socket_close(loop->listeners[i]);
+        loop->listeners[i] = NULL;
+    }
+    while (!h2o_linklist_is_empty(&loop->shaking)) shaking_end(H2O_STRUCT_FROM_MEMBER(shaking, link, loop->shaking.next), false);
     loop->context.shutdown_requested = 1; /* h2o_context_request_shutdown would start a timer of HTTP/2 */
     expire(loop, true);
     if (loop->kafka) fr_kafka_loop_drain(loop->kafka);
+    if (loop->grpc) fr_grpc_loop_drain(loop->grpc);
     for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
         connection *self = H2O_STRUCT_FROM_MEMBER(connection, link, node);
-        bool idle = !self->busy && !h2o_socket_is_writing(self->sock) && self->sock->input->size == 0;
+        bool idle = !self->grpc && !self->busy && !h2o_socket_is_writing(self->sock) && self->sock->input->size == 0;
         if (idle) shutdown(h2o_socket_get_fd(self->sock), SHUT_RD); /* reads end-of-file, closes */
     }
 }
@@ -692,13 +794,17 @@ static void on_orders(h2o_multithread_receiver_t *receiver, h2o_linklist_t *mess
     unsigned bits = loop->order_bits;
     loop->order_bits = 0;
     pthread_mutex_unlock(&loop->order_mutex);
-    if (bits & ORDER_ACCEPT) h2o_socket_read_start(loop->listener, on_accept);
-    if ((bits & ORDER_KAFKA) && loop->kafka_listener) h2o_socket_read_start(loop->kafka_listener, on_accept);
+    if (bits & ORDER_ACCEPT) h2o_socket_read_start(loop->listeners[FR_LISTEN_HTTP], on_accept);
+    for (int i = FR_LISTEN_KAFKA; (bits & ORDER_KAFKA) && i < FR_LISTENERS; i++)
+        if (loop->listeners[i]) h2o_socket_read_start(loop->listeners[i], on_accept);
     if (bits & ORDER_DRAIN) drain(loop);
     if (bits & ORDER_CUT) {
         if (loop->kafka) fr_kafka_loop_cut(loop->kafka);
-        for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next)
-            shutdown(h2o_socket_get_fd(H2O_STRUCT_FROM_MEMBER(connection, link, node)->sock), SHUT_RDWR);
+        if (loop->grpc) fr_grpc_loop_cut(loop->grpc);
+        for (h2o_linklist_t *node = loop->connections.next; node != &loop->connections; node = node->next) {
+            connection *one = H2O_STRUCT_FROM_MEMBER(connection, link, node);
+            if (!one->grpc) shutdown(h2o_socket_get_fd(one->sock), SHUT_RDWR);
+        }
     }
     if (bits & ORDER_STOP) loop->stop = true;
 }
@@ -765,19 +871,20 @@ static void set_up(fr_loop *loop)
     h2o_multithread_register_receiver(loop->queue, &loop->orders, on_orders);
     h2o_multithread_register_receiver(loop->queue, &loop->arrivals, on_arrivals);
     timeouts_init(loop);
-    loop->listener = h2o_evloop_socket_create(loop->loop, loop->listen_fd, H2O_SOCKET_FLAG_DONT_READ);
-    loop->listener->data = loop;
-    if (loop->kafka_fd < 0) return;
-    loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
-    if (!loop->kafka) return;
-    loop->kafka_listener = h2o_evloop_socket_create(loop->loop, loop->kafka_fd, H2O_SOCKET_FLAG_DONT_READ);
-    loop->kafka_listener->data = loop;
+    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker);
+    if (loop->fds[FR_LISTEN_KAFKA] >= 0 || loop->fds[FR_LISTEN_KAFKA_SASL] >= 0)
+        loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
+    for (int i = 0; i < FR_LISTENERS; i++) {
+        if (loop->fds[i] < 0 || (i != FR_LISTEN_HTTP && !loop->kafka)) continue;
+        loop->listeners[i] = h2o_evloop_socket_create(loop->loop, loop->fds[i], H2O_SOCKET_FLAG_DONT_READ);
+        loop->listeners[i]->data = loop;
+    }
 }
 
-fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kafka_fd, fr_loop **loop_out, fr_err *err)
+fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, const int fds[FR_LISTENERS], fr_loop **loop_out, fr_err *err)
 {
     fr_loop *loop = fr_zalloc(FR_MEM_DAEMON, sizeof *loop);
-    int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
+    int fd = fcntl(fds[FR_LISTEN_HTTP], F_DUPFD_CLOEXEC, 0);
     if (loop) loop->worker = (fr_http_worker){.dom = fr_json_dom_create(), .loop = true};
     if (!loop || fd < 0 || !loop->worker.dom) {
         if (fd >= 0) close(fd);
@@ -791,8 +898,8 @@ fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kaf
     h2o_linklist_init_anchor(&loop->connections);
     h2o_linklist_init_anchor(&loop->waiting);
     h2o_linklist_init_anchor(&loop->lingering);
-    loop->listen_fd = fd;
-    loop->kafka_fd = kafka_fd < 0 ? -1 : fcntl(kafka_fd, F_DUPFD_CLOEXEC, 0);
+    h2o_linklist_init_anchor(&loop->shaking);
+    for (int i = 0; i < FR_LISTENERS; i++) loop->fds[i] = i == FR_LISTEN_HTTP ? fd : fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
     sem_init(&loop->standing, 0, 0);
     *loop_out = loop;
     return FR_OK;
@@ -803,14 +910,15 @@ fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, int listen_fd, int kaf
 static void dispose(fr_loop *loop)
 {
     while (!h2o_linklist_is_empty(&loop->lingering)) linger_end(H2O_STRUCT_FROM_MEMBER(lingering, link, loop->lingering.next));
-    if (loop->listener) h2o_socket_close(loop->listener);
-    if (loop->kafka_listener) h2o_socket_close(loop->kafka_listener);
+    for (int i = 0; i < FR_LISTENERS; i++)
+        if (loop->listeners[i]) h2o_socket_close(loop->listeners[i]);
     h2o_timeout_unlink(&loop->tick);
     h2o_timeout_unlink(&loop->sweep);
     for (int i = 0; i < 3; i++) h2o_evloop_run(loop->loop, 0); /* closed sockets are freed at the next turn */
     if (!h2o_linklist_is_empty(&loop->connections) || !h2o_linklist_is_empty(&loop->waiting)) return;
-    if (!fr_kafka_loop_empty(loop->kafka)) return;
+    if (!fr_kafka_loop_empty(loop->kafka) || !fr_grpc_loop_empty(loop->grpc)) return;
     fr_kafka_loop_dispose(loop->kafka);
+    fr_grpc_loop_dispose(loop->grpc);
     h2o_multithread_unregister_receiver(loop->queue, &loop->calls);
     h2o_multithread_unregister_receiver(loop->queue, &loop->orders);
     h2o_multithread_unregister_receiver(loop->queue, &loop->arrivals);

@@ -10,7 +10,7 @@
 
 #define LABELLED_COLLECTIONS_MAX 1000u
 
-static const int statuses[FR_STATUS_SLOTS] = {200, 201, 400, 404, 405, 409, 413, 417, 429, 431, 500, 501, 503, 0};
+static const int statuses[FR_STATUS_SLOTS] = {200, 201, 400, 401, 403, 404, 405, 409, 413, 417, 429, 431, 500, 501, 503, 0};
 
 static size_t status_slot(int status)
 {
@@ -236,6 +236,8 @@ static void engine_out(const fr_stats *stats, fr_out *out)
     fr_out_format(out, "freshet_write_queue_depth %llu\n", (unsigned long long)stats->queue_depth);
     counter(out, "freshet_snapshots_total", "Snapshots written.", stats->snapshots);
     counter(out, "freshet_snapshot_failures_total", "Snapshots that failed.", stats->snapshot_failures);
+    counter(out, "freshet_snapshot_fallbacks_total", "Damaged manifests, snapshots and producer states that recovery went without.",
+            stats->snapshot_fallbacks);
     gauge(out, "freshet_snapshot_duration_seconds", "The last snapshot.", stats->last_snapshot_ms / 1e3);
     gauge(out, "freshet_snapshot_last_success_timestamp_seconds", "When the last snapshot was written.",
           (double)stats->last_snapshot_time_ms / 1e3);

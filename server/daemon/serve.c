@@ -7,10 +7,14 @@
 #include "api/kafka/groups.h"
 #include "server/daemon/config.h"
 #include "server/daemon/daemon.h"
+#include "server/daemon/jobs.h"
 #include "server/daemon/kafka_json.h"
+#include "server/daemon/milvus_guest.h"
+#include "server/daemon/sasl.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -36,6 +40,15 @@ static const fr_config_option options[] = {
     {"kafka-advertised", FR_CONFIG_TEXT, "", 0, 0, NULL, "address:port that Kafka clients are told; empty = the one they came to"},
     {"kafka-auto-create", FR_CONFIG_TEXT, "true", 0, 0, "true|false", "make topics that a Kafka client asks for"},
     {"kafka-partitions", FR_CONFIG_INT, "1", 1, FR_PARTITIONS_MAX, NULL, "partitions of a topic that does not say"},
+    {"kafka-sasl-listen", FR_CONFIG_TEXT, "", 0, 0, NULL, "a second address:port for Kafka clients, where they must log in whatever --auth says"},
+    {"auth", FR_CONFIG_SWITCH, "false", 0, 0, NULL, "ask every client who he is, and what he may"},
+    {"root-password-file", FR_CONFIG_TEXT, "", 0, 0, NULL, "password of user root at the first start; else FRESHET_ROOT_PASSWORD, else random"},
+    {"tls-cert", FR_CONFIG_TEXT, "", 0, 0, NULL, "PEM file of the certificate and its chain: the listeners speak TLS; SIGHUP reads it again"},
+    {"tls-key", FR_CONFIG_TEXT, "", 0, 0, NULL, "PEM file of its key"},
+    {"tls-client-ca", FR_CONFIG_TEXT, "", 0, 0, NULL, "PEM file: clients must show a certificate that one of these has signed"},
+    {"kafka-tls", FR_CONFIG_SWITCH, "true", 0, 0, NULL, "with --tls-cert: Kafka's listeners speak TLS, too"},
+    {"metrics-open", FR_CONFIG_SWITCH, "false", 0, 0, NULL, "with --auth: /metrics asks nobody"},
+    {"insecure", FR_CONFIG_SWITCH, "false", 0, 0, NULL, "listen beyond this machine without --auth"},
     {"threads", FR_CONFIG_INT, "0", 0, FR_DAEMON_LOOPS_MAX, NULL, "event loops; 0 = one per core"},
     {"searchers", FR_CONFIG_INT, "0", 0, 256, NULL, "searching threads; 0 = one per core"},
     {"linkers", FR_CONFIG_INT, "0", 0, 256, NULL, "index-building threads; 0 = half the cores"},
@@ -44,6 +57,8 @@ static const fr_config_option options[] = {
     {"max-connections", FR_CONFIG_INT, "4096", 1, 1000000, NULL, "open connections"},
     {"max-connections-per-address", FR_CONFIG_INT, "0", 0, 1000000, NULL, "of one address; 0 = half of max-connections"},
     {"snapshot-interval", FR_CONFIG_INT, "300", 1, 31536000, NULL, "seconds between snapshots while there are changes"},
+    {"disk-reserve", FR_CONFIG_BYTES, "64m", 0, INT64_MAX, NULL, 
+     "space kept for deletes and compaction on a full disk, at most a sixteenth of what is free; 0 = none"},
     {"memory-limit", FR_CONFIG_BYTES, "0", 0, INT64_MAX, NULL, "bytes (k, m, g); 0 = 80 percent of the machine or its cgroup"},
 };
 #define OPTION_COUNT FR_COUNT_OF(options)
@@ -96,12 +111,24 @@ static uint32_t number_or(const char *name, uint32_t otherwise)
 
 /* ---- signals ---- */
 
+/* New connections get the new certificate; those that stand keep theirs. */
+static void certificate_again(void)
+{
+    fr_err err = {0};
+    if (!server.tls) return;
+    if (fr_tls_reload(server.tls, &err) == FR_OK) fr_note(FR_NOTE_INFO, "event=certificate_reloaded");
+    else fr_note(FR_NOTE_ERROR, "event=certificate_kept field=%s why=\"%s\"", err.field, err.text);
+}
+
 static void *signals(void *context)
 {
     const sigset_t *set = context;
     int number, count = 0;
     while (sigwait(set, &number) == 0) {
-        if (number == SIGHUP) continue;
+        if (number == SIGHUP) {
+            certificate_again();
+            continue;
+        }
         if (++count > 1) _exit(1); /* at once */
         fr_note(FR_NOTE_INFO, "event=stopping signal=%d", number);
         if (atomic_load(&server.door.state) == FR_HTTP_STARTING) _exit(0); /* nothing was acknowledged: nothing to drain */
@@ -157,7 +184,17 @@ static int bound_socket(const struct addrinfo *found)
     return -1;
 }
 
-static fr_code listen_on(const char *text, int *fd_out, char *shown, size_t shown_size, fr_err *err)
+static bool loopback(const struct sockaddr_storage *name)
+{
+    if (name->ss_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)name)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    }
+    return name->ss_family == AF_INET && ntohl(((const struct sockaddr_in *)name)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* asks: whoever comes must log in. */
+static fr_code listen_on(const char *text, bool asks, int *fd_out, char *shown, size_t shown_size, fr_err *err)
 {
     char name[256], port[8];
     FR_TRY(address_split(text, name, sizeof name, port, err));
@@ -172,6 +209,9 @@ static fr_code listen_on(const char *text, int *fd_out, char *shown, size_t show
     socklen_t size = sizeof bound;
     char host_text[64], port_text[8];
     getsockname(*fd_out, (struct sockaddr *)&bound, &size);
+    if (!asks && !loopback(&bound) && !option("insecure")->number)
+        return fr_fail(err, FR_ERR_INVALID, "listen",
+                       "%.60s can be reached from other machines, and nobody would be asked who he is: use --auth, or say --insecure", text);
     getnameinfo((struct sockaddr *)&bound, size, host_text, sizeof host_text, port_text, sizeof port_text,
                 NI_NUMERICHOST | NI_NUMERICSERV);
     bool six = bound.ss_family == AF_INET6;
@@ -205,16 +245,18 @@ static void metrics(void *user, fr_out *out)
         source.queue_count = 3;
     }
     fr_metrics_write(&source, out);
+    fr_door_access_metrics(&daemon->access, out);
+    if (source.db) fr_jobs_metrics(daemon, out);
 }
 
 /* ---- up and down ---- */
 
-static fr_code loops_start(fr_daemon *daemon, int listen_fd, int kafka_fd, fr_err *err)
+static fr_code loops_start(fr_daemon *daemon, const int fds[FR_LISTENERS], fr_err *err)
 {
     uint32_t count = number_or("threads", FR_MIN(cores(), FR_DAEMON_LOOPS_MAX));
     fr_loop_globals_init();
     for (uint32_t i = 0; i < count; i++) {
-        FR_TRY(fr_loop_create(daemon, i, listen_fd, kafka_fd, &daemon->loops[i], err));
+        FR_TRY(fr_loop_create(daemon, i, fds, &daemon->loops[i], err));
         daemon->loop_count = i + 1;
     }
     for (uint32_t i = 0; i < count; i++) FR_TRY(fr_loop_start(daemon->loops[i], err));
@@ -225,8 +267,8 @@ static fr_code loops_start(fr_daemon *daemon, int listen_fd, int kafka_fd, fr_er
 static fr_code database_open(fr_daemon *daemon, fr_db **db_out, fr_err *err)
 {
     fr_options engine = {.linkers = (uint32_t)option("linkers")->number, .snapshot_ms = option("snapshot-interval")->number * 1000,
-                         .memory_limit = (uint64_t)option("memory-limit")->number, .progress = progress,
-                         .parse_json = fr_kafka_json_in,
+                         .memory_limit = (uint64_t)option("memory-limit")->number,
+                         .reserve_bytes = (uint64_t)option("disk-reserve")->number, .progress = progress, .parse_json = fr_kafka_json_in,
                          .progress_user = &daemon->door};
     fr_code code = fr_open(option("data")->text, &engine, db_out, err);
     if (code == FR_ERR_LOCKED)
@@ -270,16 +312,19 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     fr_pool_free(daemon->searchers);
     fr_pool_free(daemon->workers);
     fr_pool_free(daemon->chores);
+    fr_jobs_stop(daemon);
     atomic_store(&daemon->closing, true);
     for (uint32_t i = 0; i < daemon->loop_count && all_empty(daemon); i++) fr_searcher_free(searchers[i]); /* else one may be in use */
     if (all_empty(daemon)) fr_kafka_groups_close(daemon->kafka.groups); /* else a call may be in it */
     fr_close(db);
+    if (all_empty(daemon)) fr_door_access_free(&daemon->access);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_stop(daemon->loops[i]);
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_free(daemon->loops[i]);
+    fr_milvus_free(&daemon->milvus);
 }
 
 /* What Kafka clients are told, and whether they are listened to. */
-static fr_code kafka_start(fr_daemon *daemon, int *fd_out, char *shown, size_t shown_size, fr_err *err)
+static fr_code kafka_start(fr_daemon *daemon, int fds[FR_LISTENERS], char shown[FR_LISTENERS][96], fr_err *err)
 {
     char port[8];
     fr_kafka *kafka = &daemon->kafka;
@@ -288,13 +333,20 @@ static fr_code kafka_start(fr_daemon *daemon, int *fd_out, char *shown, size_t s
     kafka->partitions_default = (uint32_t)option("kafka-partitions")->number;
     kafka->file_ranges = true;
     kafka->json_out = fr_kafka_json_out;
-    if (!option("kafka-listen")->text[0]) return FR_OK;
+    bool auth = option("auth")->number != 0;
+    daemon->kafka_asks = auth;
+    daemon->kafka_tls = option("kafka-tls")->number != 0;
+    fr_sasl_init(&daemon->sasl, &daemon->access);
+    if (auth || option("kafka-sasl-listen")->text[0]) kafka->sasl = &daemon->sasl;
     const char *advertised = option("kafka-advertised")->text;
     if (advertised[0]) {
         FR_TRY(address_split(advertised, kafka->host, sizeof kafka->host, port, err));
         kafka->port = (int32_t)strtol(port, NULL, 10);
     }
-    return listen_on(option("kafka-listen")->text, fd_out, shown, shown_size, err);
+    if (option("kafka-listen")->text[0])
+        FR_TRY(listen_on(option("kafka-listen")->text, auth, &fds[FR_LISTEN_KAFKA], shown[FR_LISTEN_KAFKA], 96, err));
+    if (!option("kafka-sasl-listen")->text[0]) return FR_OK;
+    return listen_on(option("kafka-sasl-listen")->text, true, &fds[FR_LISTEN_KAFKA_SASL], shown[FR_LISTEN_KAFKA_SASL], 96, err);
 }
 
 static int64_t now_ms(void) { return fr_now_ns() / 1000000; }
@@ -312,31 +364,44 @@ static void groups_start(fr_daemon *daemon, fr_db *db)
 static int serve(fr_daemon *daemon)
 {
     fr_err err = {0};
-    int listen_fd = -1, kafka_fd = -1;
-    char shown[96], kafka_shown[96];
+    static const char *const words[FR_LISTENERS] = {"listening", "kafka", "kafka-sasl"};
+    int fds[FR_LISTENERS] = {-1, -1, -1};
+    char shown[FR_LISTENERS][96];
     static fr_searcher *searchers[FR_DAEMON_LOOPS_MAX];
     fr_db *db = NULL;
+    const char *cert = option("tls-cert")->text;
+    if (cert[0] && fr_tls_create(cert, option("tls-key")->text, option("tls-client-ca")->text, &daemon->tls, &err) != FR_OK) return fail(&err);
     if (signals_start(&err) != FR_OK) return fail(&err);
-    if (listen_on(option("listen")->text, &listen_fd, shown, sizeof shown, &err) != FR_OK) return fail(&err);
-    if (kafka_start(daemon, &kafka_fd, kafka_shown, sizeof kafka_shown, &err) != FR_OK) return fail(&err);
-    if (loops_start(daemon, listen_fd, kafka_fd, &err) != FR_OK) return fail(&err);
-    close(listen_fd); /* each loop has its own descriptor */
-    printf("listening %s\n", shown);
-    if (kafka_fd >= 0) {
-        printf("kafka %s\n", kafka_shown);
-        close(kafka_fd);
+    if (fr_door_access_init(&daemon->access, option("auth")->number != 0, option("metrics-open")->number != 0, &err) != FR_OK) return fail(&err);
+    daemon->door.access = &daemon->access.http;
+    if (listen_on(option("listen")->text, option("auth")->number != 0, &fds[FR_LISTEN_HTTP], shown[FR_LISTEN_HTTP], 96, &err) != FR_OK) return fail(&err);
+    if (kafka_start(daemon, fds, shown, &err) != FR_OK) return fail(&err);
+    if (fr_milvus_init(&daemon->milvus) != FR_OK) {
+        fr_fail(&err, FR_ERR_NO_MEMORY, NULL, "no memory for the Milvus door");
+        return fail(&err);
+    }
+    daemon->milvus.access = &daemon->access.milvus;
+    if (loops_start(daemon, fds, &err) != FR_OK) return fail(&err);
+    for (int i = 0; i < FR_LISTENERS; i++) {
+        if (fds[i] < 0) continue;
+        printf("%s %s\n", words[i], shown[i]);
+        close(fds[i]); /* each loop has its own descriptor */
     }
     fflush(stdout);
     int64_t begin = fr_now_ns();
     if (database_open(daemon, &db, &err) != FR_OK) return fail(&err);
     if (pools_start(daemon, db, searchers, &err) != FR_OK) return fail(&err);
+    bool asked = option("auth")->number || option("kafka-sasl-listen")->text[0];
+    if (fr_door_access_open(&daemon->access, db, asked, option("root-password-file")->text, &err) != FR_OK) return fail(&err);
+    daemon->kafka.db = db; /* the orders below pass a mutex */
+    if (option("kafka-listen")->text[0] || option("kafka-sasl-listen")->text[0]) groups_start(daemon, db);
+    fr_jobs_start(daemon, db);
     atomic_store_explicit(&daemon->door.db, db, memory_order_release); /* pairs with the acquire in fr_http_begin */
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
-    daemon->kafka.db = db; /* the orders below pass a mutex */
-    if (option("kafka-listen")->text[0]) groups_start(daemon, db);
+    atomic_store_explicit(&daemon->milvus.db, db, memory_order_release); /* pairs with the acquire in fr_milvus_begin */
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
-    fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown, option("data")->text,
+    fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown[FR_LISTEN_HTTP], option("data")->text,
             (double)(fr_now_ns() - begin) / 1e6);
     while (sem_wait(&stop_wanted) != 0) continue;
     go_down(daemon, db, searchers);
@@ -368,6 +433,7 @@ int fr_serve_main(int argc, char **argv)
     server.connections_max = (uint32_t)option("max-connections")->number;
     server.connections_per_address_max = number_or("max-connections-per-address", FR_MAX(1u, server.connections_max / 2));
     server.memory_limit = (uint64_t)option("memory-limit")->number;
+    server.door.guest = fr_milvus_guest(&server.milvus);
     server.door.metrics = metrics;
     server.door.metrics_user = &server;
     return serve(&server);

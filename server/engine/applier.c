@@ -99,6 +99,7 @@ static void answer(fr_db *db, fr_commit *commit)
 {
     fr_collection *c = commit->collection;
     if (c == db->catalog) atomic_store(&db->ddl_busy, false);
+    if (c == db->catalog && commit->erasure != NULL) atomic_store(&commit->erasure->changed, true);
     if (c == db->catalog || commit->erasure != NULL) fr_engine_wake(db, FR_ROLE_WRITER);
     if (commit->submitted_us != 0) fr_histogram_add(&c->freshness, db->io->mono_us(db->io) - commit->submitted_us);
     if (commit->write != NULL) {

@@ -6,24 +6,26 @@
 fr_code fr_engine_table_options(fr_shard *shard, fr_table_options *out)
 {
     const fr_collection *c = shard->collection;
+    const fr_schema *schema = fr_schema_of(c);
+    const fr_field_def *field = schema->vectors[0];
     if (shard->originals == NULL) shard->originals = fr_originals_create(shard);
     if (shard->originals == NULL) return FR_ERR_NO_MEMORY;
     *out = (fr_table_options){
-        .dimension = c->vector->dimension,
-        .metric = c->vector->metric,
-        .codes = c->vector->codes,
-        .m = c->vector->m,
-        .ef_construction = c->vector->ef_construction,
-        .profile = c->vector->profile,
-        .vectors = c->vector->vectors,
-        .type = c->vector->type,
+        .dimension = field->dimension,
+        .metric = field->metric,
+        .codes = field->codes,
+        .m = field->m,
+        .ef_construction = field->ef_construction,
+        .profile = field->profile,
+        .vectors = field->vectors,
+        .type = field->type,
         .store = fr_originals_store(shard->originals),
         .seed = fr_mix64(c->id * FR_PARTITIONS_MAX + (uint64_t)shard->partition + 1),
-        .id_type = c->def.id_type,
-        .drop_stale = c->def.drop_stale,
-        .indexed_count = c->def.indexed_count,
+        .id_type = schema->def.id_type,
+        .drop_stale = schema->def.drop_stale,
+        .indexed_count = schema->def.indexed_count,
     };
-    memcpy(out->indexed, c->def.indexed, sizeof out->indexed);
+    memcpy(out->indexed, schema->def.indexed, sizeof out->indexed);
     return FR_OK;
 }
 
@@ -38,23 +40,34 @@ static fr_code table_of(fr_shard *shard, fr_table **out)
     return FR_OK;
 }
 
-/* The vector as numbers: those that the field's type holds. */
-static fr_code row_vector(fr_shard *shard, const fr_decoded *decoded, const float **out)
+/* The vector as its table takes it: numbers, those that the field's type holds; or the bytes of its bits. NULL: none. */
+static fr_code row_vector(fr_shard *shard, const fr_field_def *field, const fr_decoded *decoded, const void **out)
 {
-    const fr_field_def *field = shard->collection->vector;
-    fr_type given = (fr_type)decoded->vector_type;
-    *out = decoded->vector.data;
-    if (given == field->type && given == FR_TYPE_VECTOR_F32 && ((uintptr_t)decoded->vector.data & 3u) == 0) return FR_OK;
-    if (shard->vector_scratch == NULL)
-        shard->vector_scratch = fr_alloc(FR_MEM_ENGINE, 2 * (size_t)field->dimension * sizeof(float));
-    if (shard->vector_scratch == NULL) return FR_ERR_NO_MEMORY;
+    fr_type given;
+    fr_span bytes;
+    *out = NULL;
+    if (!fr_decoded_vector(decoded, field->id, &given, &bytes)) return FR_OK;
+    *out = bytes.data;
+    if (given == field->type && (given == FR_TYPE_VECTOR_BINARY || (given == FR_TYPE_VECTOR_F32 && ((uintptr_t)bytes.data & 3u) == 0)))
+        return FR_OK;
+    if (shard->vector_scratch_size < field->dimension) {
+        void *grown = fr_realloc(FR_MEM_ENGINE, shard->vector_scratch, 2 * (size_t)field->dimension * sizeof(float));
+        if (grown == NULL) return FR_ERR_NO_MEMORY;
+        shard->vector_scratch = grown;
+        shard->vector_scratch_size = field->dimension;
+    }
     float *numbers = shard->vector_scratch, *packed = numbers + field->dimension;
-    fr_vector_unpack(given, decoded->vector.data, field->dimension, numbers);
+    *out = numbers;
+    if (field->type == FR_TYPE_VECTOR_BINARY) { /* numbers that stand for bits; the bytes may not be aligned */
+        *out = packed;
+        memcpy(numbers, bytes.data, bytes.size);
+        return fr_vector_pack_bits(numbers, (uint32_t)(bytes.size / sizeof(float)), field->dimension, packed, NULL, NULL);
+    }
+    fr_vector_unpack(given, bytes.data, field->dimension, numbers);
     if (given != field->type) {
         FR_TRY(fr_vector_pack(field->type, numbers, field->dimension, packed, NULL, NULL));
         fr_vector_unpack(field->type, packed, field->dimension, numbers);
     }
-    *out = numbers;
     return FR_OK;
 }
 
@@ -73,22 +86,23 @@ static fr_code put(fr_shard *shard, const fr_apply_record *record, fr_span value
     fr_decoded decoded;
     fr_table *table;
     fr_put_result result;
+    const fr_schema *schema = fr_schema_of(shard->collection);
     fr_code code = fr_engine_decode(value, &decoded, NULL, &err);
     if (code == FR_OK && !record->judged) { /* else by fr_submit, with the same functions */
-        code = fr_engine_judge_key(&shard->collection->def, record->key, decoded.key_is_int, 0, &err);
-        if (code == FR_OK) code = fr_engine_judge(shard->collection, &decoded, 0, &err);
+        code = fr_engine_judge_key(&schema->def, record->key, decoded.key_is_int, 0, &err);
+        if (code == FR_OK) code = fr_engine_judge(schema, &decoded, (fr_place){0, (uint32_t)shard->partition, record->offset}, &err);
     }
     if (code != FR_OK) return skip(shard, record, &err);
     FR_TRY(table_of(shard, &table));
     fr_row_data row = {
         .key = record->key,
-        .key_is_int = decoded.key_is_int || shard->collection->def.id_type == FR_ID_INT64,
+        .key_is_int = decoded.key_is_int || schema->def.id_type == FR_ID_INT64,
         .metadata = decoded.metadata,
         .source_time_ms = decoded.source_time_ms,
         .model_version = decoded.model_version,
         .offset = record->offset,
     };
-    FR_TRY(row_vector(shard, &decoded, &row.vector));
+    FR_TRY(row_vector(shard, schema->vectors[0], &decoded, &row.vector));
     code = fr_table_put(table, &row, commit, &result, &err);
     if (code == FR_ERR_NO_MEMORY) return code;
     if (code != FR_OK) return skip(shard, record, &err);
@@ -116,16 +130,18 @@ static fr_code unwrap(const fr_db *db, const fr_json_map *map, fr_span key, fr_s
 static bool is_json(fr_span value) { return value.size != 0 && *(const char *)value.data == '{'; }
 static bool is_key(fr_span key) { return key.data != NULL && key.size != 0 && key.size <= FR_KEY_BYTES_MAX; }
 
+/* Under a pin. */
 fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map, fr_span key, fr_span value,
                                  fr_batch *scratch, fr_err *err)
 {
     fr_decoded decoded;
+    const fr_schema *schema = fr_schema_of(c);
     if (!is_key(key)) return fr_fail(err, FR_ERR_INVALID, "id", "a record without a usable key");
     if (is_json(value)) FR_TRY(unwrap(c->db, map, key, value, scratch, &value, err));
     if (value.data == NULL) return FR_OK;
     FR_TRY(fr_engine_decode(value, &decoded, NULL, err));
-    FR_TRY(fr_engine_judge_key(&c->def, key, decoded.key_is_int, 0, err));
-    return fr_engine_judge(c, &decoded, 0, err);
+    FR_TRY(fr_engine_judge_key(&schema->def, key, decoded.key_is_int, 0, err));
+    return fr_engine_judge(schema, &decoded, (fr_place){0, 0, FR_PLACE_NEW}, err);
 }
 
 static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t commit, fr_apply_tally *tally)

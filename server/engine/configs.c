@@ -27,6 +27,8 @@ static const config_row rows[] = {
     {"file.delete.delay.ms", FR_TOPIC_CONFIG_LONG, PLAIN, "60000", 0, INT64_MAX, NULL, "files are removed at once"},
     {"flush.messages", FR_TOPIC_CONFIG_LONG, PLAIN, "1", 1, INT64_MAX, NULL, "every acknowledged record is on disk"},
     {"flush.ms", FR_TOPIC_CONFIG_LONG, PLAIN, "0", 0, INT64_MAX, NULL, "every acknowledged record is on disk"},
+    {"freshet.durability", FR_TOPIC_CONFIG_STRING, PLAIN, "sync", 0, 0, "sync|interval|none",
+     "acknowledged means: on disk; in memory, on disk within about a second; in memory"},
     {"freshet.envelope", FR_TOPIC_CONFIG_STRING, COLLECTION, "none", 0, 0, "none|debezium", "what wraps a JSON record"},
     {"freshet.fetch", FR_TOPIC_CONFIG_STRING, BOTH, "json", 0, 0, "json|raw", "how stored binary records are given"},
     {"freshet.field.metadata", FR_TOPIC_CONFIG_STRING, COLLECTION, "metadata", 0, 0, NULL, "a JSON record's metadata"},
@@ -189,7 +191,8 @@ static fr_code check(fr_topic_kind kind, const char *name, const char *value, fr
     FR_TRY(check_value(row, value, reason, err));
     if (!(row->kinds & (kind == FR_TOPIC_COLLECTION ? COLLECTION : PLAIN)))
         return refuse(err, reason, kind == FR_TOPIC_COLLECTION ? FR_REASON_POLICY_VIOLATION : FR_REASON_INVALID_CONFIG, name,
-                      kind == FR_TOPIC_COLLECTION
+                      strcmp(name, "freshet.durability") == 0 ? "acknowledged is on disk: only a topic without rows may ask for less"
+                      : kind == FR_TOPIC_COLLECTION
                           ? "a collection's topic is its database: it is compacted, and nothing else removes its records"
                           : "only the topic of a collection has this");
     if (kind != FR_TOPIC_PLAIN && strcmp(name, "cleanup.policy") == 0 && strcmp(value, "compact") != 0)
@@ -203,7 +206,7 @@ static const char *default_of(fr_topic_kind kind, const config_row *row)
     return row->value;
 }
 
-static const char *effective(fr_topic_kind kind, const fr_configs *configs, const char *name)
+const char *fr_configs_effective(fr_topic_kind kind, const fr_configs *configs, const char *name)
 {
     const char *value = fr_configs_get(configs, name);
     return value != NULL ? value : default_of(kind, row_of(name));
@@ -211,12 +214,17 @@ static const char *effective(fr_topic_kind kind, const fr_configs *configs, cons
 
 static int64_t number(fr_topic_kind kind, const fr_configs *configs, const char *name)
 {
-    return strtoll(effective(kind, configs, name), NULL, 10);
+    return strtoll(fr_configs_effective(kind, configs, name), NULL, 10);
 }
 
 static void take_text(fr_topic_kind kind, const fr_configs *configs, const char *name, char out[64])
 {
-    snprintf(out, 64, "%s", effective(kind, configs, name));
+    snprintf(out, 64, "%s", fr_configs_effective(kind, configs, name));
+}
+
+static fr_durability durability_of(const char *text)
+{
+    return text[0] == 'n' ? FR_DURABILITY_NONE : text[0] == 'i' ? FR_DURABILITY_INTERVAL : FR_DURABILITY_SYNC;
 }
 
 fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limits *limits, fr_reason *reason, fr_err *err)
@@ -228,7 +236,7 @@ fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limit
     if (count > FR_CONFIGS_MAX)
         return refuse(err, reason, FR_REASON_INVALID_CONFIG, "configs", "a topic has at most 64 configs of its own");
     if (limits == NULL) return FR_OK;
-    const char *policy = effective(kind, c, "cleanup.policy");
+    const char *policy = fr_configs_effective(kind, c, "cleanup.policy");
     *limits = (fr_topic_limits){
         .retention_ms = number(kind, c, "retention.ms"),
         .retention_bytes = number(kind, c, "retention.bytes"),
@@ -239,13 +247,14 @@ fr_code fr_configs_parse(fr_topic_kind kind, const fr_configs *c, fr_topic_limit
         .max_compaction_lag_ms = number(kind, c, "max.compaction.lag.ms"),
         .before_max_ms = number(kind, c, "message.timestamp.before.max.ms"),
         .after_max_ms = number(kind, c, "message.timestamp.after.max.ms"),
-        .dirty_ratio = strtod(effective(kind, c, "min.cleanable.dirty.ratio"), NULL),
+        .dirty_ratio = strtod(fr_configs_effective(kind, c, "min.cleanable.dirty.ratio"), NULL),
         .message_bytes = (uint32_t)number(kind, c, "max.message.bytes"),
         .compact = strstr(policy, "compact") != NULL,
         .expires = strstr(policy, "delete") != NULL,
-        .append_time = strcmp(effective(kind, c, "message.timestamp.type"), "LogAppendTime") == 0,
-        .fetch_raw = strcmp(effective(kind, c, "freshet.fetch"), "raw") == 0,
-        .json = {.debezium = strcmp(effective(kind, c, "freshet.envelope"), "debezium") == 0},
+        .append_time = strcmp(fr_configs_effective(kind, c, "message.timestamp.type"), "LogAppendTime") == 0,
+        .durability = durability_of(fr_configs_effective(kind, c, "freshet.durability")),
+        .fetch_raw = strcmp(fr_configs_effective(kind, c, "freshet.fetch"), "raw") == 0,
+        .json = {.debezium = strcmp(fr_configs_effective(kind, c, "freshet.envelope"), "debezium") == 0},
     };
     take_text(kind, c, "freshet.field.vector", limits->json.vector);
     take_text(kind, c, "freshet.field.metadata", limits->json.metadata);
@@ -293,4 +302,15 @@ fr_code fr_topic_configs(fr_db *db, fr_id id, void (*each)(void *user, const fr_
     fr_configs_free(&configs);
     fr_engine_unref(c);
     return code;
+}
+
+fr_code fr_topic_json_map(fr_db *db, fr_id id, fr_json_map *out)
+{
+    fr_topic_limits limits;
+    fr_collection *c = fr_engine_topic_ref(db, id);
+    if (c == NULL) return FR_ERR_NOT_FOUND;
+    fr_engine_limits(c, &limits);
+    *out = limits.json;
+    fr_engine_unref(c);
+    return FR_OK;
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OPEN_WAIT_MS 30000
+
 /* ==== bells ==== */
 
 void fr_bell_init(fr_bell *bell)
@@ -163,7 +165,7 @@ static const struct {
     const char *name;
     int64_t idle_ms; /* look again after so long even if nobody rings */
 } roles[FR_ROLE_COUNT] = {
-    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 1000},
+    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 250},
     [FR_ROLE_APPLIER] = {"fr-applier", 50}, [FR_ROLE_LINKER] = {"fr-linker", 500},
     [FR_ROLE_KEEPER] = {"fr-keeper", 200},
 };
@@ -255,7 +257,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
     pthread_mutex_init(&db->garbage_lock, NULL);
     pthread_mutex_init(&db->state_lock, NULL);
     db->names.next_id = FR_FIRST_ID;
-    db->names.next_id_offset = -1;
+    db->names.next_id_offset = db->names.clock_offset = -1;
     db->prepared = &db->rounds[0];
     db->opened_ms = db->io->now_ms(db->io);
     size_t size = strlen(dir);
@@ -264,9 +266,7 @@ static fr_code init(fr_db *db, const char *dir, const fr_options *options, fr_er
         return fr_fail(err, FR_ERR_INVALID, "data", "the directory's path must have 1 to %u bytes", FR_PATH_MAX - 64);
     memcpy(db->dir, dir, size);
     db->routes = fr_alloc(FR_MEM_ENGINE, FR_RECORDS_MAX);
-    fr_collection_def *none = fr_zalloc(FR_MEM_ENGINE, sizeof *none);
-    if (none != NULL) db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, none, NULL, 0);
-    fr_free(FR_MEM_ENGINE, none);
+    db->catalog = fr_engine_collection_new(db, FR_CATALOG_ID, NULL, NULL, 0);
     if (fr_txns_init(db) != FR_OK || db->routes == NULL || db->catalog == NULL || fr_scratch_create(&db->writer_scratch) != FR_OK)
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     return FR_OK;
@@ -328,12 +328,17 @@ static void free_db(fr_db *db)
     for (uint32_t i = 0; i < FR_COUNT_OF(maps); i++)
         for (fr_map *map = maps[i], *next; map != NULL; map = next) {
             next = map->garbage_next;
-            fr_free(FR_MEM_ENGINE, map);
+            fr_engine_map_free(map);
         }
     fr_txns_free(db);
     fr_engine_collection_free(db->catalog, false);
     fr_free(FR_MEM_ENGINE, db->names.collections);
     fr_free(FR_MEM_ENGINE, db->names.aliases);
+    fr_engine_access_free(db);
+    for (uint32_t i = 0; i < db->names.database_count; i++) fr_bytes_free(db->names.databases[i].attributes);
+    fr_free(FR_MEM_ENGINE, db->names.databases);
+    fr_schema *schemas[] = {db->names.replaced, db->garbage_schemas, db->leaving_schemas};
+    for (uint32_t i = 0; i < FR_COUNT_OF(schemas); i++) fr_schema_free_list(schemas[i]);
     fr_free(FR_MEM_ENGINE, db->sweep.list);
     fr_free(FR_MEM_ENGINE, db->routes);
     fr_free(FR_MEM_ENGINE, db->threads);
@@ -342,6 +347,7 @@ static void free_db(fr_db *db)
     fr_batch_writer_free(&db->encoder);
     fr_batch_reader_close(db->apply_reader);
     if (db->writer_scratch != NULL) fr_scratch_free(db->writer_scratch);
+    fr_engine_reserve_close(db);
     if (db->lock_file != NULL) db->io->close(db->io, db->lock_file);
     for (int role = 0; role < FR_ROLE_COUNT; role++) fr_bell_free(&db->bells[role]);
     fr_bell_free(&db->done_bell);
@@ -353,24 +359,43 @@ static void free_db(fr_db *db)
     fr_free(FR_MEM_ENGINE, db);
 }
 
+/* A crash between the markers of a transaction left it applied in one partition only: nobody searches before the others have
+ * theirs. A full disk is not waited for: reads go on. */
+static void end_transactions(fr_db *db)
+{
+    if (atomic_load(&db->txns.recovered) == 0) return;
+    if (db->options.no_threads) fr_engine_drain(db);
+    for (uint32_t i = 0; i < OPEN_WAIT_MS && !db->options.no_threads && atomic_load(&db->txns.recovered) != 0; i++) {
+        if (atomic_load(&db->state) != FR_OK) break;
+        db->io->sleep_ms(db->io, 1);
+    }
+    if (atomic_load(&db->txns.recovered) != 0)
+        fr_note(FR_NOTE_WARN, "event=transactions_unended count=%u", atomic_load(&db->txns.recovered));
+}
+
 fr_code fr_open(const char *dir, const fr_options *options, fr_db **db_out, fr_err *err)
 {
     *db_out = NULL;
     fr_db *db = fr_alloc_aligned(FR_MEM_ENGINE, 64, sizeof *db);
     if (db == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     memset(db, 0, sizeof *db);
+    fr_engine_reserve_init(db);
     fr_code code = init(db, dir, options, err);
     if (code == FR_OK) code = make_dirs(db, err);
+    if (code == FR_OK) fr_engine_reserve_open(db);
     int64_t start = db->io->mono_us(db->io);
     if (code == FR_OK) code = fr_engine_recover(db, err);
+    db->clock.open = true;
     db->recovery_ms = (double)(db->io->mono_us(db->io) - start) / 1000.0;
     if (code == FR_OK && !db->options.no_threads && (code = start_threads(db)) != FR_OK)
         fr_fail(err, code, NULL, "threads could not be started");
+    if (code == FR_OK) end_transactions(db);
     if (code != FR_OK) {
         stop_threads(db);
         free_db(db);
         return code;
     }
+    if (atomic_load(&db->clock.until) != 0) fr_engine_clock_ask(db); /* stamps were given: they will be again */
     *db_out = db;
     return FR_OK;
 }
@@ -434,6 +459,7 @@ void fr_close(fr_db *db)
     refuse_new_writes(db);
     drain(db);
     stop_threads(db);
+    fr_engine_flush(db, true); /* what asked for less than sync is on disk after a clean end */
     last_snapshot(db);
     free_db(db);
 }

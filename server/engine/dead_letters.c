@@ -5,15 +5,13 @@
 
 #include <stdio.h>
 
-#define HEADERS_OWN 4u
-
 /* NULL: there is none (yet). Else a reference. */
 static fr_collection *letters_of(fr_db *db, const fr_collection *c, bool *taken_out)
 {
-    char name[FR_NAME_BYTES_MAX + sizeof FR_DLQ_SUFFIX];
-    snprintf(name, sizeof name, "%s%s", c->def.name, FR_DLQ_SUFFIX);
+    char topic[FR_TOPIC_NAME_SIZE], name[sizeof topic + sizeof FR_DLQ_SUFFIX];
+    snprintf(name, sizeof name, "%s%s", fr_engine_topic_name(c, topic), FR_DLQ_SUFFIX);
     uint32_t pin = fr_engine_pin(db);
-    fr_collection *found = fr_map_by_name(atomic_load(&db->map), name);
+    fr_collection *found = fr_map_by_topic(atomic_load(&db->map), name);
     *taken_out = found != NULL && found->kind != FR_TOPIC_PLAIN;
     if (found != NULL && (found->kind != FR_TOPIC_PLAIN || atomic_load(&found->dropped))) found = NULL;
     if (found != NULL) fr_engine_ref(found);
@@ -24,13 +22,15 @@ static fr_collection *letters_of(fr_db *db, const fr_collection *c, bool *taken_
 static void refuse(fr_collection *c, const char *why)
 {
     c->letters_refused = true; /* until the next start */
-    fr_note(FR_NOTE_WARN, "event=no_dead_letters topic=%s text=\"%s\"", c->def.name, why);
+    char topic[FR_TOPIC_NAME_SIZE];
+    fr_note(FR_NOTE_WARN, "event=no_dead_letters topic=%s text=\"%s\"", fr_engine_topic_name(c, topic), why);
 }
 
 bool fr_engine_letters_wait(fr_db *db, fr_write *write)
 {
     fr_collection *c = fr_ticket_of(write)->collection;
     bool bad = false, taken;
+    char topic[FR_TOPIC_NAME_SIZE];
     if (write->kind != FR_WRITE_BATCHES || c->kind != FR_TOPIC_COLLECTION || c->letters_refused ||
         atomic_load(&c->dropped))
         return false;
@@ -41,7 +41,7 @@ bool fr_engine_letters_wait(fr_db *db, fr_write *write)
         fr_engine_unref(letters);
         return false;
     }
-    if (taken || strlen(c->def.name) + strlen(FR_DLQ_SUFFIX) > FR_NAME_BYTES_MAX) {
+    if (taken || strlen(fr_engine_topic_name(c, topic)) + strlen(FR_DLQ_SUFFIX) > FR_NAME_BYTES_MAX) {
         refuse(c, taken ? "the name is a collection's" : "the name is too long");
         return false;
     }
@@ -87,7 +87,8 @@ bool fr_engine_letters_step(fr_db *db)
     if (c == NULL) return false;
     if (!db->letters.asked) {
         if (atomic_load(&db->ddl_busy)) return false;
-        snprintf(db->letters.name, sizeof db->letters.name, "%s%s", c->def.name, FR_DLQ_SUFFIX);
+        char topic[FR_TOPIC_NAME_SIZE];
+        snprintf(db->letters.name, sizeof db->letters.name, "%s%s", fr_engine_topic_name(c, topic), FR_DLQ_SUFFIX);
         db->letters.change = (fr_topic_change){.name = db->letters.name, .kind = FR_TOPIC_PLAIN, .partitions = 1};
         *write = (fr_write){.kind = FR_WRITE_TOPIC_CREATE, .topic = &db->letters.change, .done = made, .user = db};
         *fr_ticket_of(write) = (fr_ticket){.submitted_us = db->io->mono_us(db->io)};
@@ -113,6 +114,7 @@ void fr_engine_letters_stop(fr_db *db)
 typedef struct letter_call {
     fr_db *db;
     fr_collection *c;
+    char topic[FR_TOPIC_NAME_SIZE];
     fr_topic_limits limits;
     fr_batch scratch; /* of a JSON record */
     fr_batch_reader *reader;
@@ -121,16 +123,17 @@ typedef struct letter_call {
 
 static fr_code add_letter(letter_call *call, const fr_produce *part, const fr_log_record *record, const fr_err *why)
 {
-    fr_log_header headers[FR_LOG_HEADERS_MAX + HEADERS_OWN];
+    fr_log_header headers[FR_LOG_HEADERS_MAX];
     char partition[16], offset[24];
     uint32_t count = 0;
     int partition_size = snprintf(partition, sizeof partition, "%d", part->partition);
     int offset_size = snprintf(offset, sizeof offset, "%lld", (long long)part->base_offset + record->offset);
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_REASON), fr_span_text(why->text)};
-    headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_TOPIC), fr_span_text(call->c->def.name)};
+    headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_TOPIC), fr_span_text(call->topic)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_PARTITION), fr_span_of(partition, (size_t)partition_size)};
     headers[count++] = (fr_log_header){fr_span_text(FR_HEADER_DLQ_OFFSET), fr_span_of(offset, (size_t)offset_size)};
-    for (uint32_t i = 0; i < record->header_count; i++) headers[count++] = record->headers[i];
+    for (uint32_t i = 0; i < record->header_count && count < FR_LOG_HEADERS_MAX; i++) /* the last ones are left out: the letter counts */
+        headers[count++] = record->headers[i];
     fr_batch_writer_add(&call->db->encoder, call->db->io->now_ms(call->db->io), record->key, record->value, headers, count);
     call->count++;
     return FR_OK;
@@ -172,7 +175,9 @@ void fr_engine_letters(fr_db *db, fr_collection *c, const fr_write *write)
     for (uint32_t i = 0; i < write->produce_count; i++)
         if (write->produce[i].reason == FR_REASON_NONE) bad += write->produce[i].opaque[0];
     if (bad == 0) return;
+    uint32_t pin = fr_engine_pin(db); /* records are judged by the schema */
     fr_collection *letters = letters_of(db, c, &taken);
+    fr_engine_topic_name(c, call.topic);
     fr_engine_limits(c, &call.limits);
     fr_batch_writer_begin(&db->encoder, FR_CODEC_LZ4);
     for (uint32_t i = 0; i < write->produce_count && code == FR_OK && letters != NULL; i++)
@@ -180,9 +185,10 @@ void fr_engine_letters(fr_db *db, fr_collection *c, const fr_write *write)
             code = add_part(&call, &write->produce[i]);
     if (code == FR_OK && call.count != 0) code = append_letters(db, letters, &call, &err);
     if (code != FR_OK) /* they stand in the collection's own log, and apply says so, too */
-        fr_note(FR_NOTE_WARN, "event=dead_letters_lost topic=%s count=%llu text=\"%s\"", c->def.name,
+        fr_note(FR_NOTE_WARN, "event=dead_letters_lost topic=%s count=%llu text=\"%s\"", call.topic,
                 (unsigned long long)bad, err.text);
     if (code == FR_OK) atomic_fetch_add_explicit(&db->dead_letters, call.count, memory_order_relaxed);
+    fr_engine_unpin(db, pin);
     fr_batch_free(&call.scratch);
     fr_batch_reader_close(call.reader);
     if (letters != NULL) fr_engine_unref(letters);

@@ -11,6 +11,7 @@
 
 #include "index/table.h"
 #include "log/log.h"
+#include "server/engine/schema.h"
 #include "server/engine/topic.h"
 #include "server/engine/txn.h"
 
@@ -167,7 +168,8 @@ struct fr_shard {
     uint32_t waiting_count, waiting_capacity;
     uint32_t rows_since_stats;
     bool hot; /* written to, linked or swept lately: its figures change */
-    float *vector_scratch;
+    void *vector_scratch;
+    uint32_t vector_scratch_size; /* numbers, twice */
     /* figures of the table, by the applier for everybody: the table itself may only be asked by its owner */
     _Atomic uint64_t live, unlinked, dead, index_bytes;
     /* keeper, after recovery */
@@ -187,9 +189,7 @@ struct fr_collection {
     struct fr_db *db;
     _Atomic uint32_t refs; /* map (until the grace period is over), tickets, commits, sweeps */
     _Atomic bool dropped;
-    fr_collection_def def;
-    const fr_field_def *vector; /* inside def */
-    fr_filter_schema filter_schema;
+    _Atomic(fr_schema *) schema; /* swapped by the applier */
     int64_t created_ms;
     fr_offset catalog_offset;
     _Atomic uint64_t visible; /* commit number; applier releases, searches acquire */
@@ -211,6 +211,7 @@ struct fr_collection {
     struct fr_collection *garbage_next;
     fr_topic_kind kind;
     uint8_t uuid[16];
+    _Atomic int durability;      /* fr_durability, of limits */
     pthread_mutex_t config_lock; /* configs, limits: the applier changes them */
     fr_configs configs;
     fr_topic_limits limits;
@@ -221,28 +222,54 @@ struct fr_collection {
 
 /* ---- the catalog as readers see it: immutable, swapped whole ---- */
 typedef struct fr_alias {
-    char name[FR_NAME_BYTES_MAX + 1];
+    char database[FR_NAME_BYTES_MAX + 1], name[FR_NAME_BYTES_MAX + 1];
     fr_id id;
     fr_offset catalog_offset;
 } fr_alias;
+/* ---- access.c: one entry per record, shared by the maps that hold it ---- */
+typedef struct fr_access_entry {
+    _Atomic uint32_t refs;
+    fr_access body;
+    char key[]; /* of its record */
+} fr_access_entry;
+typedef struct fr_access_map {
+    _Atomic uint32_t refs;
+    uint32_t count, limits;
+    fr_access_entry *entries[]; /* by key */
+} fr_access_map;
+typedef struct fr_database {
+    fr_id id;
+    char name[FR_NAME_BYTES_MAX + 1];
+    fr_span attributes; /* the map's or the applier's own */
+    fr_offset catalog_offset;
+} fr_database;
+typedef struct fr_named { /* as they were when the map was made: a rename makes a new one */
+    fr_collection *collection;
+    const fr_schema *schema;
+} fr_named;
 struct fr_map {
+    fr_access_map *access; /* NULL: there is nothing */
     uint64_t next_id;
-    uint32_t count, alias_count;
-    fr_collection **by_id, **by_name;
-    fr_alias *aliases; /* by name; copies */
-    fr_offset next_id_offset;
+    uint32_t count, alias_count, database_count;
+    fr_collection **by_id;
+    fr_named *by_name; /* by the topic's name */
+    fr_alias *aliases; /* by database and name; copies */
+    fr_database *databases; /* by name; copies */
+    fr_offset next_id_offset, clock_offset;
     fr_map *garbage_next;
 };
 fr_collection *fr_map_by_id(const fr_map *map, fr_id id);
-fr_collection *fr_map_by_name(const fr_map *map, const char *name);
-const fr_alias *fr_map_alias(const fr_map *map, const char *name);
+fr_collection *fr_map_by_topic(const fr_map *map, const char *topic);
+fr_collection *fr_map_by_name(const fr_map *map, const char *database, const char *name); /* a collection; its schema may be newer */
+const fr_alias *fr_map_alias(const fr_map *map, const char *database, const char *name);
+const fr_database *fr_map_database(const fr_map *map, const char *name); /* not of "default" */
 
 /* ---- commits: what a write became ---- */
-typedef struct fr_erasure { /* one delete-by-filter; writer */
+typedef struct fr_erasure { /* one write behind a barrier of its collection: delete by filter, truncate, a change; writer */
     struct fr_erasure *next;
     fr_write *write;
     fr_collection *collection;
-    fr_filter *filter;
+    fr_filter *filter; /* NULL: all */
     fr_batch batch;
     uint64_t wait_for; /* commit number to be visible before going on */
     uint32_t shard, row;
@@ -250,6 +277,7 @@ typedef struct fr_erasure { /* one delete-by-filter; writer */
     bool scanned, in_flight;  /* in_flight: the batch belongs to a commit */
     _Atomic uint32_t existed; /* applier adds */
     _Atomic int failed;       /* fr_code */
+    _Atomic bool changed;     /* the catalog's record is applied */
 } fr_erasure;
 
 struct fr_commit {
@@ -292,8 +320,10 @@ typedef struct fr_round { /* what one sync makes durable */
     struct fr_touched {
         fr_shard *shard; /* held by a commit's collection */
         fr_offset end;
+        bool published; /* not to be synced */
     } * touched;
     uint32_t touched_count, touched_capacity;
+    bool forced; /* ends a transaction: all of it is synced, whatever the topics ask for */
 } fr_round;
 
 /* Overlay of fr_write.opaque. */
@@ -303,6 +333,7 @@ typedef struct __attribute__((may_alias)) fr_ticket {
     fr_filter *filter;
     int64_t submitted_us;
     uint64_t bytes;
+    uint64_t version; /* of the schema that it was judged by */
 } fr_ticket;
 _Static_assert(sizeof(fr_ticket) <= sizeof(((fr_write *)0)->opaque), "a ticket fits in fr_write.opaque");
 static inline fr_ticket *fr_ticket_of(fr_write *write) { return (fr_ticket *)(void *)write->opaque; }
@@ -350,12 +381,22 @@ typedef struct fr_db {
     struct {
         fr_collection **collections;
         fr_alias *aliases;
-        uint32_t count, capacity, alias_count, alias_capacity;
+        fr_database *databases;
+        uint32_t count, capacity, alias_count, alias_capacity, database_count, database_capacity;
         uint64_t next_id;
-        fr_offset next_id_offset;
+        fr_offset next_id_offset, clock_offset;
         bool changed;
         fr_collection *dropped; /* to retire with the next map */
+        fr_access_entry **access; /* by key */
+        uint32_t access_count, access_capacity;
+        bool access_changed;
+        fr_schema *replaced;    /* the same */
     } names;
+    struct { /* clock.c: stamps below `until` may be given */
+        _Atomic uint64_t last, until;
+        _Atomic bool wanted; /* the writer is to move `until` on */
+        bool open;           /* recovery is over: stamps of this run */
+    } clock;
     _Atomic(fr_map *) map;
     fr_collection *txn_topic; /* internal topic 2, not in the map */
     fr_txns txns;
@@ -383,7 +424,7 @@ typedef struct fr_db {
         _Atomic bool done;
         fr_write write;
         fr_topic_change change;
-        char name[FR_NAME_BYTES_MAX + 8];
+        char name[FR_TOPIC_NAME_SIZE + 8];
     } letters;
     fr_batch_writer encoder;
     uint8_t *routes;
@@ -426,8 +467,10 @@ typedef struct fr_db {
     pthread_mutex_t garbage_lock;
     fr_map *garbage_maps;
     fr_collection *garbage_collections;
+    fr_schema *garbage_schemas;
     fr_map *leaving_maps; /* keeper: waiting for the grace period */
     fr_collection *leaving_collections, *left_collections;
+    fr_schema *leaving_schemas;
     uint32_t leaving_phase;
 
     /* linkers */
@@ -444,12 +487,29 @@ typedef struct fr_db {
     pthread_mutex_t state_lock;
     char state_text[128];
     _Atomic uint64_t appended_records, appended_bytes, sync_rounds, sync_errors, applied_records, searches, distances,
-        snapshots, snapshot_failures, compactions, duplicates, dead_letters;
+        snapshots, snapshot_failures, snapshot_fallbacks, compactions, duplicates, dead_letters;
     _Atomic int64_t last_snapshot_time_ms;
     _Atomic uint64_t last_snapshot_us;
     fr_histogram sync_time;
+    _Atomic bool intervals; /* a topic asks for durability = interval */
+    int64_t flushed_ms;     /* syncer */
     double recovery_ms;
+    struct fr_reserve {
+        pthread_mutex_t lock;
+        fr_file *file;
+        uint64_t bytes;
+        atomic_bool held;
+        int64_t looked_us;
+    } reserve;
 } fr_db;
+typedef struct fr_reserve fr_reserve;
+
+/* ---- reserve.c: space that a full disk leaves for what gives space back ---- */
+void fr_engine_reserve_init(fr_db *db);
+void fr_engine_reserve_open(fr_db *db);
+void fr_engine_reserve_close(fr_db *db);
+bool fr_engine_reserve_release(fr_db *db);             /* true: there is space now that was not there before */
+fr_code fr_engine_reserve_gate(fr_db *db, fr_err *err); /* before anything grows: DISK_FULL while the reserve is not held */
 
 /* ---- db.c ---- */
 bool fr_engine_step(fr_db *db, fr_role role); /* true: it did something */
@@ -481,31 +541,38 @@ typedef struct fr_decoded {
     uint32_t schema_version;
     bool key_is_int;
     int64_t source_time_ms;
-    fr_span model_version, vector, metadata;
-    uint8_t vector_type, metadata_type;
-    uint32_t value_count; /* fields of the schema */
+    fr_span model_version, metadata, attributes;
+    uint8_t metadata_type;
+    uint32_t value_count, vector_count; /* fields of the schema; of them vectors */
+    fr_value vectors[FR_VECTOR_FIELDS_MAX];
 } fr_decoded;
+bool fr_decoded_vector(const fr_decoded *decoded, uint16_t field, fr_type *type_out, fr_span *bytes_out); /* false: none, or null */
+typedef struct fr_place { /* of a record that is judged: index names it in errors; offset FR_PLACE_NEW: not written yet */
+    uint32_t index, partition;
+    fr_offset offset;
+} fr_place;
+#define FR_PLACE_NEW INT64_MAX
 /* Record value binary v1. values: NULL or FR_FIELDS_MAX. INVALID: not such a value; UNSUPPORTED: JSON. */
 fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_err *err);
 void fr_engine_record(const fr_log_record *from, fr_record *out); /* what it cannot read has no values */
-/* Is this row one of the collection's? The verdict depends on the record and the schema only. index names it in
- * err.field. */
+/* judge.c: is this row one of the collection's? The verdict depends on the record, its place and the schema only. */
 fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err);
-fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decoded, uint32_t index, fr_err *err);
+fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_place place, fr_err *err);
 
 #define FR_HEADER_EVENT_ID   "freshet.event_id"
 #define FR_HEADER_KEY_IS_INT "freshet.key_is_int" /* tombstones: they have no fields */
 #define FR_HEADER_PARTS      "freshet.parts"      /* first record of each batch of a request over several partitions */
 
 /* ---- submit.c ---- */
+fr_code fr_engine_judge_again(fr_db *db, fr_write *write, fr_err *err); /* writer: the schema is another one by now */
 fr_code fr_engine_room(const fr_db *db, fr_err *err); /* BUSY above memory_limit: upserts wait, deletes go on */
-fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out,
-                         fr_err *err);                                              /* checked, simple form expanded */
 void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */
 
 /* ---- writer.c, erase.c, syncer.c, applier.c, linker.c, keeper.c: the steps ---- */
 bool fr_engine_writer_step(fr_db *db);
 bool fr_engine_syncer_step(fr_db *db);
+void fr_engine_flush(fr_db *db, bool all); /* syncer, or nobody else runs: topics with durability = interval, or all */
+void fr_engine_set_durability(fr_collection *topic, fr_durability durability);
 bool fr_engine_applier_step(fr_db *db);
 bool fr_engine_linker_step(fr_db *db);
 bool fr_engine_keeper_step(fr_db *db);
@@ -520,6 +587,9 @@ bool fr_engine_erase_step(fr_db *db);
 fr_code fr_engine_erase_begin(fr_db *db, fr_write *write);
 void fr_engine_erase_end(fr_db *db, fr_erasure *erasure, fr_code code, const fr_err *err);
 void fr_engine_ddl(fr_db *db, fr_write *write); /* catalog.c; writer thread */
+fr_code fr_engine_ddl_append(fr_db *db, fr_write *write, fr_erasure *erasure, fr_err *err);
+/* A new name: not too long, not taken, its database there. */
+fr_code fr_engine_name_free(const fr_map *map, const char *database, const char *name, fr_err *err);
 
 /* ---- apply.c ---- */
 typedef enum fr_apply_mode { FR_APPLY_LIVE, FR_APPLY_REPLAY } fr_apply_mode;
@@ -552,17 +622,17 @@ void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; appl
 /* ---- catalog.c ---- */
 fr_code fr_engine_catalog_apply(fr_db *db, const fr_apply_record *record, bool live);
 fr_code fr_engine_catalog_publish(fr_db *db); /* a new map, when something changed */
-fr_code fr_engine_catalog_decode(fr_span value, fr_collection_def *def_out, int64_t *created_ms_out, fr_err *err);
 bool fr_engine_catalog_keep(fr_db *db, fr_span key, fr_offset offset, bool tombstone); /* under a pin */
-/* spec: NULL = a collection without configs of its own; its configs are copied. */
-fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
-                                        int64_t created_ms);
-fr_code fr_engine_spec_decode(fr_span value, fr_topic_spec *spec_out, fr_err *err); /* fr_topic_spec_free it */
+/* collection.c. schema: taken, also on failure; NULL = an empty one. spec: NULL = a collection without configs of its own; copied. */
+fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, const fr_topic_spec *spec, int64_t created_ms);
 void fr_engine_collection_free(fr_collection *collection, bool remove_files);
 fr_code fr_engine_shard_path(const fr_shard *shard, const char *kind, char path[FR_PATH_MAX]);
 fr_code fr_engine_shard_open_log(fr_shard *shard, fr_err *err);
 fr_code fr_engine_remove_dir(fr_io *io, const char *path, fr_err *err);
 fr_offset fr_engine_durable(const fr_shard *shard); /* last durable offset, -1 */
+/* A copy: the caller need not pin. */
+const char *fr_engine_topic_name(const fr_collection *c, char out[FR_TOPIC_NAME_SIZE]);
+static inline fr_schema *fr_schema_of(const fr_collection *c) { return atomic_load_explicit(&c->schema, memory_order_acquire); }
 static inline fr_log *fr_shard_log(const fr_shard *s) { return atomic_load_explicit(&s->log, memory_order_acquire); }
 static inline fr_table *fr_shard_table(const fr_shard *s)
 {
@@ -574,12 +644,38 @@ static inline fr_producers *fr_shard_producers(const fr_shard *s)
     return atomic_load_explicit(&s->producers, memory_order_acquire);
 }
 
+fr_code fr_engine_document(fr_span value, fr_doc *doc_out, fr_err *err);
+fr_code fr_engine_put_document(fr_batch *batch, const char *key, fr_doc_builder *b, fr_err *err);
+void fr_engine_map_free(fr_map *map);
+
+/* ---- access.c ---- */
+bool fr_engine_access_is(fr_span key); /* a record of it? */
+fr_code fr_engine_access_apply(fr_db *db, const fr_apply_record *record, fr_err *err);
+fr_code fr_engine_access_publish(fr_db *db, const fr_map *old, fr_map *map);
+void fr_engine_access_map_drop(fr_access_map *map); /* accepts NULL */
+void fr_engine_access_free(fr_db *db);
+bool fr_engine_access_keep(const fr_map *map, fr_span key, fr_offset offset);
+fr_code fr_engine_access_valid(const fr_write *write, fr_err *err); /* any thread */
+fr_code fr_engine_access_plan(fr_db *db, const fr_map *map, const fr_write *write, fr_batch *batch, fr_err *err);
+
 /* ---- topics.c, topic_change.c ---- */
 void fr_engine_limits(fr_collection *topic, fr_topic_limits *out);
 fr_offset fr_engine_start(const fr_shard *shard); /* first offset that consumers may read */
 fr_code fr_engine_plan_topic(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err);
-fr_code fr_engine_put_topic(fr_batch *batch, fr_id id, const fr_collection_def *def, const fr_topic_spec *spec,
+fr_code fr_engine_put_topic(fr_batch *batch, fr_id id, const fr_schema *schema, const fr_topic_spec *spec,
                             uint32_t partitions, int64_t created_ms, fr_err *err);
+fr_code fr_engine_put_again(fr_batch *batch, const fr_collection *c, const fr_schema *schema, const fr_configs *configs,
+                            uint32_t partitions, fr_err *err);
+/* alter.c: what the writer plans */
+fr_code fr_engine_plan_alter(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err);
+fr_code fr_engine_plan_database(const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err);
+fr_code fr_engine_put_attributed(fr_batch *batch, const char *key, fr_doc_builder *b, fr_span attributes, fr_err *err);
+fr_code fr_engine_put_end(fr_batch *batch, const char *key, fr_err *err);
+fr_code fr_engine_put_clock(fr_batch *batch, uint64_t until_ms, fr_err *err);
+void fr_engine_clock_ask(fr_db *db);
+bool fr_engine_clock_step(fr_db *db); /* clock.c; writer */
+void fr_engine_clock_set(fr_db *db, uint64_t until_ms); /* it is durable */
+fr_code fr_engine_first_configs(fr_write *write, fr_topic_spec *spec, fr_err *err); /* of a collection that is made */
 void fr_engine_log_options(fr_shard *shard, fr_log_options *out);
 fr_code fr_engine_put_start(fr_batch *batch, fr_id id, uint32_t partition, fr_offset start, fr_err *err);
 fr_code fr_engine_put_next_id(fr_batch *batch, uint64_t next, fr_err *err);

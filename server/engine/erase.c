@@ -1,4 +1,5 @@
-/* erase.c: delete by filter. The log holds results, never questions: the writer resolves the filter into tombstones
+/* erase.c: what waits behind a barrier of its collection: delete by filter and truncate, which are scans, and a change of the
+ * collection, which is a record of the catalog. The log holds results, never questions: the writer resolves the filter into tombstones
  * behind a barrier of the collection: it waits until all that it appended there is applied, scans, appends the
  * tombstones of up to FR_ERASE_CHUNK keys as one commit, waits for that, and goes on. Later writes of the collection
  * wait (parked), other collections do not notice. Each chunk is atomic; a failure between chunks leaves the earlier
@@ -88,12 +89,42 @@ static fr_code scan_keys(fr_db *db, fr_erasure *e, const fr_span *keys, uint32_t
     return code;
 }
 
+/* FR_WRITE_EVENTS with only_at: those of its events whose entity's newest record is still the one named. */
+static fr_code scan_expected(fr_db *db, fr_erasure *e, fr_err *err)
+{
+    fr_collection *c = e->collection;
+    const fr_write *write = e->write;
+    fr_stored_event event;
+    uint32_t index = 0;
+    if (e->scanned) return FR_OK;
+    e->scanned = true;
+    e->batch.data = fr_alloc(FR_MEM_ENGINE, FR_MAX(write->batch->size, 1u));
+    if (e->batch.data == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a batch");
+    e->batch.capacity = write->batch->size;
+    for (size_t at = 0, before = 0; fr_engine_event_next(write->batch, &at, &event); before = at, index++) {
+        const fr_shard *shard = &c->shards[c->shard_count == 1 ? 0 : fr_murmur2(event.key.data, event.key.size) % c->shard_count];
+        fr_table *table = fr_shard_table(shard);
+        if (table == NULL) continue;
+        fr_table_enter(table, db->writer_scratch);
+        uint32_t row = fr_table_find(table, event.key, atomic_load_explicit(&c->visible, memory_order_acquire));
+        fr_row_view view = {.offset = -1};
+        if (row != FR_ROW_NONE) fr_table_row(table, row, &view);
+        fr_table_leave(table, db->writer_scratch);
+        if (view.offset < 0 || view.offset != write->only_at[index]) continue;
+        memcpy(e->batch.data + e->batch.size, write->batch->data + before, at - before);
+        e->batch.size += at - before;
+        e->batch.count++;
+    }
+    return FR_OK;
+}
+
 /* Nothing changes in the collection meanwhile: what is visible is all there is. */
 static fr_code scan(fr_db *db, fr_erasure *e, fr_err *err)
 {
     fr_collection *c = e->collection;
     const fr_span *keys;
-    uint32_t key_count = fr_filter_keys(e->filter, &keys);
+    if (e->write->kind == FR_WRITE_EVENTS) return scan_expected(db, e, err);
+    uint32_t key_count = e->filter != NULL ? fr_filter_keys(e->filter, &keys) : 0;
     if (key_count != 0) return scan_keys(db, e, keys, key_count, err);
     scan_state state = {.erasure = e, .code = FR_OK};
     int64_t start = db->io->mono_us(db->io);
@@ -127,8 +158,31 @@ static void note_offsets(fr_write *write, const fr_commit *commit)
     }
 }
 
+/* Nothing of the collection is under way. Its later writes are judged by what it becomes. */
+static bool change_one(fr_db *db, fr_erasure *e)
+{
+    fr_err err = {0};
+    fr_code code = (fr_code)atomic_load(&e->failed);
+    if (code != FR_OK) {
+        fr_engine_state_fail(db, &err);
+    } else if (e->in_flight) {
+        if (!atomic_load(&e->changed)) return false;
+    } else if (atomic_load(&db->state) == FR_ERR_READ_ONLY) {
+        code = fr_engine_state_fail(db, &err);
+    } else if (atomic_load_explicit(&e->collection->visible, memory_order_acquire) < e->wait_for || atomic_load(&db->ddl_busy)) {
+        return false; /* the applier wakes us */
+    } else {
+        code = fr_engine_ddl_append(db, e->write, e, &err);
+        e->in_flight = code == FR_OK;
+        if (code == FR_OK) return true;
+    }
+    fr_engine_erase_end(db, e, code, &err);
+    return true;
+}
+
 static bool erase_one(fr_db *db, fr_erasure *e)
 {
+    if (e->write->kind == FR_WRITE_COLLECTION_ALTER) return change_one(db, e);
     fr_collection *c = e->collection;
     fr_err err = {0};
     int failed = atomic_load(&e->failed);

@@ -4,8 +4,6 @@
  * value comes first, with its vectors in front, so that the first vector's floats are aligned (16 + 12). */
 #include "server/engine/engine.h"
 
-#include "simd/simd.h"
-
 #include <stdio.h>
 
 #define EVENT_HEAD 16u
@@ -157,9 +155,31 @@ static fr_code take_own(fr_decoded *out, uint16_t field, uint8_t type, fr_span b
         if (type != FR_TYPE_BOOL || bytes.size != 1) break;
         out->key_is_int = *(const uint8_t *)bytes.data != 0;
         return FR_OK;
+    case FR_FIELD_ATTRIBUTES: out->attributes = bytes; return FR_OK; /* of catalog records */
     default: return FR_OK; /* a later version's own field: it means nothing to us */
     }
     return fr_fail(err, FR_ERR_INVALID, "value", "field %u of a record has a wrong type or size", field);
+}
+
+static fr_code take_vector(fr_decoded *out, uint16_t field, uint8_t type, fr_span bytes, fr_err *err)
+{
+    for (uint32_t i = 0; i < out->vector_count; i++)
+        if (out->vectors[i].field == field) return fr_fail(err, FR_ERR_INVALID, "value", "vector field %u stands twice", field);
+    if (out->vector_count == FR_VECTOR_FIELDS_MAX)
+        return fr_fail(err, FR_ERR_INVALID, "value", "a record has at most %u vectors", FR_VECTOR_FIELDS_MAX);
+    out->vectors[out->vector_count++] = (fr_value){field, type, bytes};
+    return FR_OK;
+}
+
+bool fr_decoded_vector(const fr_decoded *decoded, uint16_t field, fr_type *type_out, fr_span *bytes_out)
+{
+    for (uint32_t i = 0; i < decoded->vector_count; i++)
+        if (decoded->vectors[i].field == field && decoded->vectors[i].bytes.size != 0) {
+            *type_out = (fr_type)decoded->vectors[i].type;
+            *bytes_out = decoded->vectors[i].bytes;
+            return true;
+        }
+    return false; /* not given, or null */
 }
 
 fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_err *err)
@@ -191,10 +211,8 @@ fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_er
             return fr_fail(err, FR_ERR_INVALID, "value", "more than %u fields", FR_FIELDS_MAX);
         if (values != NULL) values[out->value_count] = (fr_value){field, type, bytes};
         out->value_count++;
-        if (field == FR_FIELD_VECTOR) {
-            if (out->vector.data != NULL) return fr_fail(err, FR_ERR_INVALID, "value", "the vector stands twice");
-            out->vector = bytes;
-            out->vector_type = type;
+        if (type >= FR_TYPE_VECTOR_BINARY && field < FR_FIELD_DYNAMIC) {
+            FR_TRY(take_vector(out, field, type, bytes, err));
         } else if (field == FR_FIELD_DYNAMIC) {
             if (out->metadata.data != NULL) return fr_fail(err, FR_ERR_INVALID, "value", "the metadata stand twice");
             out->metadata = bytes;
@@ -203,88 +221,5 @@ fr_code fr_engine_decode(fr_span value, fr_decoded *out, fr_value *values, fr_er
             return fr_fail(err, FR_ERR_INVALID, "value", "the collection has no field %u", field);
         }
     }
-    return FR_OK;
-}
-
-static bool canonical_int(fr_span key)
-{
-    const char *at = key.data;
-    size_t size = key.size;
-    bool minus = size > 0 && at[0] == '-';
-    if (minus) at++, size--;
-    if (size == 0 || size > 19) return false;
-    if (at[0] == '0') return size == 1 && !minus;
-    uint64_t value = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (at[i] < '0' || at[i] > '9') return false;
-        value = value * 10 + (uint64_t)(at[i] - '0'); /* 19 digits fit in 64 bits */
-    }
-    return value <= (uint64_t)INT64_MAX + (minus ? 1 : 0);
-}
-
-fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err)
-{
-    const char *wrong = NULL;
-    if (key.size == 0 || key.size > FR_KEY_BYTES_MAX) wrong = "an id has 1 to 512 bytes";
-    else if (!fr_utf8_valid(key.data, key.size)) wrong = "an id must be valid UTF-8";
-    else if (key_is_int && !canonical_int(key)) wrong = "an integer id must be a 64-bit integer in canonical decimal";
-    else if (def->id_type == FR_ID_STRING && key_is_int) wrong = "the collection's ids are strings";
-    else if (def->id_type == FR_ID_INT64 && !canonical_int(key)) wrong = "the collection's ids are 64-bit integers";
-    if (wrong == NULL) return FR_OK;
-    char field[48];
-    snprintf(field, sizeof field, "records[%u].id", index);
-    return fr_fail(err, FR_ERR_INVALID, field, "%s", wrong);
-}
-
-static fr_code judge_vector(const fr_field_def *def, fr_type type, fr_span bytes, const char *field, fr_err *err)
-{
-    if (bytes.size != fr_vector_bytes(type, def->dimension))
-        return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu dimensions, the collection %u",
-                       bytes.size / fr_vector_bytes(type, 1), def->dimension);
-    const uint8_t *vector = bytes.data;
-    float piece[256], packed[256];
-    double norm_squared = 0;
-    for (uint32_t at = 0; at < def->dimension; at += FR_COUNT_OF(piece)) { /* by pieces: the bytes may not be aligned */
-        uint32_t count = (uint32_t)FR_MIN(def->dimension - at, FR_COUNT_OF(piece));
-        const float *from = piece;
-        if (type == FR_TYPE_VECTOR_F32 && ((uintptr_t)vector & 3u) == 0) from = (const float *)bytes.data + at;
-        else fr_vector_unpack(type, vector + fr_vector_bytes(type, at), count, piece);
-        if (!fr_simd_all_finite(from, count))
-            return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond its type");
-        if (type != def->type) { /* the zero test is of what is kept */
-            FR_TRY(fr_vector_pack(def->type, from, count, packed, field, err));
-            fr_vector_unpack(def->type, packed, count, piece);
-            from = piece;
-        }
-        norm_squared += fr_simd_norm_squared(from, count);
-    }
-    if (norm_squared > FR_NORM_SQUARED_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
-    if (def->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
-        return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
-    return FR_OK;
-}
-
-fr_code fr_engine_judge(const fr_collection *collection, const fr_decoded *decoded, uint32_t index, fr_err *err)
-{
-    char field[48];
-    snprintf(field, sizeof field, "records[%u].vector", index);
-    if (decoded->schema_version != FR_SCHEMA_VERSION)
-        return fr_fail(err, FR_ERR_INVALID, "records", "schema version %u is not known", decoded->schema_version);
-    if (decoded->vector.data == NULL) return fr_fail(err, FR_ERR_INVALID, field, "a record needs a vector");
-    if (decoded->vector_type != FR_TYPE_VECTOR_F32 && decoded->vector_type != (uint8_t)collection->vector->type)
-        return fr_fail(err, FR_ERR_INVALID, field, "the collection's vectors are of type %u (or %u, 32-bit floats), got type %u",
-                       (unsigned)collection->vector->type, FR_TYPE_VECTOR_F32, decoded->vector_type);
-    FR_TRY(judge_vector(collection->vector, (fr_type)decoded->vector_type, decoded->vector, field, err));
-    if (decoded->metadata.data == NULL || decoded->metadata.size == 0) return FR_OK;
-    snprintf(field, sizeof field, "records[%u].metadata", index);
-    if (decoded->metadata.size > FR_METADATA_BYTES_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "metadata has at most %u bytes, got %zu", FR_METADATA_BYTES_MAX,
-                       decoded->metadata.size);
-    fr_err inner = {0};
-    if (decoded->metadata_type != FR_TYPE_JSON || fr_doc_check(decoded->metadata, &inner) != FR_OK)
-        return fr_fail(err, FR_ERR_INVALID, field, "metadata is not a valid document: %s", inner.text);
-    if (fr_doc_type(fr_doc_root(decoded->metadata)) != FR_DOC_OBJECT)
-        return fr_fail(err, FR_ERR_INVALID, field, "metadata must be a JSON object");
     return FR_OK;
 }

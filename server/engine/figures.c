@@ -66,6 +66,7 @@ void fr_stats_get(fr_db *db, fr_stats *stats_out)
         .queue_max = FR_QUEUE_WRITES_MAX,
         .snapshots = atomic_load_explicit(&db->snapshots, memory_order_relaxed),
         .snapshot_failures = atomic_load_explicit(&db->snapshot_failures, memory_order_relaxed),
+        .snapshot_fallbacks = atomic_load_explicit(&db->snapshot_fallbacks, memory_order_relaxed),
         .compactions = atomic_load_explicit(&db->compactions, memory_order_relaxed),
         .duplicates = atomic_load_explicit(&db->duplicates, memory_order_relaxed),
         .dead_letters = atomic_load_explicit(&db->dead_letters, memory_order_relaxed),

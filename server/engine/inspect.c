@@ -122,11 +122,11 @@ static void verify_catalog_record(inspection *x, const fr_log_record *record)
     fr_err err = {0};
     const char *key = record->key.data;
     if (record->key.size < 3 || key[0] != 'c' || record->value.data == NULL) return;
-    fr_collection_def *def = fr_alloc(FR_MEM_ENGINE, sizeof *def);
+    fr_schema *schema = NULL;
     int64_t created_ms;
-    if (def != NULL && fr_engine_catalog_decode(record->value, def, &created_ms, &err) != FR_OK)
+    if (fr_codec_collection(record->value, &schema, &created_ms, &err) != FR_OK)
         say(x, true, "catalog: offset %lld: %s", (long long)record->offset, err.text);
-    fr_free(FR_MEM_ENGINE, def);
+    fr_schema_free(schema);
 }
 
 static void verify_catalog(inspection *x)

@@ -21,9 +21,11 @@ static void grace_over(fr_db *db)
 {
     for (fr_map *map = db->leaving_maps, *next; map != NULL; map = next) {
         next = map->garbage_next;
-        fr_free(FR_MEM_ENGINE, map);
+        fr_engine_map_free(map);
     }
     db->leaving_maps = NULL;
+    fr_schema_free_list(db->leaving_schemas);
+    db->leaving_schemas = NULL;
     while (db->leaving_collections != NULL) {
         fr_collection *c = db->leaving_collections;
         db->leaving_collections = c->garbage_next;
@@ -40,6 +42,8 @@ static bool collect_garbage(fr_db *db)
         pthread_mutex_lock(&db->garbage_lock);
         db->leaving_maps = db->garbage_maps;
         db->leaving_collections = db->garbage_collections;
+        db->leaving_schemas = db->garbage_schemas;
+        db->garbage_schemas = NULL;
         db->garbage_maps = NULL;
         db->garbage_collections = NULL;
         pthread_mutex_unlock(&db->garbage_lock);
@@ -102,12 +106,10 @@ static fr_code compact(fr_db *db, fr_shard *shard, fr_err *err)
     if (producers != NULL) {
         /* A transaction's records become rows with its marker. None straddles a snapshot's S; without one nothing is known. */
         if (shard->newest == NULL) return FR_OK;
-        until = FR_MIN(until, fr_producers_first_open(producers));
+        until = FR_MIN(until, fr_producers_first_open(producers, fr_log_durable(log)));
     }
     if (shard->newest != NULL) {
-#ifndef FR_MUTANT_unequal_manifests /* a deliberate fault, to test the tests */
         FR_TRY(fr_snapshot_equalise(shard, err));
-#endif
         until = FR_MIN(until, shard->newest->at + 1);
     }
     uint32_t pin = fr_engine_pin(db);
@@ -238,6 +240,9 @@ static bool want_save(fr_db *db, fr_shard *shard, int64_t now_ms)
     return !db->closing_many || bytes - FR_MIN(shard->log_bytes_at_snapshot, bytes) >= FR_CLOSE_BYTES_MIN;
 }
 
+/* A snapshot alone only takes space: compaction that follows it gives some back. */
+static bool sweep_frees(const fr_db *db) { return db->sweep.compact || !db->sweep.forced; }
+
 static bool saving(fr_db *db, fr_shard *shard)
 {
     int state = atomic_load(&db->save.state);
@@ -260,9 +265,14 @@ static bool saving(fr_db *db, fr_shard *shard)
     }
     if (state != FR_SAVE_ENDED) return false;
     atomic_store(&db->save.state, FR_SAVE_IDLE);
+    if (db->save.code == FR_ERR_DISK_FULL && sweep_frees(db) && fr_engine_reserve_release(db)) {
+        db->sweep.phase = FR_SWEEP_NEXT; /* again from the start, and whole: what the failed attempt wrote counts for nothing */
+        return true;
+    }
     if (db->save.code != FR_OK) note_failure(db, shard, "snapshot", db->save.code, &db->save.err);
     reset_triggers(db, shard, db->save.at); /* also after a failure: the next attempt comes with the next trigger */
-    after_snapshot(db, shard, db->save.code == FR_OK);
+    /* No space for a snapshot: compaction up to the one before, or of a log without any, may make some. */
+    after_snapshot(db, shard, db->save.code == FR_OK || db->save.code == FR_ERR_DISK_FULL);
     return true;
 }
 
@@ -302,8 +312,14 @@ static bool sweep_step(fr_db *db)
     }
     fr_err err = {0};
     fr_code code = (fr_code)atomic_load(&db->roll_code);
+    if (code == FR_ERR_DISK_FULL && fr_engine_reserve_release(db)) { /* a new segment's header needs space, too */
+        atomic_store(&db->roll, shard);
+        fr_engine_wake(db, FR_ROLE_WRITER);
+        return true;
+    }
     if (code != FR_OK) fr_fail(&err, code, NULL, "the active segment could not be closed");
     else code = compact(db, shard, &err);
+    if (code == FR_ERR_DISK_FULL && fr_engine_reserve_release(db)) code = compact(db, shard, &err);
     if (code != FR_OK) note_failure(db, shard, "compaction", code, &err);
     next_shard(sweep);
     return true;
@@ -328,6 +344,7 @@ static bool look_around(fr_db *db)
     int64_t now_ms = db->io->now_ms(db->io);
     if (now_ms - db->last_look_ms < LOOK_MS && now_ms >= db->last_look_ms) return false;
     db->last_look_ms = now_ms;
+    (void)!fr_engine_reserve_gate(db, NULL); /* an empty reserve is filled when there is space */
     bool rotate = now_ms - db->last_rotate_ms >= ROTATE_MS || now_ms < db->last_rotate_ms, wanted = false;
     if (rotate) {
         db->last_rotate_ms = now_ms;

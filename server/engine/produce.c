@@ -69,6 +69,7 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
     fr_log_record record;
     fr_err err = {0};
     int32_t index = 0;
+    int64_t newest_ms = INT64_MIN;
     fr_code code = fr_batch_reader_open(part->data, part->size, reader_io, &err);
     if (code == FR_ERR_NO_MEMORY) return refuse(part, FR_REASON_STORAGE, code, -1, err.text);
     if (code == FR_ERR_TOO_LARGE) return refuse(part, FR_REASON_MESSAGE_TOO_LARGE, code, -1, err.text);
@@ -79,9 +80,12 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
         if (record.timestamp_ms < rules->oldest_ms || record.timestamp_ms > rules->newest_ms)
             return refuse(part, FR_REASON_INVALID_TIMESTAMP, FR_ERR_INVALID, index,
                           "outside of message.timestamp.before.max.ms and message.timestamp.after.max.ms");
-        for (uint32_t h = 0; rules->collection != NULL && h < record.header_count; h++)
+        newest_ms = FR_MAX(newest_ms, record.timestamp_ms);
+        for (uint32_t h = 0; rules->collection != NULL && h < record.header_count; h++) {
             if (fr_span_equal(record.headers[h].key, fr_span_text(FR_HEADER_PARTS)))
                 return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index, "the header " FR_HEADER_PARTS " is the engine's own");
+            part->opaque[1] += fr_span_equal(record.headers[h].key, fr_span_text(FR_HEADER_EVENT_ID));
+        }
         if (rules->partitions > 1 &&
             fr_murmur2(record.key.data, record.key.size) % rules->partitions != (uint32_t)part->partition)
             return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index,
@@ -94,6 +98,7 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
     }
     if (fr_batch_reader_code(*reader_io) != FR_OK)
         return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index, "malformed records");
+    if ((int64_t)fr_load_be64(part->data + 35) != newest_ms) fr_batch_newest(part->data, part->size, newest_ms); /* as Apache Kafka does */
     return FR_OK;
 }
 
@@ -131,7 +136,7 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         part->base_offset = part->append_time_ms = -1;
         part->log_start = 0;
         part->text[0] = 0;
-        part->opaque[0] = 0;
+        part->opaque[0] = part->opaque[1] = 0;
         *bytes_out += part->size;
         if (part->partition < 0 || (uint32_t)part->partition >= partitions)
             refuse(part, FR_REASON_UNKNOWN_PARTITION, FR_ERR_NOT_FOUND, -1, "there is no such partition");
@@ -189,6 +194,20 @@ static void stamp(fr_produce *part, fr_batch_header *h, int64_t now_ms)
     fr_batch_stamp(part->data, part->size, now_ms);
 }
 
+/* Event ids of a producer's records are known from now on, as after a replay; inside of a transaction the replay tells. */
+static void take_event_ids(fr_db *db, fr_shard *shard, const fr_produce *part, const fr_batch_header *h)
+{
+    fr_batch_reader *reader = NULL;
+    fr_log_record record;
+    if (part->opaque[1] == 0 || (h->attributes & 0x10) || fr_batch_reader_open(part->data, part->size, &reader, NULL) != FR_OK) return;
+    while (fr_batch_reader_next(reader, &record))
+        for (uint32_t i = 0; i < record.header_count; i++)
+            if (fr_span_equal(record.headers[i].key, fr_span_text(FR_HEADER_EVENT_ID)) && record.headers[i].value.size != 0 &&
+                record.headers[i].value.size <= FR_EVENT_ID_BYTES_MAX)
+                (void)!fr_event_ids_add(&shard->ids, record.headers[i].value, record.offset, db->io->now_ms(db->io));
+    fr_batch_reader_close(reader);
+}
+
 static fr_code append_one(fr_db *db, fr_shard *shard, const fr_topic_limits *limits, fr_produce *part, fr_commit *commit)
 {
     fr_batch_header header;
@@ -214,6 +233,7 @@ static fr_code append_one(fr_db *db, fr_shard *shard, const fr_topic_limits *lim
     }
     if (header.producerId >= 0) fr_producers_add(fr_shard_producers(shard), &header, db->io->now_ms(db->io));
     part->base_offset = header.baseOffset;
+    if (shard->collection->kind == FR_TOPIC_COLLECTION) take_event_ids(db, shard, part, &header);
     commit->parts[commit->part_count++] =
         (fr_written){shard->partition, header.baseOffset, header.baseOffset + header.lastOffsetDelta};
     atomic_fetch_add_explicit(&db->appended_bytes, part->size, memory_order_relaxed);
@@ -251,7 +271,9 @@ fr_code fr_engine_append_batches(fr_db *db, fr_collection *topic, fr_write *writ
         fr_produce *part = &write->produce[i];
         if (part->reason != FR_REASON_NONE) continue;
         fr_shard *shard = &topic->shards[part->partition];
-        (void)!append_one(db, shard, &limits, part, commit);
+        fr_err full = {0};
+        if (fr_engine_reserve_gate(db, &full) != FR_OK) (void)!refuse(part, FR_REASON_STORAGE, FR_ERR_DISK_FULL, -1, full.text);
+        else (void)!append_one(db, shard, &limits, part, commit);
         part->log_start = fr_engine_start(shard);
     }
     if (commit->part_count != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL)

@@ -1,6 +1,6 @@
 /* producer_state.c: the producers of a partition across restarts. Two files take turns, PRODUCERS-0 and -1 beside the snapshots;
- * each holds the state of a log that reaches `at`, and is written only when the log is durable to there: what it says was
- * written can never be lost. Behind `at` the log's batch headers tell the rest. Without a file all of them do. For a
+ * each holds the state of a log that reaches `at`, and is written only when all up to there is applied (so every round that it
+ * belongs to is durable): what it says was written can never be lost. Behind `at` the log's batch headers tell the rest. Without a file all of them do. For a
  * collection that has a snapshot but no such file there were no producers up to the snapshot: saving one saves the other. */
 #include "server/engine/engine.h"
 
@@ -30,11 +30,12 @@ static fr_code read_file(fr_io *io, const char *path, uint8_t **data_out, size_t
     return code;
 }
 
-static fr_code load_slots(fr_shard *shard, fr_offset *at_out, fr_err *err)
+static fr_code load_slots(fr_shard *shard, fr_offset *at_out, bool *damaged_out, fr_err *err)
 {
     fr_io *io = shard->collection->db->io;
     fr_producers *best = NULL;
     *at_out = -1;
+    *damaged_out = false;
     for (uint32_t slot = 0; slot < 2; slot++) {
         char path[FR_PATH_MAX + 16];
         uint8_t *data;
@@ -43,13 +44,20 @@ static fr_code load_slots(fr_shard *shard, fr_offset *at_out, fr_err *err)
         fr_offset at = -1;
         state_path(shard, slot, path);
         fr_code code = read_file(io, path, &data, &size, err);
+        bool there = code != FR_ERR_NOT_FOUND;
         if (code == FR_OK) code = fr_producers_load(data, size, &one, &at, err);
         fr_free(FR_MEM_ENGINE, data);
         if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) {
             fr_producers_free(best);
             return code;
         }
-        if (code != FR_OK || at <= *at_out || at > fr_log_end(fr_shard_log(shard))) {
+        bool bad = code != FR_OK ? there : at > fr_log_end(fr_shard_log(shard));
+        if (bad) {
+            *damaged_out = true;
+            atomic_fetch_add_explicit(&shard->collection->db->snapshot_fallbacks, 1, memory_order_relaxed);
+            fr_note(FR_NOTE_WARN, "event=producer_state_damaged path=%s text=\"%s\"", path, err->text);
+        }
+        if (code != FR_OK || bad || at <= *at_out) {
             fr_producers_free(one);
             continue;
         }
@@ -99,9 +107,11 @@ fr_code fr_engine_load_producers(fr_shard *shard, bool has_state, fr_err *err)
     fr_log *log = fr_shard_log(shard);
     fr_offset from = -1;
     fr_err ignored = {0};
-    if (has_state) FR_TRY(load_slots(shard, &from, &ignored));
+    bool damaged = false;
+    if (has_state) FR_TRY(load_slots(shard, &from, &damaged, &ignored));
     shard->producers_saved = from;
-    if (from < 0) from = atomic_load(&shard->snapshot) + 1; /* plain topics have no snapshot: 0 */
+    /* No file: no producers up to the snapshot (plain topics have none: 0). A damaged one, and no other: all headers tell. */
+    if (from < 0) from = damaged ? 0 : atomic_load(&shard->snapshot) + 1;
     from = FR_MAX(from, fr_log_start(log));
     fr_batch_reader *reader = NULL;
     fr_code code = FR_OK;
@@ -161,14 +171,14 @@ fr_code fr_engine_save_producers(fr_shard *shard, fr_err *err)
     /* What is durable was told to the producers before; a state taken between the two reads may know more than `before`, never
      * more than `after`; and batches that it has already change nothing when they are read again. */
     fr_io *io = shard->collection->db->io;
-    fr_offset before = fr_log_durable(log);
+    fr_offset before = atomic_load(&shard->applied) + 1; /* applied: its whole round is durable, no torn request will be cut below it */
     fr_producers_expire(fr_shard_producers(shard), fr_log_start(log),
                         io->now_ms(io) - FR_PRODUCER_EXPIRY_MS);
     FR_TRY(fr_producers_save(fr_shard_producers(shard), before, &data, &size));
     fr_offset after = fr_log_end(log);
-    for (uint32_t i = 0; i < 50 && fr_log_durable(log) < after && !shard->collection->db->options.no_threads; i++)
+    for (uint32_t i = 0; i < 50 && atomic_load(&shard->applied) + 1 < after && !shard->collection->db->options.no_threads; i++)
         io->sleep_ms(io, 2);
-    fr_code code = fr_log_durable(log) >= after ? FR_OK : FR_ERR_BUSY;
+    fr_code code = atomic_load(&shard->applied) + 1 >= after ? FR_OK : FR_ERR_BUSY;
     uint32_t slot = shard->producers_saved < 0 ? 0 : 1 - shard->producers_slot;
     if (code == FR_OK) code = write_state(shard, slot, data, size, err);
     fr_free(FR_MEM_LOG, data);

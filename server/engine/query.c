@@ -62,7 +62,7 @@ fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *er
     if (*out == NULL || (*out)->kind != FR_TOPIC_COLLECTION)
         code = fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
     else if (atomic_load_explicit(&(*out)->unreadable, memory_order_relaxed))
-        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", (*out)->def.name,
+        code = fr_fail(err, FR_ERR_CORRUPT, NULL, "collection '%s' cannot be read: %.150s", fr_schema_of(*out)->topic,
                        (*out)->state_text);
     if (code != FR_OK) fr_engine_unpin(s->db, s->pin);
     return code;
@@ -109,19 +109,22 @@ fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *ta
     if (!copy_span(s, &hit->key) || !copy_span(s, &hit->model_version) || !copy_span(s, &hit->metadata))
         return FR_ERR_NO_MEMORY;
     if (with_vector) {
-        float *vector = fr_arena_alloc(&s->arena, c->vector->dimension * sizeof(float));
+        bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
+        size_t size = binary ? fr_schema_of(c)->vectors[0]->dimension / 8 : fr_schema_of(c)->vectors[0]->dimension * sizeof(float);
+        void *vector = fr_arena_alloc(&s->arena, size);
         if (vector == NULL) return FR_ERR_NO_MEMORY;
         if (!fr_table_vector(table, row, vector)) return FR_ERR_IO;
-        hit->vector = vector;
+        if (binary) hit->vectors[0] = fr_span_of(vector, size);
+        else hit->vector = vector;
     }
     return FR_OK;
 }
 
-fr_code fr_query_filter(const fr_collection *c, const char *text, fr_filter **out, fr_err *err)
+fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err)
 {
     *out = NULL;
     if (text == NULL || text[0] == 0) return FR_OK;
-    fr_code code = fr_filter_compile(fr_span_text(text), &c->filter_schema, out, err);
+    fr_code code = fr_filter_compile(fr_span_text(text), &fr_schema_of(c)->filter, params, out, err);
     if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
     return code;
 }
@@ -141,9 +144,12 @@ typedef struct search {
 
 static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *err)
 {
-    if (q->dimension != c->vector->dimension)
+    bool binary = fr_schema_of(c)->vectors[0]->type == FR_TYPE_VECTOR_BINARY;
+    if (binary != (q->vector_bytes != NULL))
+        return fr_fail(err, FR_ERR_INVALID, "vector", binary ? "binary vectors are given as bytes" : "vectors are given as floats");
+    if (!binary && q->dimension != fr_schema_of(c)->vectors[0]->dimension)
         return fr_fail(err, FR_ERR_INVALID, "vector", "the vector has %u dimensions, the collection %u", q->dimension,
-                       c->vector->dimension);
+                       fr_schema_of(c)->vectors[0]->dimension);
     if (q->query_count == 0 || q->query_count > FR_QUERIES_MAX)
         return fr_fail(err, FR_ERR_INVALID, "vectors", "a search has 1 to %u vectors, got %u", FR_QUERIES_MAX,
                        q->query_count);
@@ -163,15 +169,20 @@ static fr_code check_query(const fr_collection *c, const fr_query *q, fr_err *er
         return fr_fail(err, FR_ERR_INVALID, q->has_radius && !isfinite(q->radius) ? "radius" : "range_filter",
                        "a bound must be a finite number");
     for (uint32_t i = 0; i < q->query_count; i++) {
-        const float *vector = q->vectors + (size_t)i * q->dimension;
         char field[32];
         snprintf(field, sizeof field, q->query_count == 1 ? "vector" : "vectors[%u]", i);
+        if (binary && q->vector_bytes[i].size != fr_schema_of(c)->vectors[0]->dimension / 8)
+            return fr_fail(err, FR_ERR_INVALID, field, "the vector has %zu bytes, %u bits are %u", q->vector_bytes[i].size,
+                           fr_schema_of(c)->vectors[0]->dimension,
+                           fr_schema_of(c)->vectors[0]->dimension / 8);
+        if (binary) continue;
+        const float *vector = q->vectors + (size_t)i * q->dimension;
         if (!fr_simd_all_finite(vector, q->dimension))
             return fr_fail(err, FR_ERR_INVALID, field, "the vector holds NaN or a number beyond 32-bit float");
         double norm_squared = fr_simd_norm_squared(vector, q->dimension);
         if (norm_squared > FR_NORM_SQUARED_MAX)
             return fr_fail(err, FR_ERR_INVALID, field, "the vector's squared length is above %g", FR_NORM_SQUARED_MAX);
-        if (c->vector->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
+        if (fr_schema_of(c)->vectors[0]->metric == FR_METRIC_COSINE && norm_squared < 1e-30)
             return fr_fail(err, FR_ERR_INVALID, field, "a zero vector has no direction: not possible under cosine");
     }
     return FR_OK;
@@ -198,7 +209,8 @@ static fr_code check_offsets(const fr_collection *c, const fr_query *q, fr_err *
  * high. */
 static void set_bounds(fr_table_query *at, const fr_query *q, fr_metric metric)
 {
-    float base = metric == FR_METRIC_COSINE ? 1.0f : 0.0f, sign = metric == FR_METRIC_L2 ? 1.0f : -1.0f;
+    bool similarity = metric == FR_METRIC_IP || metric == FR_METRIC_COSINE || metric == FR_METRIC_BM25;
+    float base = metric == FR_METRIC_COSINE ? 1.0f : 0.0f, sign = similarity ? -1.0f : 1.0f;
     at->has_low = q->has_range_filter;
     at->low = base + sign * q->range_filter;
     at->has_high = q->has_radius;
@@ -335,7 +347,7 @@ static fr_code search_groups(search *x, uint32_t want, uint32_t *count_out, fr_e
     }
 }
 
-static fr_code search_one(search *x, const float *vector, fr_hit *hits, uint32_t *count_out, fr_err *err)
+static fr_code search_one(search *x, const void *vector, fr_hit *hits, uint32_t *count_out, fr_err *err)
 {
     const fr_query *q = x->query;
     fr_searcher *s = x->s;
@@ -354,7 +366,7 @@ static fr_code search_one(search *x, const float *vector, fr_hit *hits, uint32_t
                           q->with_metadata, q->with_vector, hit) != FR_OK)
             return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the answer");
         hit->distance = m->distance;
-        hit->score = x->collection->vector->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
+        hit->score = fr_schema_of(x->collection)->vectors[0]->metric == FR_METRIC_COSINE ? 1.0f - m->distance : -m->distance;
     }
     return FR_OK;
 }
@@ -389,7 +401,8 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
             x->visible = fr_query_enter(x->s, x->collection);
             entered_us = io->mono_us(io);
         }
-        code = search_one(x, q->vectors + (size_t)i * q->dimension, hits + (size_t)i * q->k, &hit_counts[i], err);
+        const void *vector = q->vector_bytes != NULL ? q->vector_bytes[i].data : (const void *)(q->vectors + (size_t)i * q->dimension);
+        code = search_one(x, vector, hits + (size_t)i * q->k, &hit_counts[i], err);
     }
     fr_query_leave(x->s);
     return code;
@@ -403,7 +416,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     s->shards_explained = 0;
     FR_TRY(fr_query_begin(s, q->id, &x.collection, err));
     fr_code code = check_query(x.collection, q, err);
-    if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, &x.filter, err);
+    if (code == FR_OK) code = fr_query_filter(x.collection, q->filter, q->filter_params, &x.filter, err);
     if (code == FR_OK && q->group_by != NULL && q->group_by[0] != 0) {
         code = fr_path_compile(fr_span_text(q->group_by), &x.group_path, err);
         if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "group_by");
@@ -411,7 +424,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
     if (code == FR_OK) code = check_offsets(x.collection, q, err);
     if (code == FR_OK) {
         x.at = (fr_table_query){.ef = q->ef, .filter = x.filter, .exact = q->exact};
-        set_bounds(&x.at, q, x.collection->vector->metric);
+        set_bounds(&x.at, q, fr_schema_of(x.collection)->vectors[0]->metric);
         s->distances = 0;
         if (q->recall > 0) code = ef_of_recall(&x, err);
         if (explain != NULL) explain->ef = x.at.ef;
@@ -432,7 +445,7 @@ fr_code fr_search(fr_searcher *s, const fr_query *q, fr_hit *hits, uint32_t *hit
 
 /* ==== by key ==== */
 
-fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, bool with_vector, fr_hit *hits,
+fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count, const fr_wanted *wanted, fr_hit *hits,
                uint32_t *hit_count, fr_err *err)
 {
     fr_collection *c;
@@ -445,7 +458,7 @@ fr_code fr_get(fr_searcher *s, fr_id id, const fr_span *keys, uint32_t key_count
         const fr_table *table = fr_shard_table(&c->shards[partition]);
         uint32_t row = table != NULL ? fr_table_find(table, keys[i], visible) : FR_ROW_NONE;
         if (row == FR_ROW_NONE) continue;
-        code = fr_query_copy(s, c, table, partition, row, true, with_vector, &hits[*hit_count]);
+        code = fr_query_copy(s, c, table, partition, row, true, wanted != NULL && wanted->vector, &hits[*hit_count]);
         if (code == FR_OK) (*hit_count)++;
         else fr_fail(err, code, NULL, "no memory for the answer");
     }

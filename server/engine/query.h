@@ -37,6 +37,6 @@ uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c); /* visible */
 void fr_query_leave(fr_searcher *s);
 fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, const fr_table *table, uint32_t partition, uint32_t row,
                       bool with_metadata, bool with_vector, fr_hit *hit);
-fr_code fr_query_filter(const fr_collection *c, const char *text, fr_filter **out, fr_err *err);
+fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err);
 
 #endif

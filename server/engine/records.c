@@ -101,3 +101,14 @@ void fr_records_end(fr_record_iter *iter)
     fr_batch_reader_close(iter->reader);
     fr_free(FR_MEM_ENGINE, iter);
 }
+
+void fr_scanned_decode(const fr_scanned *from, fr_record *out)
+{
+    fr_log_record record = {.offset = from->offset,
+                            .timestamp_ms = from->timestamp_ms,
+                            .key = from->key,
+                            .value = from->value,
+                            .headers = (const fr_log_header *)from->headers,
+                            .header_count = from->header_count};
+    fr_engine_record(&record, out);
+}

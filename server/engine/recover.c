@@ -106,9 +106,6 @@ static fr_code find_torn(torn_scan *scan, const fr_offset *from, fr_err *err)
 static fr_code cut_torn(fr_collection *c, fr_err *err)
 {
     if (c->shard_count < 2) return FR_OK; /* one batch: the log itself keeps it whole */
-#ifdef FR_MUTANT_torn_requests            /* a deliberate fault, to test the tests */
-    return FR_OK;
-#endif
     torn_scan scan = {.collection = c};
     fr_offset from[FR_PARTITIONS_MAX];
     for (uint32_t p = 0; p < c->shard_count; p++) {
@@ -216,7 +213,7 @@ static void close_collection(fr_collection *c, const fr_shard *shard, fr_code co
                           memory_order_release);
     atomic_store(&c->unreadable, true);
     fr_note(FR_NOTE_ERROR, "event=collection_closed collection=%llu name=%s code=%s text=\"%s\"",
-            (unsigned long long)c->id, c->def.name, fr_strcode(code), c->state_text);
+            (unsigned long long)c->id, fr_schema_of(c)->topic, fr_strcode(code), c->state_text);
 }
 
 static fr_code open_shard(fr_shard *shard, bool has_log, bool has_snap, fr_err *err)

@@ -243,6 +243,7 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
     uint32_t count, bad, good = 2;
     FR_TRY(fr_engine_shard_path(shard, "snap", dir));
     FR_TRY(fr_manifest_load_all(db->io, dir, found, &count, &bad, err));
+    atomic_fetch_add_explicit(&db->snapshot_fallbacks, bad, memory_order_relaxed);
     for (uint32_t i = 0; i < count && good == 2; i++) {
         fr_err why = {0};
         fr_code code = load_one(shard, dir, found[i], ids, &why);
@@ -250,10 +251,12 @@ fr_code fr_snapshot_load(fr_shard *shard, fr_event_ids *ids, fr_err *err)
         else if (code == FR_ERR_NO_MEMORY || code == FR_ERR_VERSION) {
             for (uint32_t j = 0; j < count; j++) fr_manifest_free(found[j]);
             return fr_fail(err, code, why.field, "%s", why.text);
-        } else
+        } else {
+            atomic_fetch_add_explicit(&db->snapshot_fallbacks, 1, memory_order_relaxed);
             fr_note(FR_NOTE_WARN, "event=bad_snapshot collection=%llu partition=%d generation=%llu text=\"%s\"",
                     (unsigned long long)shard->collection->id, shard->partition,
                     (unsigned long long)found[i]->generation, why.text);
+        }
     }
     /* The next generation must be above every one that was used, and go to the slot that holds nothing good. */
     for (uint32_t i = 0; i < count; i++) shard->generation = FR_MAX(shard->generation, found[i]->generation);
@@ -399,13 +402,16 @@ fr_code fr_snapshot_write(fr_db *db, fr_shard *shard, fr_err *err)
     m->created_ms = db->io->now_ms(db->io);
     m->log_records = db->save.log_records;
     m->compacted_bytes = shard->compacted_bytes;
-    m->dimension = shard->collection->vector->dimension;
+    m->dimension = fr_table_settings(fr_shard_table(shard))->dimension;
     fr_code code = write_chunks(&w, dir, m->at, err);
     if (code == FR_OK) {
         qsort(m->chunks, m->count, sizeof *m->chunks, order_by_id);
         code = fr_manifest_write(db->io, dir, m, err);
     }
     if (code != FR_OK) {
+        char path[FR_PATH_MAX + 32]; /* half a snapshot must not keep a full disk full */
+        chunks_path(path, sizeof path, dir, m->generation);
+        if (code == FR_ERR_DISK_FULL) (void)!db->io->remove(db->io, path, NULL);
         fr_manifest_free(m);
         shard->save_full = true; /* what the failed attempt wrote counts for nothing */
         return code;

@@ -2,154 +2,9 @@
  * the caller's thread; then it takes a place in a bounded queue. A write that is refused here has left no trace. */
 #include "server/engine/engine.h"
 
+#include "simd/simd.h"
+
 #include <stdio.h>
-
-/* ==== a collection's definition ==== */
-
-static fr_code check_vector_field(const char *prefix, fr_field_def *f, fr_err *err)
-{
-    char field[48];
-    snprintf(field, sizeof field, "%sdimension", prefix);
-    if (f->dimension == 0 || f->dimension > FR_DIMENSION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "dimension must be 1 to %u, got %u", FR_DIMENSION_MAX, f->dimension);
-    snprintf(field, sizeof field, "%smetric", prefix);
-    if ((unsigned)f->metric > FR_METRIC_COSINE)
-        return fr_fail(err, FR_ERR_INVALID, field, "metric must be l2, ip or cosine");
-    snprintf(field, sizeof field, "%scodes", prefix);
-    if ((unsigned)f->codes > FR_CODES_NONE) return fr_fail(err, FR_ERR_INVALID, field, "codes must be sq8 or none");
-    snprintf(field, sizeof field, "%svector_type", prefix);
-    if (fr_vector_bytes(f->type, 1) == 0)
-        return fr_fail(err, FR_ERR_INVALID, field, "vector_type must be f32, f16, bf16 or int8");
-    snprintf(field, sizeof field, "%sprofile", prefix);
-    if ((unsigned)f->profile > FR_PROFILE_COMPACT)
-        return fr_fail(err, FR_ERR_INVALID, field, "profile must be speed, balanced or compact");
-    snprintf(field, sizeof field, "%svectors", prefix);
-    if ((unsigned)f->vectors > FR_VECTORS_DISK)
-        return fr_fail(err, FR_ERR_INVALID, field, "vectors must be memory or disk");
-    if (f->codes == FR_CODES_NONE && f->vectors == FR_VECTORS_DISK)
-        return fr_fail(err, FR_ERR_INVALID, field, "vectors: disk needs codes; the walk would read every vector from disk");
-    if (f->m == 0) f->m = f->profile == FR_PROFILE_COMPACT ? FR_M_COMPACT : FR_M_DEFAULT;
-    if (f->ef_construction == 0) f->ef_construction = 100;
-    snprintf(field, sizeof field, "%sm", prefix);
-    if (f->m < 2 || f->m > FR_M_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "m must be 2 to %u, got %u", FR_M_MAX, f->m);
-    snprintf(field, sizeof field, "%sef_construction", prefix);
-    if (f->ef_construction > FR_EF_CONSTRUCTION_MAX)
-        return fr_fail(err, FR_ERR_INVALID, field, "ef_construction must be 1 to %u, got %u", FR_EF_CONSTRUCTION_MAX,
-                       f->ef_construction);
-    return FR_OK;
-}
-
-static fr_code expand_simple(fr_collection_def *out, fr_err *err)
-{
-    out->field_count = 3;
-    out->fields[0] = (fr_field_def){.id = FR_FIELD_KEY,
-                                    .name = "id",
-                                    .type = out->id_type == FR_ID_INT64 ? FR_TYPE_INT64 : FR_TYPE_VARCHAR,
-                                    .max_length = FR_KEY_BYTES_MAX,
-                                    .primary = true};
-    out->fields[1] = (fr_field_def){.id = FR_FIELD_VECTOR,
-                                    .name = "vector",
-                                    .type = out->vector_type != FR_TYPE_NONE ? out->vector_type : FR_TYPE_VECTOR_F32,
-                                    .dimension = out->dimension,
-                                    .metric = out->metric,
-                                    .codes = out->codes,
-                                    .m = out->m,
-                                    .ef_construction = out->ef_construction,
-                                    .profile = out->profile,
-                                    .vectors = out->vectors};
-    out->fields[2] = (fr_field_def){.id = FR_FIELD_DYNAMIC, .name = "metadata", .type = FR_TYPE_JSON, .nullable = true};
-    return check_vector_field("", &out->fields[1], err);
-}
-
-/* The fields that can be built now: one primary key, one dense vector, one JSON document. */
-static fr_code check_fields(fr_collection_def *out, fr_err *err)
-{
-    uint32_t keys = 0, vectors = 0, documents = 0;
-    if (out->field_count > FR_FIELDS_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "fields", "a collection has at most %u fields", FR_FIELDS_MAX);
-    for (uint32_t i = 0; i < out->field_count; i++) {
-        fr_field_def *f = &out->fields[i];
-        char prefix[32], name[40];
-        snprintf(prefix, sizeof prefix, "fields[%u].", i);
-        snprintf(name, sizeof name, "fields[%u]", i);
-        f->name[sizeof f->name - 1] = 0;
-        if (f->name[0] == 0) return fr_fail(err, FR_ERR_INVALID, name, "a field needs a name");
-        for (uint32_t j = 0; j < i; j++)
-            if (strcmp(out->fields[j].name, f->name) == 0)
-                return fr_fail(err, FR_ERR_INVALID, name, "two fields are named '%s'", f->name);
-        if (f->primary) {
-            if (f->type != FR_TYPE_VARCHAR && f->type != FR_TYPE_INT64)
-                return fr_fail(err, FR_ERR_INVALID, name, "a primary key is VARCHAR or INT64");
-            if (++keys > 1) return fr_fail(err, FR_ERR_INVALID, name, "a collection has one primary key");
-            f->id = FR_FIELD_KEY;
-            out->id_type = f->type == FR_TYPE_INT64    ? FR_ID_INT64
-                           : out->id_type == FR_ID_ANY ? FR_ID_ANY
-                                                       : FR_ID_STRING;
-        } else if (fr_vector_bytes(f->type, 1) != 0) {
-            if (++vectors > 1)
-                return fr_fail(err, FR_ERR_UNSUPPORTED, name, "more than one vector field is not built yet");
-            f->id = FR_FIELD_VECTOR;
-            FR_TRY(check_vector_field(prefix, f, err));
-        } else if (f->type == FR_TYPE_JSON && ++documents == 1) {
-            f->id = FR_FIELD_DYNAMIC;
-        } else {
-            return fr_fail(err, FR_ERR_UNSUPPORTED, name, "fields of type %d are not built yet", (int)f->type);
-        }
-    }
-    if (keys == 0) return fr_fail(err, FR_ERR_INVALID, "fields", "a collection needs a primary key");
-    if (vectors == 0) return fr_fail(err, FR_ERR_INVALID, "fields", "a collection needs a vector field");
-    return FR_OK;
-}
-
-static fr_code check_indexed(const fr_collection_def *def, fr_err *err)
-{
-    if (def->indexed_count > FR_INDEXED_MAX)
-        return fr_fail(err, FR_ERR_TOO_LARGE, "indexed", "at most %u fields are indexed, got %u", FR_INDEXED_MAX, def->indexed_count);
-    for (uint32_t i = 0; i < def->indexed_count; i++) {
-        fr_path *path;
-        char name[32];
-        fr_err why = {0};
-        size_t size = strnlen(def->indexed[i], sizeof def->indexed[i]);
-        snprintf(name, sizeof name, "indexed[%u]", i);
-        if (size == 0 || size > FR_INDEXED_BYTES_MAX)
-            return fr_fail(err, FR_ERR_INVALID, name, "a path has 1 to %u bytes", FR_INDEXED_BYTES_MAX);
-        fr_code code = fr_path_compile(fr_span_text(def->indexed[i]), &path, &why);
-        if (code != FR_OK) return fr_fail(err, code, name, "%s", why.text);
-        fr_path_free(path);
-    }
-    return FR_OK;
-}
-
-fr_code fr_engine_expand(const fr_collection_def *def, fr_collection_def *out, fr_err *err)
-{
-    if (def == NULL) return fr_fail(err, FR_ERR_INVALID, "collection", "a definition is needed");
-    *out = *def;
-    FR_TRY(fr_name_check("name", out->name, strnlen(out->name, sizeof out->name), err));
-    if (memchr(out->database, 0, sizeof out->database) == NULL ||
-        (out->database[0] != 0 && strcmp(out->database, "default") != 0))
-        return fr_fail(err, FR_ERR_UNSUPPORTED, "database", "databases other than 'default' are not built yet");
-    if ((unsigned)out->id_type > FR_ID_STRING)
-        return fr_fail(err, FR_ERR_INVALID, "id_type", "id_type must be int64 or string");
-    if (out->partitions == 0) out->partitions = 1;
-    if (out->partitions > FR_PARTITIONS_MAX)
-        return fr_fail(err, FR_ERR_INVALID, "partitions", "partitions must be 1 to %u, got %u", FR_PARTITIONS_MAX,
-                       out->partitions);
-    if (memchr(out->embedder, 0, sizeof out->embedder) == NULL ||
-        (out->embedder[0] != 0 && strcmp(out->embedder, "hash") != 0))
-        return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder must be 'hash'");
-    FR_TRY(check_indexed(out, err));
-    FR_TRY(out->field_count == 0 ? expand_simple(out, err) : check_fields(out, err));
-    for (uint32_t i = 0; i < out->field_count; i++) {
-        const fr_field_def *f = &out->fields[i];
-        if (f->id != FR_FIELD_VECTOR) continue;
-        out->dimension = f->dimension, out->metric = f->metric, out->codes = f->codes, out->m = f->m,
-        out->ef_construction = f->ef_construction, out->profile = f->profile, out->vectors = f->vectors, out->vector_type = f->type;
-        if (out->embedder[0] != 0 && f->type == FR_TYPE_VECTOR_I8)
-            return fr_fail(err, FR_ERR_INVALID, "embedder", "the embedder makes fractions: vector_type cannot be int8");
-    }
-    return FR_OK;
-}
 
 /* ==== a write's content ==== */
 
@@ -163,7 +18,7 @@ fr_code fr_engine_room(const fr_db *db, fr_err *err)
     return FR_OK;
 }
 
-static fr_code check_events(fr_db *db, const fr_collection *collection, const fr_batch *batch, fr_err *err)
+static fr_code check_events(fr_db *db, const fr_schema *schema, const fr_batch *batch, fr_err *err)
 {
     if (batch == NULL || batch->count == 0)
         return fr_fail(err, FR_ERR_INVALID, "records", "a write needs at least one record");
@@ -174,11 +29,11 @@ static fr_code check_events(fr_db *db, const fr_collection *collection, const fr
     uint32_t index = 0;
     bool grows = false;
     for (size_t at = 0; fr_engine_event_next(batch, &at, &event); index++) {
-        FR_TRY(fr_engine_judge_key(&collection->def, event.key, event.flags & FR_EVENT_KEY_IS_INT, index, err));
+        FR_TRY(fr_engine_judge_key(&schema->def, event.key, event.flags & FR_EVENT_KEY_IS_INT, index, err));
         if (event.flags & FR_EVENT_REMOVE) continue;
         fr_decoded decoded;
         FR_TRY(fr_engine_decode(event.value, &decoded, NULL, err));
-        FR_TRY(fr_engine_judge(collection, &decoded, index, err));
+        FR_TRY(fr_engine_judge(schema, &decoded, (fr_place){index, 0, FR_PLACE_NEW}, err));
         grows = true;
     }
     if (index != batch->count)
@@ -201,7 +56,8 @@ static fr_code check_collection(const fr_collection *c, fr_err *err)
     fr_code state = (fr_code)atomic_load_explicit(&c->state, memory_order_acquire);
     return state == FR_OK
                ? FR_OK
-               : fr_fail(err, FR_ERR_READ_ONLY, NULL, "collection '%s' refuses writes: %s", c->def.name, c->state_text);
+               : fr_fail(err, FR_ERR_READ_ONLY, NULL, "collection '%s' refuses writes: %s", fr_schema_of(c)->topic,
+                         c->state_text);
 }
 
 static fr_code check_txn(const fr_write *write, fr_err *err)
@@ -215,9 +71,47 @@ static fr_code check_txn(const fr_write *write, fr_err *err)
     return FR_OK;
 }
 
+static fr_code check_database(const fr_write *write, fr_err *err)
+{
+    if (write->name == NULL) return fr_fail(err, FR_ERR_INVALID, "database", "a database needs a name");
+    if (fr_database_name(write->name)[0] == 0)
+        return write->kind == FR_WRITE_DATABASE_PUT && write->create_only
+                   ? fr_fail(err, FR_ERR_EXISTS, "database", "'default' is always there")
+                   : fr_fail(err, FR_ERR_INVALID, "database", "'default' is always there, as it is");
+    FR_TRY(fr_name_check("database", write->name, strlen(write->name), err));
+    return fr_engine_check_attributes(write->attributes, err);
+}
+
+static fr_code check_filter(fr_write *write, fr_ticket *ticket, const fr_schema *schema, fr_err *err)
+{
+    fr_span text = fr_span_text(write->filter != NULL ? write->filter : "");
+    fr_code code = fr_filter_compile(text, &schema->filter, write->filter_params, &ticket->filter, err);
+    if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
+    FR_TRY(code);
+    return ticket->filter != NULL
+               ? FR_OK
+               : fr_fail(err, FR_ERR_INVALID, "filter", "a filter is needed: an empty one would delete everything");
+}
+
+static fr_code check_create(const fr_write *write, fr_err *err)
+{
+    fr_collection_def *expanded = fr_alloc(FR_MEM_ENGINE, sizeof *expanded);
+    if (expanded == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    fr_code code = fr_engine_expand(write->def, expanded, err);
+    fr_free(FR_MEM_ENGINE, expanded);
+    return code == FR_OK ? fr_engine_check_attributes(write->attributes, err) : code;
+}
+
+static bool is_of_collection(fr_write_kind kind)
+{
+    return kind == FR_WRITE_EVENTS || kind == FR_WRITE_DELETE_MATCHING || kind == FR_WRITE_COLLECTION_ALTER ||
+           kind == FR_WRITE_COLLECTION_TRUNCATE;
+}
+
+/* Under a pin. */
 static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *err)
 {
-    if (write->kind == FR_WRITE_EVENTS || write->kind == FR_WRITE_DELETE_MATCHING) {
+    if (is_of_collection(write->kind)) {
         ticket->collection = fr_engine_collection_ref(db, write->id);
         if (ticket->collection == NULL)
             return fr_fail(err, FR_ERR_NOT_FOUND, "collection", "there is no such collection");
@@ -228,27 +122,15 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
         if (ticket->collection == NULL) return fr_fail(err, FR_ERR_NOT_FOUND, "topic", "there is no such topic");
         FR_TRY(check_collection(ticket->collection, err));
     }
+    const fr_schema *schema = ticket->collection != NULL ? fr_schema_of(ticket->collection) : NULL;
+    ticket->version = schema != NULL ? schema->version : 0;
     switch (write->kind) {
     case FR_WRITE_EVENTS:
-        FR_TRY(check_events(db, ticket->collection, write->batch, err));
+        FR_TRY(check_events(db, schema, write->batch, err));
         ticket->bytes = write->batch->size;
         return FR_OK;
-    case FR_WRITE_DELETE_MATCHING: {
-        fr_span text = fr_span_text(write->filter != NULL ? write->filter : "");
-        fr_code code = fr_filter_compile(text, &ticket->collection->filter_schema, &ticket->filter, err);
-        if (code != FR_OK && err != NULL && err->field[0] == 0) snprintf(err->field, sizeof err->field, "filter");
-        FR_TRY(code);
-        return ticket->filter != NULL
-                   ? FR_OK
-                   : fr_fail(err, FR_ERR_INVALID, "filter", "a filter is needed: an empty one would delete everything");
-    }
-    case FR_WRITE_COLLECTION_CREATE: {
-        fr_collection_def *expanded = fr_alloc(FR_MEM_ENGINE, sizeof *expanded);
-        if (expanded == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
-        fr_code code = fr_engine_expand(write->def, expanded, err);
-        fr_free(FR_MEM_ENGINE, expanded);
-        return code;
-    }
+    case FR_WRITE_DELETE_MATCHING: return check_filter(write, ticket, schema, err);
+    case FR_WRITE_COLLECTION_CREATE: return check_create(write, err);
     case FR_WRITE_COLLECTION_DROP: return FR_OK;
     case FR_WRITE_ALIAS_PUT:
     case FR_WRITE_ALIAS_DROP: return check_names(write, err);
@@ -261,8 +143,31 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
     case FR_WRITE_TXN_END: return check_txn(write, err);
+    case FR_WRITE_COLLECTION_ALTER: /* judged by the writer, behind the barrier */
+        return write->change != NULL ? FR_OK : fr_fail(err, FR_ERR_INVALID, "change", "a change is needed");
+    case FR_WRITE_COLLECTION_TRUNCATE: return FR_OK;
+    case FR_WRITE_DATABASE_PUT:
+    case FR_WRITE_DATABASE_DROP: return check_database(write, err);
+    case FR_WRITE_ACCESS_PUT:
+    case FR_WRITE_ACCESS_DROP: return fr_engine_access_valid(write, err);
     default: return fr_fail(err, FR_ERR_INVALID, NULL, "no such kind of write");
     }
+}
+
+fr_code fr_engine_judge_again(fr_db *db, fr_write *write, fr_err *err)
+{
+    uint64_t bytes = 0;
+    fr_collection *c = fr_ticket_of(write)->collection;
+    uint32_t pin = fr_engine_pin(db);
+    const fr_schema *schema = fr_schema_of(c);
+    fr_code code = FR_OK;
+    if (schema->version != fr_ticket_of(write)->version) {
+        if (write->kind == FR_WRITE_EVENTS) code = check_events(db, schema, write->batch, err);
+        else if (write->kind == FR_WRITE_BATCHES) code = fr_engine_check_batches(db, c, write, &bytes, err);
+        fr_ticket_of(write)->version = schema->version;
+    }
+    fr_engine_unpin(db, pin);
+    return code;
 }
 
 static void drop_ticket(fr_write *write)
@@ -312,7 +217,9 @@ fr_code fr_submit(fr_db *db, fr_write *write, fr_err *err)
     fr_code code = FR_OK;
     if (atomic_load_explicit(&db->state, memory_order_acquire) == FR_ERR_READ_ONLY)
         code = fr_engine_state_fail(db, err);
+    uint32_t pin = fr_engine_pin(db);
     if (code == FR_OK) code = prepare(db, write, ticket, err);
+    fr_engine_unpin(db, pin);
     if (code == FR_OK) code = enqueue(db, write, err);
     if (code != FR_OK) {
         drop_ticket(write);

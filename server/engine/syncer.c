@@ -2,20 +2,49 @@
  * sync that fails is final for the whole database: what the disk holds is not known any more. */
 #include "server/engine/engine.h"
 
+#define FLUSH_MS 1000 /* of durability = interval */
+
 static fr_code sync_round(fr_db *db, fr_round *round, fr_err *err)
 {
-#ifdef FR_MUTANT_early_ack /* a deliberate fault, to test the tests */
-    (void)db, (void)round, (void)err;
-    return FR_OK;
-#endif
     int64_t start = db->io->mono_us(db->io);
-    for (uint32_t i = 0; i < round->touched_count; i++)
+    bool synced = false;
+    for (uint32_t i = 0; i < round->touched_count; i++) {
+        if (round->touched[i].published) continue;
+        synced = true;
         FR_TRY(fr_log_sync(fr_shard_log(round->touched[i].shard), round->touched[i].end, err));
-    if (round->touched_count != 0) {
+    }
+    if (synced) {
         fr_histogram_add(&db->sync_time, db->io->mono_us(db->io) - start);
         atomic_fetch_add_explicit(&db->sync_rounds, 1, memory_order_relaxed);
     }
     return FR_OK;
+}
+
+void fr_engine_flush(fr_db *db, bool all)
+{
+    uint32_t pin = fr_engine_pin(db);
+    const fr_map *map = atomic_load(&db->map);
+    for (uint32_t i = 0; map != NULL && i < map->count; i++) {
+        fr_collection *topic = map->by_id[i];
+        if (!all && atomic_load_explicit(&topic->durability, memory_order_relaxed) != FR_DURABILITY_INTERVAL) continue;
+        for (uint32_t s = 0; s < atomic_load(&topic->shard_count); s++) {
+            fr_err err = {0};
+            fr_log *log = fr_shard_log(&topic->shards[s]);
+            if (log != NULL && fr_log_unsynced(log) && fr_log_flush(log, &err) != FR_OK) {
+                atomic_fetch_add_explicit(&db->sync_errors, 1, memory_order_relaxed);
+                fr_engine_set_state(db, FR_ERR_READ_ONLY, err.text);
+            }
+        }
+    }
+    fr_engine_unpin(db, pin);
+}
+
+static void flush_if_due(fr_db *db)
+{
+    int64_t now_ms = db->io->mono_us(db->io) / 1000;
+    if (!atomic_load_explicit(&db->intervals, memory_order_relaxed) || now_ms - db->flushed_ms < FLUSH_MS) return;
+    db->flushed_ms = now_ms;
+    fr_engine_flush(db, false);
 }
 
 static void fail_round(fr_db *db, fr_round *round, const fr_err *cause)
@@ -41,6 +70,7 @@ static void answer_durable(fr_db *db, fr_commit *commit)
 
 bool fr_engine_syncer_step(fr_db *db)
 {
+    flush_if_due(db);
     fr_round *round = atomic_load(&db->flight); /* pairs with hand_over in writer.c */
     if (round == NULL) return false;
     fr_err err = {0};

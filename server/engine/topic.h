@@ -9,6 +9,7 @@
 #define FR_TXN_TOPIC_ID        2u /* internal topic of transactions and producer ids: records of the writer */
 #define FR_PRODUCER_IDS_BLOCK  1000u
 #define FR_PRODUCER_EXPIRY_MS  (24 * 3600 * 1000LL) /* producer.id.expiration.ms */
+#define FR_TRANSACTIONAL_ID_MS (7 * 24 * 3600 * 1000LL) /* transactional.id.expiration.ms */
 #define FR_PRODUCER_STATE_BYTES (64ull << 20)       /* log bytes between two saves of a partition's producer state */
 #define FR_MESSAGE_BYTES_DEFAULT 1048588u
 #define FR_HEADER_DLQ_REASON "freshet.reason"
@@ -24,6 +25,7 @@ typedef struct fr_configs {
 } fr_configs;
 const char *fr_configs_get(const fr_configs *configs, const char *name); /* NULL: not overridden */
 fr_code fr_configs_set(fr_configs *configs, const char *name, const char *value); /* NULL: removes */
+const char *fr_configs_effective(fr_topic_kind kind, const fr_configs *configs, const char *name); /* with the defaults; a known name */
 fr_code fr_configs_copy(const fr_configs *from, fr_configs *to);
 void fr_configs_free(fr_configs *configs);
 bool fr_configs_next(const fr_configs *configs, size_t *at_io, const char **name_out, const char **value_out);
@@ -34,6 +36,7 @@ typedef struct fr_topic_limits { /* the configs that mean something here, parsed
     double dirty_ratio;
     uint32_t message_bytes;
     bool compact, expires, append_time, fetch_raw;
+    fr_durability durability;
     fr_json_map json;
 } fr_topic_limits;
 /* Is each name known to this kind of topic, each value in range? Fills limits when it is not NULL. */

@@ -94,8 +94,9 @@ static fr_code clean(fr_shard *shard, fr_offset until, int64_t now_ms, fr_err *e
     if (map.full_at >= 0) { /* whole segments only: the rest comes next time */
         (void)fr_log_closed(log, shard->cleaned_to, map.full_at, &until);
         if (until == shard->cleaned_to) {
-            fr_note(FR_NOTE_WARN, "event=compaction_too_many_keys topic=%s partition=%d limit=%u", shard->collection->def.name,
-                    shard->partition, CLEAN_KEYS_MAX);
+            char topic[FR_TOPIC_NAME_SIZE];
+            fr_note(FR_NOTE_WARN, "event=compaction_too_many_keys topic=%s partition=%d limit=%u",
+                    fr_engine_topic_name(shard->collection, topic), shard->partition, CLEAN_KEYS_MAX);
             shard->cared_ms = now_ms + CARE_LATER_MS;
         }
     }

@@ -21,7 +21,7 @@ void fr_engine_new_uuid(fr_db *db, uint8_t uuid[16])
 static fr_code check_name(const fr_topic_change *topic, fr_reason *reason, fr_err *err)
 {
     const char *name = topic->name != NULL ? topic->name : "";
-    bool internal = topic->kind == FR_TOPIC_INTERNAL && strncmp(name, "__", 2) == 0;
+    bool internal = (topic->kind == FR_TOPIC_INTERNAL && strncmp(name, "__", 2) == 0) || strcmp(name, FR_TOPIC_AUDIT) == 0;
     fr_code code = fr_name_check("name", internal ? name + 2 : name, strlen(internal ? name + 2 : name), err);
     if (code != FR_OK) *reason = FR_REASON_INVALID_TOPIC;
     return code;
@@ -35,7 +35,7 @@ static fr_code check_create(const fr_map *map, const fr_topic_change *topic, fr_
     if (topic->kind != FR_TOPIC_PLAIN && topic->kind != FR_TOPIC_INTERNAL)
         return refuse(err, reason, FR_REASON_INVALID_REQUEST, FR_ERR_INVALID, "kind", "a topic is plain or internal");
     FR_TRY(check_name(topic, reason, err));
-    if (fr_map_by_name(map, topic->name) != NULL || fr_map_alias(map, topic->name) != NULL)
+    if (fr_map_by_topic(map, topic->name) != NULL || fr_map_alias(map, "", topic->name) != NULL)
         return refuse(err, reason, FR_REASON_TOPIC_EXISTS, FR_ERR_EXISTS, "name", "a topic of this name exists already");
     if (map->count >= FR_COLLECTIONS_MAX)
         return refuse(err, reason, FR_REASON_POLICY_VIOLATION, FR_ERR_TOO_LARGE, "name", "there are 65536 topics: the limit");
@@ -46,31 +46,30 @@ static fr_code check_create(const fr_map *map, const fr_topic_change *topic, fr_
     return fr_configs_parse(topic->kind, configs, NULL, reason, err);
 }
 
+fr_code fr_engine_first_configs(fr_write *write, fr_topic_spec *spec, fr_err *err)
+{
+    static const fr_configs none = {.text = NULL};
+    FR_TRY(fr_configs_apply(&none, write->topic, &spec->configs, &write->reason, err));
+    return fr_configs_parse(spec->kind, &spec->configs, NULL, &write->reason, err);
+}
+
 static fr_code plan_create(fr_db *db, const fr_map *map, fr_write *write, fr_batch *batch, fr_err *err)
 {
     fr_topic_spec spec = {.kind = write->topic->kind};
     fr_code code = check_create(map, write->topic, &spec.configs, &write->reason, err);
-    fr_collection_def *def = code == FR_OK ? fr_zalloc(FR_MEM_ENGINE, sizeof *def) : NULL;
-    if (code == FR_OK && def == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    fr_schema *schema = code == FR_OK ? fr_schema_new(NULL) : NULL;
+    if (code == FR_OK && schema == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
     if (code == FR_OK) {
-        snprintf(def->name, sizeof def->name, "%s", write->topic->name);
+        snprintf(schema->def.name, sizeof schema->def.name, "%s", write->topic->name);
         fr_engine_new_uuid(db, spec.uuid);
         write->id = map->next_id;
-        code = fr_engine_put_topic(batch, map->next_id, def, &spec, FR_MAX(write->topic->partitions, 1u),
+        code = fr_engine_put_topic(batch, map->next_id, schema, &spec, FR_MAX(write->topic->partitions, 1u),
                                    db->io->now_ms(db->io), err);
     }
     if (code == FR_OK) code = fr_engine_put_next_id(batch, map->next_id + 1, err);
-    fr_free(FR_MEM_ENGINE, def);
+    fr_schema_free(schema);
     fr_topic_spec_free(&spec);
     return code;
-}
-
-static fr_code put_again(fr_batch *batch, const fr_collection *c, const fr_configs *configs, uint32_t partitions,
-                         fr_err *err)
-{
-    fr_topic_spec spec = {.kind = c->kind, .configs = *configs};
-    memcpy(spec.uuid, c->uuid, sizeof spec.uuid);
-    return fr_engine_put_topic(batch, c->id, &c->def, &spec, partitions, c->created_ms, err);
 }
 
 static fr_code plan_partitions(fr_collection *c, fr_write *write, fr_batch *batch, fr_err *err)
@@ -82,7 +81,22 @@ static fr_code plan_partitions(fr_collection *c, fr_write *write, fr_batch *batc
     if (wanted <= now || wanted > c->shard_capacity)
         return refuse(err, &write->reason, FR_REASON_INVALID_PARTITIONS, FR_ERR_INVALID, "partitions",
                       wanted <= now ? "the new count must be larger than the old" : "a topic has 1 to 64 partitions");
-    return put_again(batch, c, &c->configs, wanted, err); /* only one catalog change is in flight: nobody else writes them */
+    return fr_engine_put_again(batch, c, fr_schema_of(c), &c->configs, wanted, err); /* only one catalog change is in flight: nobody else writes them */
+}
+
+/* What JSON records mean must not change under a log that is replayed. */
+static fr_code keeps_meaning(const fr_collection *c, const fr_configs *configs, fr_reason *reason, fr_err *err)
+{
+    static const char *const names[] = {"freshet.envelope", "freshet.field.metadata", "freshet.field.model_version",
+                                        "freshet.field.timestamp", "freshet.field.vector"};
+    bool holds = false;
+    for (uint32_t i = 0; i < atomic_load(&c->shard_count); i++)
+        holds = holds || (fr_shard_log(&c->shards[i]) != NULL && fr_log_end(fr_shard_log(&c->shards[i])) != 0);
+    for (size_t i = 0; i < FR_COUNT_OF(names) && holds && c->kind == FR_TOPIC_COLLECTION; i++)
+        if (strcmp(fr_configs_effective(c->kind, &c->configs, names[i]), fr_configs_effective(c->kind, configs, names[i])) != 0)
+            return refuse(err, reason, FR_REASON_POLICY_VIOLATION, FR_ERR_INVALID, names[i],
+                          "the log holds records already, and they would be read anew with it: replay into a new collection");
+    return FR_OK;
 }
 
 static fr_code plan_configs(fr_collection *c, fr_write *write, fr_batch *batch, fr_err *err)
@@ -90,7 +104,8 @@ static fr_code plan_configs(fr_collection *c, fr_write *write, fr_batch *batch, 
     fr_configs configs;
     FR_TRY(fr_configs_apply(&c->configs, write->topic, &configs, &write->reason, err));
     fr_code code = fr_configs_parse(c->kind, &configs, NULL, &write->reason, err);
-    if (code == FR_OK) code = put_again(batch, c, &configs, atomic_load(&c->shard_count), err);
+    if (code == FR_OK) code = keeps_meaning(c, &configs, &write->reason, err);
+    if (code == FR_OK) code = fr_engine_put_again(batch, c, fr_schema_of(c), &configs, atomic_load(&c->shard_count), err);
     fr_configs_free(&configs);
     return code;
 }

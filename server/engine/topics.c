@@ -10,6 +10,12 @@ void fr_engine_limits(fr_collection *topic, fr_topic_limits *out)
     pthread_mutex_unlock(&topic->config_lock);
 }
 
+void fr_engine_set_durability(fr_collection *topic, fr_durability durability)
+{
+    atomic_store(&topic->durability, (int)durability);
+    if (durability == FR_DURABILITY_INTERVAL) atomic_store(&topic->db->intervals, true);
+}
+
 fr_offset fr_engine_start(const fr_shard *shard)
 {
     fr_log *log = fr_shard_log(shard);
@@ -21,7 +27,7 @@ fr_offset fr_engine_start(const fr_shard *shard)
 fr_code fr_topic_resolve(fr_db *db, const char *name, fr_id *id_out)
 {
     uint32_t pin = fr_engine_pin(db);
-    const fr_collection *c = fr_map_by_name(atomic_load(&db->map), name);
+    const fr_collection *c = fr_map_by_topic(atomic_load(&db->map), name);
     *id_out = c != NULL ? c->id : 0;
     fr_engine_unpin(db, pin);
     return *id_out != 0 ? FR_OK : FR_ERR_NOT_FOUND;
@@ -47,9 +53,12 @@ fr_code fr_topic_get(fr_db *db, fr_id id, fr_topic_info *info)
                             .kind = c->kind,
                             .partition_count = atomic_load(&c->shard_count),
                             .created_ms = c->created_ms,
+                            .durability = (fr_durability)atomic_load(&c->durability),
                             .state = (fr_code)atomic_load_explicit(&c->state, memory_order_acquire)};
     memcpy(info->uuid, c->uuid, sizeof info->uuid);
-    snprintf(info->name, sizeof info->name, "%s", c->def.name);
+    uint32_t pin = fr_engine_pin(db);
+    snprintf(info->name, sizeof info->name, "%.*s", (int)sizeof info->name - 1, fr_schema_of(c)->topic);
+    fr_engine_unpin(db, pin);
     if (info->state == FR_OK) info->state = (fr_code)atomic_load_explicit(&db->state, memory_order_relaxed);
     fr_engine_unref(c);
     return FR_OK;
@@ -60,7 +69,7 @@ uint32_t fr_topic_list(fr_db *db, fr_id *ids, uint32_t max)
     uint32_t pin = fr_engine_pin(db);
     const fr_map *map = atomic_load(&db->map);
     uint32_t count = map->count;
-    for (uint32_t i = 0; i < count && i < max; i++) ids[i] = map->by_name[i]->id;
+    for (uint32_t i = 0; i < count && i < max; i++) ids[i] = map->by_name[i].collection->id;
     fr_engine_unpin(db, pin);
     return count;
 }

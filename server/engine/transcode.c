@@ -3,6 +3,7 @@
 #include "server/engine/engine.h"
 
 #define BINARY 0x01
+#define PIECE_BYTES (16u << 20) /* of text: a larger batch is given as several */
 
 typedef struct transcoding {
     fr_code (*text)(void *user, const fr_record *record, fr_span *text_out);
@@ -22,29 +23,43 @@ static bool has_binary(transcoding *self, const uint8_t *batch, size_t size, con
     return false;
 }
 
+/* What the writer holds, as a batch of its own: base, and the last offset that it covers. */
+static fr_code piece_put(transcoding *self, const fr_batch_header *header, fr_offset base, fr_offset last)
+{
+    uint8_t *out;
+    size_t size;
+    FR_TRY(fr_batch_writer_end(&self->writer, &out, &size));
+    int32_t sequence = base == header->baseOffset ? header->baseSequence : -1;
+    fr_store_be64(out, (uint64_t)base);
+    fr_store_be32(out + 12, (uint32_t)header->partitionLeaderEpoch);
+    fr_store_be32(out + 23, (uint32_t)(last - base)); /* compaction may have taken the last record */
+    fr_batch_own(out, size, header->producerId, header->producerEpoch, sequence, (int16_t)(header->attributes & 0x18));
+    return self->put(self->user, out, size);
+}
+
 static fr_code batch_text(transcoding *self, const uint8_t *batch, size_t size, const fr_batch_header *header, fr_err *err)
 {
     fr_log_record record;
+    fr_offset base = header->baseOffset, last = header->baseOffset + header->lastOffsetDelta;
     FR_TRY(fr_batch_reader_open(batch, size, &self->reader, err));
     fr_batch_writer_begin(&self->writer, FR_CODEC_NONE);
     while (fr_batch_reader_next(self->reader, &record)) {
         fr_span value = record.value;
+        if (self->writer.size >= PIECE_BYTES) {
+            FR_TRY(piece_put(self, header, base, record.offset - 1));
+            base = record.offset;
+            fr_batch_writer_begin(&self->writer, FR_CODEC_NONE);
+        }
         if (value.size && *(const uint8_t *)value.data == BINARY) {
             fr_record decoded;
             fr_engine_record(&record, &decoded);
             FR_TRY(self->text(self->user, &decoded, &value));
         }
-        fr_batch_writer_add_at(&self->writer, (int32_t)(record.offset - header->baseOffset), record.timestamp_ms, record.key, value,
-                               record.headers, record.header_count);
+        fr_batch_writer_add_at(&self->writer, (int32_t)(record.offset - base), record.timestamp_ms, record.key, value, record.headers,
+                               record.header_count);
     }
-    uint8_t *out;
-    size_t out_size;
-    FR_TRY(fr_batch_writer_end(&self->writer, &out, &out_size));
-    fr_store_be64(out, (uint64_t)header->baseOffset);
-    fr_store_be32(out + 12, (uint32_t)header->partitionLeaderEpoch);
-    fr_store_be32(out + 23, (uint32_t)header->lastOffsetDelta); /* compaction may have taken the last record */
-    fr_batch_own(out, out_size, header->producerId, header->producerEpoch, header->baseSequence, (int16_t)(header->attributes & 0x18));
-    return self->put(self->user, out, out_size);
+    FR_TRY(fr_batch_reader_code(self->reader));
+    return piece_put(self, header, base, last);
 }
 
 fr_code fr_view_transcode(const fr_view *view, fr_code (*text)(void *user, const fr_record *record, fr_span *text_out),

@@ -11,6 +11,7 @@
 
 #define RECORD_HEAD 28u
 #define LOOK_MS     1000
+#define EXPIRE_LOOK_MS 60000
 
 /* ==== entries ==== */
 
@@ -51,6 +52,7 @@ static fr_txn_entry *add(fr_txns *t, const char *name, size_t size)
     entry->producer_id = -1;
     uint64_t hash = fr_hash(name, size, 0);
     if (fr_number_map_get(&t->by_name, hash) == FR_NUMBER_NONE) fr_number_map_put(&t->by_name, hash, t->count);
+    entry->at = t->count;
     t->list[t->count++] = entry;
     return entry;
 }
@@ -58,12 +60,35 @@ static fr_txn_entry *add(fr_txns *t, const char *name, size_t size)
 static bool own_producer(fr_txns *t, fr_txn_entry *entry, int64_t id)
 {
     if (fr_number_map_reserve(&t->by_producer, 1) != FR_OK) return false;
-    uint32_t at = 0;
-    while (t->list[at] != entry) at++;
     if (entry->producer_id >= 0) fr_number_map_remove(&t->by_producer, (uint64_t)entry->producer_id);
-    fr_number_map_put(&t->by_producer, (uint64_t)id, at);
+    fr_number_map_put(&t->by_producer, (uint64_t)id, entry->at);
     entry->producer_id = id;
     return true;
+}
+
+/* Nobody waits for it. The last of the list takes its place. */
+static void drop(fr_txns *t, fr_txn_entry *gone)
+{
+    uint64_t hash = fr_hash(gone->name, strlen(gone->name), 0);
+    fr_txn_entry *last = t->list[--t->count];
+    if (gone->producer_id >= 0) fr_number_map_remove(&t->by_producer, (uint64_t)gone->producer_id);
+    bool named = fr_number_map_get(&t->by_name, hash) == gone->at;
+    if (named) fr_number_map_remove(&t->by_name, hash);
+    if (last != gone) {
+        uint64_t moved = fr_hash(last->name, strlen(last->name), 0);
+        t->list[gone->at] = last;
+        if (last->producer_id >= 0) fr_number_map_put(&t->by_producer, (uint64_t)last->producer_id, gone->at);
+        if (fr_number_map_get(&t->by_name, moved) == last->at) fr_number_map_put(&t->by_name, moved, gone->at);
+        last->at = gone->at;
+    }
+    for (uint32_t i = 0; i < t->count && named; i++) /* another name with this hash: find() needs the map to know one */
+        if (fr_hash(t->list[i]->name, strlen(t->list[i]->name), 0) == hash) {
+            fr_number_map_put(&t->by_name, hash, i);
+            break;
+        }
+    fr_free(FR_MEM_ENGINE, gone->name);
+    fr_free(FR_MEM_ENGINE, gone->parts);
+    fr_free(FR_MEM_ENGINE, gone);
 }
 
 static bool reserve_parts(fr_txn_entry *entry, uint32_t more)
@@ -89,11 +114,11 @@ fr_code fr_txns_init(fr_db *db)
     pthread_mutex_init(&db->txns.watch_lock, NULL);
     db->txns.block_record = -1;
     fr_topic_spec spec = {.kind = FR_TOPIC_INTERNAL};
-    fr_collection_def *def = fr_zalloc(FR_MEM_ENGINE, sizeof *def);
-    if (def == NULL) return FR_ERR_NO_MEMORY;
-    snprintf(def->name, sizeof def->name, "__transactions");
-    db->txn_topic = fr_engine_collection_new(db, FR_TXN_TOPIC_ID, def, &spec, 0);
-    fr_free(FR_MEM_ENGINE, def);
+    fr_schema *schema = fr_schema_new(NULL);
+    if (schema == NULL) return FR_ERR_NO_MEMORY;
+    snprintf(schema->def.name, sizeof schema->def.name, "__transactions");
+    fr_schema_derive(schema);
+    db->txn_topic = fr_engine_collection_new(db, FR_TXN_TOPIC_ID, schema, &spec, 0);
     return db->txn_topic != NULL ? FR_OK : FR_ERR_NO_MEMORY;
 }
 
@@ -147,8 +172,10 @@ static fr_code append_entry(fr_db *db, fr_txn_entry *entry, fr_commit **commit_o
     int key_size = snprintf(key, sizeof key, "t/%s", entry->name);
     fr_code code = append_record(db, fr_span_of(key, (size_t)key_size), fr_span_of(value, size), commit_out, err);
     fr_free(FR_MEM_ENGINE, value);
-    if (code == FR_OK) entry->record = (*commit_out)->parts[0].last;
-    return code;
+    if (code != FR_OK) return code;
+    entry->record = (*commit_out)->parts[0].last;
+    entry->changed_ms = db->io->now_ms(db->io);
+    return FR_OK;
 }
 
 static fr_code append_block(fr_db *db, int64_t end, fr_commit **commit_out, fr_err *err)
@@ -161,13 +188,28 @@ static fr_code append_block(fr_db *db, int64_t end, fr_commit **commit_out, fr_e
     return FR_OK;
 }
 
+/* A transactional id that was not used for FR_TRANSACTIONAL_ID_MS. */
+static void forget(fr_txns *t, fr_span key)
+{
+    char name[FR_TRANSACTIONAL_ID_BYTES_MAX + 1];
+    if (key.size < 3 || key.size > FR_TRANSACTIONAL_ID_BYTES_MAX + 2 || *(const char *)key.data != 't') return;
+    memcpy(name, (const char *)key.data + 2, key.size - 2);
+    name[key.size - 2] = 0;
+    fr_txn_entry *entry = find(t, name);
+    if (entry != NULL) drop(t, entry);
+}
+
 static bool take_record(void *user, const fr_scanned *record)
 {
     fr_db *db = user;
     fr_txns *t = &db->txns;
     const uint8_t *at = record->value.data;
     const char *key = record->key.data;
-    if (at == NULL || record->key.size == 0) return true;
+    if (record->key.size == 0) return true;
+    if (at == NULL) {
+        forget(t, record->key);
+        return true;
+    }
     if (key[0] == 'p' && record->value.size == 8) {
         t->next_producer = t->block_end = FR_MAX((int64_t)fr_load_le64(at), t->block_end);
         t->block_record = record->offset;
@@ -189,6 +231,7 @@ static bool take_record(void *user, const fr_scanned *record)
     entry->timeout_ms = (int32_t)fr_load_le32(at + 4);
     entry->started_ms = (int64_t)fr_load_le64(at + 16);
     entry->record = record->offset;
+    entry->changed_ms = record->timestamp_ms;
     entry->part_count = 0;
     if (!reserve_parts(entry, count)) return false;
     for (at += RECORD_HEAD; entry->part_count < count; at += 12)
@@ -210,6 +253,7 @@ fr_code fr_txns_recover(fr_db *db, fr_err *err)
         entry->ending = entry->recovered = true;
         atomic_store(&entry->prepared, true);
         db->txns.ending++;
+        atomic_fetch_add(&db->txns.recovered, 1);
     }
     return FR_OK;
 }
@@ -497,6 +541,10 @@ static fr_code append_marker(fr_db *db, fr_shard *shard, const fr_txn_entry *ent
 static fr_code mark_topic(fr_db *db, fr_txn_entry *entry, fr_id id, bool commits, fr_join *join, fr_err *err)
 {
     fr_collection *topic = fr_engine_topic_ref(db, id);
+    if (topic != NULL && atomic_load(&topic->unreadable)) { /* whether its records wait for a marker cannot be known */
+        fr_engine_unref(topic);
+        return fr_fail(err, FR_ERR_READ_ONLY, NULL, "a topic of the transaction cannot be read; it ends after a restart");
+    }
     if (topic == NULL) { /* dropped meanwhile */
         for (uint32_t i = 0; i < entry->part_count; i++) entry->parts[i].marked |= entry->parts[i].id == id;
         return FR_OK;
@@ -535,6 +583,14 @@ static bool tell_ender(fr_db *db, fr_txn_entry *entry, const char *text)
     return true;
 }
 
+/* fr_open waits for what a restart found, until it is ended or cannot be. */
+static void settled(fr_db *db, fr_txn_entry *entry)
+{
+    if (!entry->recovered) return;
+    entry->recovered = false;
+    atomic_fetch_sub(&db->txns.recovered, 1);
+}
+
 /* Complete: only when the markers are durable. In one round with them a power cut could keep it and lose a marker. */
 static bool complete(fr_db *db, fr_txn_entry *entry)
 {
@@ -552,26 +608,44 @@ static bool complete(fr_db *db, fr_txn_entry *entry)
     entry->ending = entry->marking = false;
     atomic_store(&entry->marked, false);
     db->txns.ending--;
+    settled(db, entry);
     fr_engine_round_add(db, commit);
     return true;
+}
+
+/* Delete by filter reads a state that nobody else changes: markers of its collection come behind it, as every write does. */
+static bool behind_barrier(fr_db *db, const fr_txn_entry *entry)
+{
+    bool barrier = false;
+    for (uint32_t i = 0; i < entry->part_count && !barrier && db->erasures != NULL; i++) {
+        fr_collection *topic = entry->parts[i].marked ? NULL : fr_engine_topic_ref(db, entry->parts[i].id);
+        if (topic == NULL) continue;
+        barrier = topic->barrier;
+        fr_engine_unref(topic);
+    }
+    return barrier;
 }
 
 /* A full disk: what is marked stays marked, the rest is tried again. */
 static bool finish_one(fr_db *db, fr_txn_entry *entry)
 {
-    fr_err err = {0};
+    fr_err err = {0}, first = {0};
     if (atomic_load(&entry->marked)) return complete(db, entry);
-    if (entry->marking) return false;
+    if (entry->marking || entry->stuck || behind_barrier(db, entry)) return false;
     bool commits = entry->state == FR_TXN_PREPARE_COMMIT;
     fr_join *join = fr_zalloc(FR_MEM_ENGINE, sizeof *join);
     fr_code code = join != NULL ? FR_OK : FR_ERR_NO_MEMORY;
     if (join != NULL) *join = (fr_join){.left = 1, .producer_id = entry->producer_id, .epoch = entry->epoch, .commits = commits};
-    for (uint32_t i = 0; i < entry->part_count && code == FR_OK; i++)
-        if (!entry->parts[i].marked) code = mark_topic(db, entry, entry->parts[i].id, commits, join, &err);
+    for (uint32_t i = 0; i < entry->part_count && join != NULL; i++) {
+        if (entry->parts[i].marked) continue;
+        fr_code one = mark_topic(db, entry, entry->parts[i].id, commits, join, &err);
+        if (one != FR_OK && code == FR_OK) code = one, first = err; /* the other topics get theirs all the same */
+    }
     entry->stuck = code != FR_OK && code != FR_ERR_DISK_FULL && code != FR_ERR_NO_MEMORY;
+    if (entry->stuck) settled(db, entry);
     if (code != FR_OK) {
         if (join != NULL) fr_engine_join_done(db, join, FR_OK); /* its commits answer nobody */
-        if (entry->stuck) (void)tell_ender(db, entry, err.text);
+        if (entry->stuck) (void)tell_ender(db, entry, first.text);
         return false;
     }
     join->write = entry->ender;
@@ -583,11 +657,32 @@ static bool finish_one(fr_db *db, fr_txn_entry *entry)
     return true;
 }
 
+/* transactional.id.expiration.ms: ids that nobody uses any more are forgotten, with a tombstone. */
+static void expire_ids(fr_db *db, int64_t now_ms)
+{
+    fr_txns *t = &db->txns;
+    if (now_ms - t->expired_ms < EXPIRE_LOOK_MS && now_ms >= t->expired_ms) return;
+    t->expired_ms = now_ms;
+    for (uint32_t i = t->count; i-- > 0;) {
+        fr_txn_entry *entry = t->list[i];
+        fr_commit *commit;
+        fr_err err = {0};
+        char key[FR_TRANSACTIONAL_ID_BYTES_MAX + 3];
+        bool idle = entry->state == FR_TXN_EMPTY || entry->state == FR_TXN_COMMITTED || entry->state == FR_TXN_ABORTED;
+        if (!idle || entry->ending || now_ms - entry->changed_ms < FR_TRANSACTIONAL_ID_MS) continue;
+        int size = snprintf(key, sizeof key, "t/%s", entry->name);
+        if (append_record(db, fr_span_of(key, (size_t)size), (fr_span){NULL, 0}, &commit, &err) != FR_OK) return;
+        fr_engine_round_add(db, commit);
+        drop(t, entry);
+    }
+}
+
 static void look_for_timeouts(fr_db *db)
 {
     int64_t now_ms = db->io->now_ms(db->io);
     if (now_ms - db->txns.looked_ms < LOOK_MS && now_ms >= db->txns.looked_ms) return;
     db->txns.looked_ms = now_ms;
+    expire_ids(db, now_ms);
     for (uint32_t i = 0; i < db->txns.count; i++) {
         fr_txn_entry *entry = db->txns.list[i];
         fr_err err = {0};

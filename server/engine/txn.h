@@ -17,7 +17,9 @@ typedef enum fr_txn_state {
 
 typedef struct fr_txn_entry {
     char *name;
+    uint32_t at; /* in the list */
     int64_t producer_id, started_ms;
+    int64_t changed_ms; /* of its newest record */
     int16_t epoch;
     int32_t timeout_ms;
     fr_txn_state state;
@@ -42,7 +44,8 @@ typedef struct fr_txns {
     fr_number_map by_name, by_producer; /* by_name: hash of the name; of two with one hash the first */
     int64_t next_producer, block_end;
     fr_offset block_record;
-    int64_t looked_ms;
+    int64_t looked_ms, expired_ms;
+    _Atomic uint32_t recovered; /* ends that a restart found: fr_open waits for them */
     pthread_mutex_t watch_lock;
     void (*ended)(void *user, int64_t producer_id, int16_t epoch, bool committed);
     void *user;

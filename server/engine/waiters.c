@@ -4,12 +4,29 @@
 #include "server/engine/engine.h"
 
 typedef struct __attribute__((may_alias)) waiter_node {
-    fr_waiter *next;
+    fr_waiter *next, **link; /* link NULL: not in the list */
     fr_collection *collection; /* a reference */
 } waiter_node;
 _Static_assert(sizeof(waiter_node) <= sizeof(((fr_waiter *)0)->opaque), "a node fits in fr_waiter.opaque");
 
 static waiter_node *node_of(fr_waiter *waiter) { return (waiter_node *)(void *)waiter->opaque; }
+
+static void list_in(fr_collection *collection, fr_waiter *waiter)
+{
+    waiter_node *node = node_of(waiter);
+    node->next = collection->waiters;
+    node->link = &collection->waiters;
+    if (node->next != NULL) node_of(node->next)->link = &node->next;
+    collection->waiters = waiter;
+}
+
+static void list_out(fr_waiter *waiter)
+{
+    waiter_node *node = node_of(waiter);
+    *node->link = node->next;
+    if (node->next != NULL) node_of(node->next)->link = node->link;
+    node->link = NULL;
+}
 
 static bool reached(const fr_collection *collection, const fr_waiter *waiter)
 {
@@ -39,12 +56,8 @@ fr_code fr_when(fr_db *db, fr_waiter *waiter)
     atomic_fetch_add(&collection->waiter_count, 1);
     bool gone = atomic_load(&collection->dropped) || atomic_load(&db->stopping);
     bool now = reached(collection, waiter);
-    if (!now && !gone) {
-        node_of(waiter)->next = collection->waiters;
-        collection->waiters = waiter;
-    } else {
-        atomic_fetch_sub(&collection->waiter_count, 1);
-    }
+    if (!now && !gone) list_in(collection, waiter);
+    else atomic_fetch_sub(&collection->waiter_count, 1);
     pthread_mutex_unlock(&collection->waiters_lock);
     if (now) {
         fire(waiter, FR_OK);
@@ -62,13 +75,11 @@ bool fr_when_cancel(fr_db *db, fr_waiter *waiter)
     bool found = false;
     if (collection == NULL) return false; /* dropped: every waiter is being answered */
     pthread_mutex_lock(&collection->waiters_lock);
-    for (fr_waiter **link = &collection->waiters; *link != NULL; link = &node_of(*link)->next)
-        if (*link == waiter) {
-            *link = node_of(waiter)->next;
-            atomic_fetch_sub(&collection->waiter_count, 1);
-            found = true;
-            break;
-        }
+    if (node_of(waiter)->link != NULL) {
+        list_out(waiter);
+        atomic_fetch_sub(&collection->waiter_count, 1);
+        found = true;
+    }
     pthread_mutex_unlock(&collection->waiters_lock);
     fr_engine_unref(collection);
     if (found) fr_engine_unref(collection);
@@ -80,13 +91,10 @@ void fr_engine_waiters_fire(fr_collection *collection, fr_code closing)
     if (atomic_load(&collection->waiter_count) == 0) return;
     fr_waiter *fired = NULL;
     pthread_mutex_lock(&collection->waiters_lock);
-    for (fr_waiter **link = &collection->waiters; *link != NULL;) {
-        fr_waiter *waiter = *link;
-        if (closing == FR_OK && !reached(collection, waiter)) {
-            link = &node_of(waiter)->next;
-            continue;
-        }
-        *link = node_of(waiter)->next;
+    for (fr_waiter *waiter = collection->waiters, *after; waiter != NULL; waiter = after) {
+        after = node_of(waiter)->next;
+        if (closing == FR_OK && !reached(collection, waiter)) continue;
+        list_out(waiter);
         node_of(waiter)->next = fired;
         fired = waiter;
         atomic_fetch_sub(&collection->waiter_count, 1);

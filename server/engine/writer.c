@@ -72,6 +72,7 @@ bool fr_engine_round_reserve(fr_db *db, uint32_t parts) { return round_reserve(d
 void fr_engine_round_add(fr_db *db, fr_commit *commit)
 {
     fr_round *round = db->prepared;
+    round->forced = round->forced || commit->join != NULL;
     for (uint32_t i = 0; i < commit->part_count; i++) {
         fr_shard *shard = &commit->collection->shards[commit->parts[i].partition];
         if (shard->touched) continue;
@@ -292,12 +293,10 @@ static fr_code append_parts(fr_db *db, fr_collection *c, const fr_batch *batch, 
     return FR_OK;
 }
 
-fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
-                         fr_err *err)
+static fr_code append_batch(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
+                            fr_err *err)
 {
     plan p;
-    fr_err local = {0};
-    if (err == NULL) err = &local;
     FR_TRY(make_plan(db, c, batch, &p, err));
     fr_commit *commit = new_commit(db, c, batch, write, &p);
     if (commit == NULL || !round_reserve(db->prepared, p.parts)) {
@@ -312,7 +311,8 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
         fr_engine_commit_free(db, commit);
         return code;
     }
-    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL)
+    if (p.records != 0 && atomic_load_explicit(&db->state, memory_order_relaxed) == FR_ERR_DISK_FULL &&
+        atomic_load(&db->reserve.held))
         fr_engine_set_state(db, FR_OK, "");
     commit->number = ++c->commit_last;
     if (write != NULL) answer_offsets(c, &p, write);
@@ -320,6 +320,33 @@ fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_
     atomic_fetch_add_explicit(&db->duplicates, p.duplicates, memory_order_relaxed);
     *commit_out = commit;
     return FR_OK;
+}
+
+static bool removes_only(const fr_batch *batch)
+{
+    fr_stored_event event;
+    for (size_t at = 0; fr_engine_event_next(batch, &at, &event);)
+        if (!(event.flags & FR_EVENT_REMOVE)) return false;
+    return true;
+}
+
+/* What gives space back may use the reserve; what grows waits until there is one again. */
+fr_code fr_engine_append(fr_db *db, fr_collection *c, const fr_batch *batch, fr_write *write, fr_commit **commit_out,
+                         fr_err *err)
+{
+    fr_err local = {0};
+    if (err == NULL) err = &local;
+    bool held = atomic_load_explicit(&db->reserve.held, memory_order_relaxed);
+    if (!held && !removes_only(batch)) FR_TRY(fr_engine_reserve_gate(db, err));
+    fr_code code = append_batch(db, c, batch, write, commit_out, err);
+    if (code == FR_ERR_DISK_FULL && removes_only(batch) && fr_engine_reserve_release(db))
+        code = append_batch(db, c, batch, write, commit_out, err);
+    if (code == FR_ERR_DISK_FULL) {
+        const fr_err why = *err;
+        return fr_fail(err, code, NULL, "the disk of %.100s is full (%.80s): deletes and searches go on, writes when there is space", db->dir,
+                       why.text);
+    }
+    return code;
 }
 
 /* ==== rounds ==== */
@@ -346,7 +373,9 @@ static bool hand_over(fr_db *db)
     for (uint32_t i = 0; i < round->touched_count; i++) {
         struct fr_touched *touched = &round->touched[i];
         fr_err err = {0};
-        fr_code code = fr_log_sync_begin(fr_shard_log(touched->shard), &touched->end, &err);
+        touched->published = !round->forced && atomic_load_explicit(&touched->shard->collection->durability, memory_order_relaxed) != 0;
+        fr_log *log = fr_shard_log(touched->shard);
+        fr_code code = touched->published ? fr_log_publish(log, &touched->end, &err) : fr_log_sync_begin(log, &touched->end, &err);
         if (code == FR_ERR_DISK_FULL) { /* nothing is lost: the round waits for space */
             fr_engine_set_state(db, code, err.text);
             return false;
@@ -357,6 +386,7 @@ static bool hand_over(fr_db *db)
             return true;
         }
     }
+    round->forced = false;
     for (uint32_t i = 0; i < round->touched_count; i++) round->touched[i].shard->touched = false;
     db->prepared = round == &db->rounds[0] ? &db->rounds[1] : &db->rounds[0];
     atomic_store(&db->flight, round); /* pairs with the load in syncer.c */
@@ -416,8 +446,10 @@ static void process(fr_db *db, fr_write *write)
     fr_code code = FR_OK;
     if (atomic_load(&c->dropped)) code = fr_fail(&err, FR_ERR_NOT_FOUND, "collection", "the collection was dropped");
     else if (atomic_load(&c->state) != FR_OK) code = fr_fail(&err, FR_ERR_READ_ONLY, NULL, "%.200s", c->state_text);
-    else if (write->kind == FR_WRITE_DELETE_MATCHING) code = fr_engine_erase_begin(db, write);
-    else {
+    else if (write->kind == FR_WRITE_DELETE_MATCHING || write->kind == FR_WRITE_COLLECTION_TRUNCATE ||
+             write->kind == FR_WRITE_COLLECTION_ALTER || write->only_at != NULL)
+        code = fr_engine_erase_begin(db, write);
+    else if ((code = fr_engine_judge_again(db, write, &err)) == FR_OK) {
         fr_commit *commit = NULL;
         if (write->kind == FR_WRITE_BATCHES) code = fr_engine_append_batches(db, c, write, &err);
         else if (write->kind == FR_WRITE_RECORDS) code = fr_engine_append_records(db, c, write, &commit, &err);
@@ -457,6 +489,7 @@ bool fr_engine_writer_step(fr_db *db)
     if (db->erasures != NULL && fr_engine_erase_step(db)) worked = true;
     if (fr_engine_txn_step(db)) worked = true;
     if (fr_engine_letters_step(db)) worked = true;
+    if (fr_engine_clock_step(db)) worked = true;
     for (uint32_t i = 0; i < 256; i++) {
         if (db->prepared->commits.bytes >= FR_ROUND_BYTES_MAX || db->prepared->commits.count >= FR_ROUND_WRITES_MAX)
             break;

@@ -30,7 +30,7 @@ int main(void)
     RUN(case_float_range());
     RUN(case_dot_u8i8());
     RUN(case_blocks());
-    RUN(case_hamming());
+    RUN(case_bits());
     RUN(case_halves());
     RUN(case_rounding());
     RUN(case_conversion_counts());

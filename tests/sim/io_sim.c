@@ -812,6 +812,17 @@ bool io_sim_flip(io_sim *sim, const char *path, uint64_t byte, unsigned bit)
     return true;
 }
 
+int io_sim_byte(io_sim *sim, const char *path, uint64_t byte)
+{
+    char buffer[4096];
+    const char *name;
+    uint8_t value = 0;
+    node *dir, *n = find(sim, path, &dir, buffer, &name);
+    if (!n || byte >= n->now.size) return -1;
+    image_get(&n->now, byte, &value, 1);
+    return value;
+}
+
 bool io_sim_cut_file(io_sim *sim, const char *path, uint64_t size)
 {
     char buffer[4096];

@@ -34,6 +34,7 @@ void io_sim_advance(io_sim *sim, int64_t ms); /* both clocks */
 
 /* For tests that damage files behind the program's back; they change disk and memory at once. */
 bool io_sim_flip(io_sim *sim, const char *path, uint64_t byte, unsigned bit);
+int io_sim_byte(io_sim *sim, const char *path, uint64_t byte); /* -1: there is none */
 bool io_sim_cut_file(io_sim *sim, const char *path, uint64_t size);
 bool io_sim_delete(io_sim *sim, const char *path);
 bool io_sim_file_size(io_sim *sim, const char *path, uint64_t *size_out);

@@ -16,6 +16,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DIM         8u
@@ -54,6 +56,7 @@ typedef struct world {
     bool compacted;
     bool ids_unsure;  /* the window may have gone: a snapshot was damaged, or a day has passed */
     bool jumps;       /* this seed lets days pass */
+    bool damaged;     /* a bit was turned: nothing else may cost a snapshot */
     int extra, alias; /* a collection that comes and goes: 0, 1; a name that moves: -1, 0, 1; UNKNOWN: found out after
                          the restart */
     const char *phase;
@@ -259,7 +262,7 @@ static void read_state(world *w, uint32_t c, uint32_t versions[KEYS])
     if (fr_searcher_create(w->db, &s) != FR_OK) broken(w, "no searcher");
     do {
         fr_err err = {0};
-        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, true, hits, &count, &err) != FR_OK)
+        if (fr_scroll(s, w->ids[c], NULL, fr_span_text(after), 10, &(fr_wanted){.vector = true}, hits, &count, &err) != FR_OK)
             broken(w, "scroll: %s", err.text);
         for (uint32_t i = 0; i < count; i++) {
             uint32_t key = 0,
@@ -467,6 +470,9 @@ static void open_again(world *w)
         }
         io_sim_cut_at(w->sim, 0, 0);
         if (code != FR_OK) broken(w, "open: %s: %s", fr_strcode(code), err.text);
+        fr_stats stats;
+        fr_stats_get(w->db, &stats);
+        if (stats.snapshot_fallbacks != 0 && !w->damaged) broken(w, "a snapshot or a producers' state on disk is not whole");
         return;
     }
 }
@@ -493,8 +499,10 @@ static void damage_a_snapshot(world *w)
     uint64_t size = 0;
     const char *path = list->count != 0 ? list->paths[below(w, list->count)] : "";
     if (io_sim_file_size(w->sim, path, &size) && size != 0) {
-        io_sim_flip(w->sim, path, next_random(w) % size, below(w, 8));
-        w->ids_unsure = true;
+        uint64_t byte = next_random(w) % size;
+        for (uint32_t i = 0; i < 200 && io_sim_byte(w->sim, path, byte) == 0; i++) byte = next_random(w) % size; /* not padding */
+        io_sim_flip(w->sim, path, byte, below(w, 8));
+        w->ids_unsure = w->damaged = true;
     }
     free(list);
 }
@@ -713,24 +721,61 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     free(w);
 }
 
+/* Slices of the seeds in processes of their own; the totals come back through pipes. */
+static bool run_slices(uint64_t start, uint64_t seeds, uint64_t jobs, uint64_t totals[3])
+{
+    int pipes[64][2];
+    pid_t children[64];
+    bool good = true;
+    fflush(stdout);
+    for (uint64_t j = 0; j < jobs; j++) {
+        if (pipe(pipes[j]) != 0 || (children[j] = fork()) < 0) return false;
+        if (children[j] != 0) continue;
+        uint64_t mine[3] = {0};
+        for (uint64_t i = j; i < seeds; i += jobs) run_seed(start + i, mine);
+        fflush(stdout);
+        _exit(write(pipes[j][1], mine, sizeof mine) == (ssize_t)sizeof mine ? 0 : 1);
+    }
+    for (uint64_t j = 0; j < jobs; j++) {
+        uint64_t theirs[3] = {0};
+        int status = 0;
+        close(pipes[j][1]);
+        if (read(pipes[j][0], theirs, sizeof theirs) != (ssize_t)sizeof theirs) good = false;
+        close(pipes[j][0]);
+        if (waitpid(children[j], &status, 0) < 0 || status != 0) good = false;
+        for (int i = 0; i < 3; i++) totals[i] += theirs[i];
+    }
+    return good;
+}
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t seeds = 100, start = 1, totals[3] = {0};
+    uint64_t seeds = 100, start = 1, jobs = 1, totals[3] = {0};
     program = argv[0];
     fr_note_level((fr_level)-1); /* faults are made on purpose: quiet */
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) seeds = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--start") == 0 && i + 1 < argc) start = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc) jobs = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--verbose") == 0) verbose = true, fr_note_level(FR_NOTE_INFO);
         else {
-            fprintf(stderr, "usage: %s [--seeds N] [--start S] [--verbose]\n", argv[0]);
+            fprintf(stderr, "usage: %s [--seeds N] [--start S] [--jobs N] [--verbose]\n", argv[0]);
             return 2;
         }
     }
-    for (uint64_t i = 0; i < seeds; i++) run_seed(start + i, totals);
+    double begun = seconds_now();
+    jobs = FR_MIN(FR_MAX(jobs, (uint64_t)1), FR_MIN(FR_MAX(seeds, (uint64_t)1), (uint64_t)64));
+    if (!run_slices(start, seeds, jobs, totals)) return 1; /* the broken seed has said so */
     printf("%llu seeds from %llu: %llu steps, %llu acknowledged writes, %llu power cuts: nothing lost, nothing twice, "
-           "nothing back\n",
+           "nothing back; %.1f seeds a second\n",
            (unsigned long long)seeds, (unsigned long long)start, (unsigned long long)totals[0],
-           (unsigned long long)totals[1], (unsigned long long)totals[2]);
+           (unsigned long long)totals[1], (unsigned long long)totals[2], (double)seeds / (seconds_now() - begun));
     return 0;
 }

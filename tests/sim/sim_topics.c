@@ -237,7 +237,7 @@ static uint32_t fed_with(sim_topics *t, fr_db *db, char who, uint32_t key)
     uint32_t count = 0;
     snprintf(text, sizeof text, "%c%u", who, key);
     fr_span span = fr_span_text(text);
-    if (fr_searcher_create(db, &s) != FR_OK || fr_get(s, t->ids[FED], &span, 1, true, &hit, &count, NULL) != FR_OK)
+    if (fr_searcher_create(db, &s) != FR_OK || fr_get(s, t->ids[FED], &span, 1, &(fr_wanted){.vector = true}, &hit, &count, NULL) != FR_OK)
         broken(t, "no answer");
     uint32_t number = count == 1 ? (uint32_t)hit.vector[0] + 1 : 0;
     fr_searcher_free(s);

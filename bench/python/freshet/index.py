@@ -5,7 +5,8 @@ from ctypes import byref, c_bool, c_uint64, c_void_p
 
 import numpy as np
 
-from .library import DIMENSION_MAX, DTYPES, EF_MAX, K_MAX, METRICS, PROFILES, VECTORS, Error, Options, check, lib
+from .library import (BINARY, BINARY_METRICS, DIMENSION_BITS_MAX, DIMENSION_MAX, DTYPES, EF_MAX, K_MAX, METRICS,
+                      PROFILES, VECTORS, Error, Options, check, lib)
 
 THREADS_MAX = 64
 
@@ -68,15 +69,32 @@ def _vectors(name, value, dim):
     return np.ascontiguousarray(rows, np.float32), single
 
 
+def _packed(name, value, dim):
+    """Rows of packed bits (numpy.packbits) as contiguous bytes, and whether it was one 1-d row."""
+    given = np.asarray(value)
+    if given.size and given.dtype != np.uint8:
+        raise TypeError(f"{name} must be uint8, eight bits a byte as numpy.packbits gives them, got {given.dtype}")
+    single = given.ndim == 1 and given.size > 0
+    rows = given[None, :] if single else given
+    if rows.ndim == 1 and rows.size == 0:
+        rows = rows.reshape(0, dim // 8)
+    if rows.ndim != 2 or rows.shape[1] != dim // 8:
+        raise ValueError(f"{name} must have the shape (n, {dim // 8}) or ({dim // 8},), got {given.shape}")
+    return np.ascontiguousarray(rows, np.uint8), single
+
+
 class Index:
     """A vector index in memory. add, remove and save take turns; search, get and len run beside them from any thread."""
 
     def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None, dtype="float32"):
-        options = Options(_number("dim", dim, 1, DIMENSION_MAX), _choice("metric", metric, METRICS), 0,
+        binary = isinstance(metric, str) and metric in BINARY_METRICS
+        if binary and isinstance(dim, (int, np.integer)) and dim % 8:
+            raise ValueError(f"dim counts bits here, a multiple of 8; got {dim}")
+        options = Options(_number("dim", dim, 1, DIMENSION_BITS_MAX if binary else DIMENSION_MAX), _choice("metric", metric, METRICS), 0,
                           0 if m is None else _number("m", m, 2, 32),
                           0 if ef_construction is None else _number("ef_construction", ef_construction, 1, 4096),
                           _choice("profile", profile, PROFILES), _choice("vectors", vectors, VECTORS),
-                          None if folder is None else os.fsencode(folder), DTYPES[_dtype(dtype)])
+                          None if folder is None else os.fsencode(folder), BINARY if binary else DTYPES[_dtype(dtype)])
         handle, error = c_void_p(), Error()
         check(lib.fr_index_create(byref(options), byref(handle), byref(error)), error)
         self._own(handle)
@@ -86,7 +104,11 @@ class Index:
         lib.fr_index_settings(handle, byref(settings))
         self._handle, self._writing = handle, threading.Lock()
         self.dim, self.metric, self.profile = settings.dimension, METRICS[settings.metric], PROFILES[settings.profile]
-        self.dtype = np.dtype({number: name for name, number in DTYPES.items()}[settings.type])
+        self._binary = settings.type == BINARY
+        self.dtype = np.dtype("uint8" if self._binary else {number: name for name, number in DTYPES.items()}[settings.type])
+
+    def _rows(self, name, value):
+        return _packed(name, value, self.dim) if self._binary else _vectors(name, value, self.dim)
 
     @classmethod
     def open(cls, path):
@@ -106,7 +128,7 @@ class Index:
         """Add rows; the row of an id that exists is replaced. All are searchable and linked on return. Every number must be exact in the
         index's dtype."""
         threads = _number("threads", threads, 1, THREADS_MAX)
-        ids, (rows, _) = _ids(ids), _vectors("vectors", vectors, self.dim)
+        ids, (rows, _) = _ids(ids), self._rows("vectors", vectors)
         if len(ids) != len(rows):
             raise ValueError(f"ids and vectors must be as many, got {len(ids)} and {len(rows)}")
         error = Error()
@@ -132,7 +154,7 @@ class Index:
     def get(self, ids):
         """The vectors of these ids as they were given, as the index's dtype (n, dim); KeyError when one is not there."""
         ids = _ids(ids)
-        vectors = np.empty((len(ids), self.dim), np.float32)
+        vectors = np.empty((len(ids), self.dim // 8), np.uint8) if self._binary else np.empty((len(ids), self.dim), np.float32)
         self._present(ids, vectors)
         return vectors.astype(self.dtype, copy=False)
 
@@ -145,9 +167,9 @@ class Index:
 
     def search(self, queries, k, ef=64, threads=1):
         """The k nearest of each query, nearest first: ids int64 and distances float32, (n, k), or (k,) for one 1-d query.
-        Distances: squared L2 | 1 - dot | 1 - cos. Missing hits: id -1, distance inf."""
+        Distances: squared L2 | 1 - dot | 1 - cos | bits that differ | 1 - Jaccard. Missing hits: id -1, distance inf."""
         k, ef, threads = _number("k", k, 1, K_MAX), _number("ef", ef, 1, EF_MAX), _number("threads", threads, 1, THREADS_MAX)
-        rows, single = _vectors("queries", queries, self.dim)
+        rows, single = self._rows("queries", queries)
         ids, distances, error = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32), Error()
         check(lib.fr_index_search_many(self._handle, rows.ctypes.data, len(rows), k, ef, threads, ids.ctypes.data, distances.ctypes.data,
                                        byref(error)), error)

@@ -3,8 +3,9 @@ import ctypes
 import os
 from ctypes import POINTER, c_bool, c_char, c_char_p, c_float, c_int, c_int64, c_uint32, c_uint64, c_void_p
 
-DIMENSION_MAX, K_MAX, EF_MAX = 32768, 16384, 32768  # FR_*_MAX of freshet.h
-METRICS = ("l2", "ip", "cosine")
+DIMENSION_MAX, DIMENSION_BITS_MAX, K_MAX, EF_MAX = 32768, 262144, 16384, 32768  # FR_*_MAX of freshet.h
+METRICS = ("l2", "ip", "cosine", "hamming", "jaccard")
+BINARY_METRICS, BINARY = ("hamming", "jaccard"), 100  # of packed bits; fr_type
 PROFILES = ("balanced", "speed", "compact")
 DTYPES = {"float32": 101, "float16": 102, "int8": 105}  # fr_type
 VECTORS = ("auto", "memory", "disk")

@@ -116,7 +116,7 @@ def test_memory_grows():
     (lambda ix: freshet.Index(0), ValueError, "dim must be 1 to 32768, got 0"),
     (lambda ix: freshet.Index(40000), ValueError, "dim must be 1 to 32768"),
     (lambda ix: freshet.Index("8"), TypeError, "dim must be a whole number"),
-    (lambda ix: freshet.Index(8, metric="l1"), ValueError, "metric must be one of l2, ip, cosine; got 'l1'"),
+    (lambda ix: freshet.Index(8, metric="l1"), ValueError, "metric must be one of l2, ip, cosine, hamming, jaccard; got 'l1'"),
     (lambda ix: freshet.Index(8, metric=3), TypeError, "metric must be a string"),
     (lambda ix: freshet.Index(8, profile="fast"), ValueError, "profile must be one of"),
     (lambda ix: freshet.Index(8, m=33), ValueError, "m must be 2 to 32"),
@@ -222,3 +222,29 @@ def test_a_dtype_takes_only_its_own_numbers():
     assert len(ix) == 0
     with pytest.raises(ValueError, match="dtype must be one of"):
         freshet.Index(4, dtype="uint16")
+
+
+@pytest.mark.parametrize("metric", ["hamming", "jaccard"])
+def test_packed_bits(metric, tmp_path):
+    rng = np.random.default_rng(5)
+    bits = (rng.random((3000, 136)) < 0.3).astype(np.uint8)
+    rows = np.packbits(bits, axis=1)
+    ix = freshet.Index(136, metric=metric)
+    ix.add(np.arange(3000), rows)
+    assert ix.dtype == np.uint8 and ix.dim == 136
+    differ = (bits[:20, None] != bits[None]).sum(2)
+    truth = differ if metric == "hamming" else differ / np.maximum((bits[:20, None] | bits[None]).sum(2), 1)
+    for one in (ix, None):
+        if one is None:
+            ix.save(tmp_path / "bits")
+            one = freshet.Index.open(tmp_path / "bits")
+        ids, distances = one.search(rows[:20], 10, ef=400)
+        assert (ids[:, 0] == np.arange(20)).all() and (distances[:, 0] == 0).all()
+        np.testing.assert_allclose(distances, np.take_along_axis(truth, ids, 1), rtol=1e-6)
+        assert (distances[:, 9] <= np.sort(truth, 1)[:, 9] + 1e-6).mean() >= 0.95
+        assert (one.get([7]) == rows[7]).all()
+    for wrong in (bits[:1], rows[:1].astype(np.int16), rows[:1, :5]):
+        with pytest.raises((TypeError, ValueError)):
+            ix.add([1], wrong)
+    with pytest.raises(ValueError):
+        freshet.Index(12, metric=metric)

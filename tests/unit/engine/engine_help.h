@@ -132,7 +132,7 @@ static inline uint64_t count_of(fr_db *db, fr_id id, const char *filter)
     fr_searcher *s;
     uint64_t count = 0;
     must(fr_searcher_create(db, &s));
-    must(fr_count(s, id, filter, &count, err));
+    must(fr_count(s, id, &(fr_condition){.filter = filter}, &count, err));
     fr_searcher_free(s);
     return count;
 }
@@ -145,7 +145,7 @@ static inline float version_of(fr_db *db, fr_id id, const char *key)
     uint32_t count = 0;
     fr_span span = fr_span_text(key);
     must(fr_searcher_create(db, &s));
-    must(fr_get(s, id, &span, 1, true, &hit, &count, err));
+    must(fr_get(s, id, &span, 1, &(fr_wanted){.vector = true}, &hit, &count, err));
     float version = count == 1 ? hit.vector[1] : -1;
     fr_searcher_free(s);
     return version;

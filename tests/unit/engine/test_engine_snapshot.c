@@ -67,6 +67,9 @@ static void bad_manifests_fall_back(void **state)
         }
         db = open_with(&keep_it);
         assert_int_equal(snapshot_of(db, id), bad == 0 ? 199 : bad == 1 ? 99 : -1);
+        fr_stats stats;
+        fr_stats_get(db, &stats);
+        assert_int_equal(stats.snapshot_fallbacks, bad);
         assert_int_equal(count_of(db, id, NULL), 150);
         assert_float_equal(version_of(db, id, "k5"), 3, 0);
         assert_float_equal(version_of(db, id, "k60"), 2, 0);
@@ -114,6 +117,26 @@ static void mapped_chunks_are_checked(void **state)
         assert_int_equal(count_of(db, id, NULL), 21000);
         fr_close(db);
     }
+}
+
+/* Whichever slot the newest manifest is in. */
+static void the_newest_manifest_is_taken(void **state)
+{
+    (void)state;
+    fr_id id;
+    fr_stats stats;
+    fr_db *db = open_with(&keep_it);
+    must(create_collection(db, "snap", 1, FR_METRIC_L2, &id, err));
+    for (int round = 1; round <= 4; round++) {
+        fill(db, id, 0, 10, round);
+        must(fr_snapshot(db, err));
+        fr_close(db);
+        db = open_with(&keep_it);
+        assert_int_equal(snapshot_of(db, id), round * 10 - 1);
+        fr_stats_get(db, &stats);
+        assert_int_equal(stats.snapshot_fallbacks, 0);
+    }
+    fr_close(db);
 }
 
 static void damaged_chunks_fall_back(void **state)
@@ -276,6 +299,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
         T(bad_manifests_fall_back),
         T(mapped_chunks_are_checked),
+        T(the_newest_manifest_is_taken),
         T(damaged_chunks_fall_back),
         T(incremental_snapshots_stay_small),
         T(compacted_log_replays_to_the_same),

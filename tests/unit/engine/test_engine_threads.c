@@ -50,7 +50,7 @@ static void *searcher(void *argument)
         snprintf(key, sizeof key, "w%u-%u", me, k);
         fr_span span = fr_span_text(key);
         fr_hit hits[10];
-        must(fr_get(s, id, &span, 1, true, hits, &count, err));
+        must(fr_get(s, id, &span, 1, &(fr_wanted){.vector = true}, hits, &count, err));
         if (before != 0 && before != UINT32_MAX && count == 0 && atomic_load(&known[me][k]) == before)
             fail_msg("%s was acknowledged with version %u and is not there", key, before);
         if (count == 1 && before != UINT32_MAX && hits[0].vector[1] < (float)before) fail_msg("%s went back", key);
@@ -61,7 +61,7 @@ static void *searcher(void *argument)
         for (uint32_t i = 1; i < count; i++) assert_true(hits[i - 1].distance <= hits[i].distance);
         if (at % 20 == 0) {
             uint64_t n;
-            must(fr_count(s, id, "v > 3", &n, err));
+            must(fr_count(s, id, &(fr_condition){.filter = "v > 3"}, &n, err));
         }
     }
     fr_searcher_free(s);

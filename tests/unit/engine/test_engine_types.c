@@ -93,7 +93,7 @@ static void check_collection(fr_db *db, fr_id id, fr_type type, fr_metric metric
     for (uint32_t key = 0; key < ROWS; key++) {
         char text[16];
         fr_span span = fr_span_of(text, (size_t)snprintf(text, sizeof text, "k%u", key));
-        must(fr_get(s, id, &span, 1, true, hits, &count, err));
+        must(fr_get(s, id, &span, 1, &(fr_wanted){.vector = true}, hits, &count, err));
         assert_int_equal(count, 1);
         row_of(type, key, version_at(key, replaced), bytes, numbers);
         assert_memory_equal(hits[0].vector, numbers, sizeof numbers);
@@ -211,7 +211,7 @@ static void what_a_type_cannot_hold_is_refused(void **state)
     refused(db, byte, FR_TYPE_VECTOR_I8, fine, 8);
     refused(db, half, FR_TYPE_VECTOR_BF16, fine, 8); /* another type of the same size */
     refused(db, half, FR_TYPE_VECTOR_BINARY, fine, 8);
-    refused(db, half, FR_TYPE_NONE, fine, 8);
+    refused(db, half, FR_TYPE_VECTOR_SPARSE, fine, 8);
     refused(db, turn, FR_TYPE_VECTOR_F16, zero, 8);
     float large[4] = {1, 65520, 0, 0}, tiny[4] = {1e-9f, 0, 0, 0}, fraction[4] = {1, 2.5f, 0, 0}, over[4] = {128, 0, 0, 0},
           largest[4] = {3.4e38f, 0, 0, 0}, near[4] = {1.0001f, 65519, -3, 1e-9f};
@@ -227,7 +227,7 @@ static void what_a_type_cannot_hold_is_refused(void **state)
     uint32_t count;
     fr_span key = fr_span_text("k");
     must(fr_searcher_create(db, &s));
-    must(fr_get(s, half, &key, 1, true, &hit, &count, err));
+    must(fr_get(s, half, &key, 1, &(fr_wanted){.vector = true}, &hit, &count, err));
     assert_true(hit.vector[0] >= 1 && hit.vector[0] <= 1 && hit.vector[1] >= 65504 && hit.vector[3] <= 0);
     fr_searcher_free(s);
     fr_collection_def *def = calloc(1, sizeof *def);

@@ -420,7 +420,7 @@ static void scroll_in_key_order(void **state)
     uint32_t count = 0, total = 0;
     char after[16] = "";
     do {
-        must(fr_scroll(s, id, NULL, fr_span_text(after), 7, false, hits, &count, err));
+        must(fr_scroll(s, id, NULL, fr_span_text(after), 7, NULL, hits, &count, err));
         for (uint32_t i = 0; i < count; i++, total++) {
             snprintf(key, sizeof key, "k%02u", total);
             assert_int_equal(hits[i].key.size, 3);
@@ -429,7 +429,7 @@ static void scroll_in_key_order(void **state)
         }
     } while (count == 7);
     assert_int_equal(total, 100);
-    must(fr_scroll(s, id, "v == 1", fr_span_of("", 0), 7, false, hits, &count, err));
+    must(fr_scroll(s, id, &(fr_condition){.filter = "v == 1"}, fr_span_of("", 0), 7, NULL, hits, &count, err));
     assert_int_equal(count, 7);
     fr_searcher_free(s);
     fr_close(db);

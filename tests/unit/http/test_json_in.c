@@ -113,6 +113,27 @@ static void zero_vector_is_refused_under_cosine_only(void **state)
     assert_string_equal(err.field, "records[0].vector");
 }
 
+/* Bits as 0 and 1, as bytes, as base64 of either alphabet: one vector. */
+static void binary_vectors_have_three_forms(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"[1,0,1,0,0,1,0,1,1,1,1,1,1,0,1,1]", "[165,251]", "[-91,-5]", "\"pfs=\"", "\"pfs\""};
+    static const char *const bad[] = {"[1,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "[256,0]", "[0.5,0]", "[1,2,3]", "\"pf\"", "\"pfsA\"", "\"p*s=\"",
+                                      "7", "[]", "[1,\"a\"]", "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "\"p\"", "\"pfs==\""};
+    char text[200];
+    schema = (fr_json_schema){.dimension = 16, .metric = FR_METRIC_HAMMING, .vector_type = FR_TYPE_VECTOR_BINARY};
+    for (size_t i = 0; i < FR_COUNT_OF(good) + FR_COUNT_OF(bad); i++) {
+        bool fine = i < FR_COUNT_OF(good);
+        const char *vector = fine ? good[i] : bad[i - FR_COUNT_OF(good)];
+        int size = snprintf(text, sizeof text, "{\"records\":[{\"id\":1,\"vector\":%s}]}", vector);
+        fr_code code = upsert_text(text, (size_t)size);
+        if (code != (fine ? FR_OK : FR_ERR_INVALID)) print_error("%s: %s\n", vector, err.text);
+        assert_int_equal(code, fine ? FR_OK : FR_ERR_INVALID);
+        if (!fine) assert_string_equal(err.field, "records[0].vector");
+        if (fine) assert_non_null(memmem(batch.data, batch.size, "\xa5\xfb", 2));
+    }
+}
+
 static void ids_are_held_to_the_rule(void **state)
 {
     (void)state;
@@ -221,6 +242,21 @@ static void search_vectors_arrive(void **state)
     assert_int_equal(search("{\"vectors\":[[1,2],[3,4],[5,6]]}", &many), FR_OK);
     assert_int_equal(many.count, 3);
     assert_true(many.many && many.data[5] == 6.0f);
+}
+
+static void binary_search_vectors_arrive(void **state)
+{
+    (void)state;
+    fr_json_vectors one = {.dimension = 16, .binary = true}, many = one, wrong = one;
+    assert_int_equal(search("{\"vector\":\"pfs=\"}", &one), FR_OK);
+    assert_int_equal(one.bytes[0].size, 2);
+    assert_memory_equal(one.bytes[0].data, "\xa5\xfb", 2);
+    assert_int_equal(search("{\"vectors\":[[1,2],\"pfs\",[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]]}", &many), FR_OK);
+    assert_int_equal(many.count, 3);
+    assert_memory_equal(many.bytes[1].data, "\xa5\xfb", 2);
+    assert_memory_equal(many.bytes[2].data, "\0\1", 2);
+    assert_int_equal(search("{\"vectors\":[[1,2],\"p\"]}", &wrong), FR_ERR_INVALID);
+    assert_string_equal(err.field, "vectors[1]");
 }
 
 static void search_vectors_are_refused_by_name(void **state)
@@ -335,6 +371,8 @@ int main(void)
         cmocka_unit_test(metadata_is_bounded),
         cmocka_unit_test(text_needs_an_embedder),
         cmocka_unit_test(invalid_utf8_is_refused),
+        cmocka_unit_test(binary_vectors_have_three_forms),
+        cmocka_unit_test(binary_search_vectors_arrive),
         cmocka_unit_test(search_vectors_arrive),
         cmocka_unit_test(search_vectors_are_refused_by_name),
         cmocka_unit_test(nothing_is_json_that_jansson_refuses),

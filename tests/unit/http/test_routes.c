@@ -185,6 +185,9 @@ static void bad_creations(void **state)
         {"dimension", "{\"name\":\"x\",\"dimension\":1.5}"},
         {"dimension", "{\"name\":\"x\",\"dimension\":\"3\"}"},
         {"metric", "{\"name\":\"x\",\"dimension\":3,\"metric\":\"hamming\"}"},
+        {"metric", "{\"name\":\"x\",\"dimension\":8,\"vector_type\":\"binary\",\"metric\":\"l2\"}"},
+        {"dimension", "{\"name\":\"x\",\"dimension\":9,\"vector_type\":\"binary\"}"},
+        {"dimension", "{\"name\":\"x\",\"dimension\":262152,\"vector_type\":\"binary\"}"},
         {"partitions", "{\"name\":\"x\",\"dimension\":3,\"partitions\":65}"},
         {"partitions", "{\"name\":\"x\",\"dimension\":3,\"partitions\":0}"},
         {"codes", "{\"name\":\"x\",\"dimension\":3,\"codes\":\"pq\"}"},
@@ -250,6 +253,15 @@ static void write_search_read(void **state)
     root = answer(200, "POST", "/v1/collections/c/count", "{\"filter\":\"n == 1\"}");
     assert_int_equal(number(root, "count"), 1);
     json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/count", "{\"filter\":\"n in {l}\",\"params\":{\"l\":[1,99]}}");
+    assert_int_equal(number(root, "count"), 1);
+    json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/scroll", "{\"filter\":\"id in {l} and n is null\",\"params\":{\"l\":[\"b\",\"zz\"]}}");
+    assert_int_equal(json_array_size(json_object_get(root, "records")), 1);
+    json_decref(root);
+    root = answer(200, "POST", "/v1/collections/c/delete", "{\"filter\":\"color == {c}\",\"params\":{\"c\":\"none such\"}}");
+    assert_int_equal(number(root, "deleted"), 0);
+    json_decref(root);
 
     root = answer(200, "POST", "/v1/collections/c/delete", "{\"ids\":[\"a\",\"never\"]}");
     assert_int_equal(number(root, "deleted"), 1);
@@ -279,6 +291,7 @@ static void bad_searches_and_writes(void **state)
         {"filter", "search", "{\"vector\":[1,0],\"filter\":\"a ==\"}"},
         {"filter", "search", "{\"vector\":[1,0],\"filter\":7}"},
         {"filter", "count", "{\"filter\":\"(((\"}"},
+        {"filter", "search", "{\"vector\":[1,0],\"filter\":\"a == {x}\",\"params\":{\"y\":1}}"},
         {"filter", "scroll", "{\"filter\":\"a = 1\"}"},
         {"filter", "delete", "{\"filter\":\"a = 1\"}"},
         {"filter", "delete", "{\"filter\":\"  \"}"},
@@ -395,6 +408,36 @@ static void scroll_sees_each_once(void **state)
         if (!cursor) break;
     }
     assert_int_equal(seen, 1000);
+}
+
+/* In as bits, bytes and base64; out as bytes, from search, get and log. */
+static void binary_vectors_over_http(void **state)
+{
+    (void)state;
+    json_t *root = answer(200, "POST", "/v1/collections", "{\"name\":\"bits\",\"dimension\":16,\"vector_type\":\"binary\"}");
+    assert_string_equal(json_string_value(json_object_get(root, "metric")), "hamming");
+    assert_string_equal(json_string_value(json_object_get(root, "vector_type")), "binary");
+    json_decref(root);
+    done(200, "POST", "/v1/collections/bits/upsert", "{\"records\":[{\"id\":1,\"vector\":[255,0]},{\"id\":2,\"vector\":\"AP8=\"},"
+         "{\"id\":3,\"vector\":[1,1,1,1,1,1,1,1,0,0,0,0,0,0,0,1]}]}");
+    root = answer(200, "POST", "/v1/collections/bits/search", "{\"vectors\":[\"_wA\",[0,255]],\"k\":2,\"with_vector\":true}");
+    json_t *lists = json_object_get(root, "hits"), *hit = json_array_get(json_array_get(lists, 0), 1);
+    assert_int_equal(number(hit, "id"), 3);
+    assert_int_equal(number(hit, "distance"), 1);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(hit, "vector"), 1)), 1);
+    assert_int_equal(number(json_array_get(json_array_get(lists, 1), 0), "id"), 2);
+    json_decref(root);
+    root = answer(200, "POST", "/v1/collections/bits/get", "{\"ids\":[1],\"with_vector\":true}");
+    hit = json_array_get(json_object_get(root, "records"), 0);
+    assert_int_equal(json_array_size(json_object_get(hit, "vector")), 2);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(hit, "vector"), 0)), 255);
+    json_decref(root);
+    root = answer(200, "GET", "/v1/collections/bits/log?offset=2&limit=1", NULL);
+    hit = json_array_get(json_object_get(root, "records"), 0);
+    assert_int_equal(json_integer_value(json_array_get(json_object_get(hit, "vector"), 1)), 1);
+    json_decref(root);
+    refused(400, "records[0].vector", "POST", "/v1/collections/bits/upsert", "{\"records\":[{\"id\":1,\"vector\":[255]}]}");
+    refused(400, "vector", "POST", "/v1/collections/bits/search", "{\"vector\":\"?\"}");
 }
 
 static void log_is_read_as_json(void **state)
@@ -586,6 +629,7 @@ int main(void)
         cmocka_unit_test(paths_and_methods),
         cmocka_unit_test(aliases_switch),
         cmocka_unit_test(scroll_sees_each_once),
+        cmocka_unit_test(binary_vectors_over_http),
         cmocka_unit_test(log_is_read_as_json),
         cmocka_unit_test(text_in_text_out),
         cmocka_unit_test(min_offset_waits_then_gives_up),

@@ -129,7 +129,7 @@ static inline fr_filter *random_filter(rng *r, filter_text *text)
     fr_err err = {0};
     text->size = 0;
     say_filter(r, text, rng_below(r, 4));
-    fr_code code = fr_filter_compile(fr_span_of(text->at, text->size), &filter_schema, &filter, &err);
+    fr_code code = fr_filter_compile(fr_span_of(text->at, text->size), &filter_schema, (fr_span){NULL, 0}, &filter, &err);
     if (code != FR_OK) print_error("%s\n%s\n", text->at, err.text);
     assert_int_equal(code, FR_OK);
     return filter;

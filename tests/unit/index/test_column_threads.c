@@ -57,7 +57,7 @@ static void *searcher(void *argument)
         uint32_t at = rng_below(&r, FR_COUNT_OF(texts)), count = 0;
         fr_row_hit hits[10];
         fr_filter *filter;
-        assert_int_equal(fr_filter_compile(fr_span_text(texts[at]), &filter_schema, &filter, NULL), FR_OK);
+        assert_int_equal(fr_filter_compile(fr_span_text(texts[at]), &filter_schema, (fr_span){NULL, 0}, &filter, NULL), FR_OK);
         rng_vector(&r, KIND_CLUSTERED, DIMENSION, query);
         fr_table_enter(w->table, s);
         fr_table_query q = {.vector = query, .k = 10, .ef = 20, .filter = filter, .visible = atomic_load(&w->visible), .plan = rng_below(&r, 5)};

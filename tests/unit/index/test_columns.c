@@ -136,7 +136,7 @@ static void every_plan_finds_k(void **state)
     float vector[250];
     t->cells_from = 1000;
     fr_filter *wish = NULL;
-    assert_int_equal(fr_filter_compile(fr_span_text("n >= 0"), &filter_schema, &wish, NULL), FR_OK);
+    assert_int_equal(fr_filter_compile(fr_span_text("n >= 0"), &filter_schema, (fr_span){NULL, 0}, &wish, NULL), FR_OK);
     rng_vector(&r, KIND_CLUSTERED, 250, vector);
     check_plan(t, s, wish, "n >= 0", vector, FR_PLAN_CELLS, ROWS, &asked[4]); /* wishes for cells */
     fr_filter_free(wish);

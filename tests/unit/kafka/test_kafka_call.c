@@ -208,7 +208,7 @@ static void test_errors(void **state)
     fr_arena_free(&arena);
 }
 
-/* acks = 0: stored, and nothing is answered, whatever became of it. */
+/* acks = 0: stored, and nothing is answered; an error ends the connection. */
 static void test_no_acks(void **state)
 {
     (void)state;
@@ -223,8 +223,113 @@ static void test_no_acks(void **state)
     carried_begin(&door, &two, frame_of(&fr_kafka_FetchRequest_message, 12, fetch_request(&arena, "silent", 0, 0)));
     const fr_kafka_FetchResponse *response = reply_of(&two, &fr_kafka_FetchResponse_message, 12, &arena);
     assert_int_equal(response->responses.items[0].partitions.items[0].highWatermark, 2);
+    request = produce_request(&arena, "silent", 9, batch_of(&writer, 2));
+    request->acks = 0;
+    carried_begin(&door, &one, frame_of(&fr_kafka_ProduceRequest_message, 9, request));
+    assert_int_equal(one.next, FR_KAFKA_CLOSE);
     fr_batch_writer_free(&writer);
     fr_arena_free(&arena);
+}
+
+static void test_named_twice(void **state)
+{
+    (void)state;
+    fr_arena arena;
+    fr_arena_init(&arena, FR_MEM_TEST, 0);
+    make_topic(&arena, "twice", 2);
+    fr_kafka_FetchRequest *request = fetch_request(&arena, "twice", 0, 60000);
+    assert_true(FR_KAFKA_ITEMS(&arena, &request->topics.items[0].partitions, FetchPartition, 3));
+    request->topics.items[0].partitions.items[1].partition = 1;
+    carried_begin(&door, &two, frame_of(&fr_kafka_FetchRequest_message, 12, request));
+    const fr_kafka_FetchResponse *response = reply_of(&two, &fr_kafka_FetchResponse_message, 12, &arena);
+    const fr_kafka_PartitionData *parts = response->responses.items[0].partitions.items;
+    assert_int_equal(parts[0].errorCode, KAFKA_NONE);
+    assert_int_equal(parts[1].errorCode, KAFKA_NONE);
+    assert_int_equal(parts[2].errorCode, KAFKA_INVALID_REQUEST);
+    fr_kafka_ListOffsetsRequest *list = MAKE(&arena, ListOffsetsRequest);
+    assert_true(FR_KAFKA_ITEMS(&arena, &list->topics, ListOffsetsTopic, 1));
+    list->topics.items[0].name = fr_span_text("twice");
+    assert_true(FR_KAFKA_ITEMS(&arena, &list->topics.items[0].partitions, ListOffsetsPartition, 2));
+    for (int i = 0; i < 2; i++) list->topics.items[0].partitions.items[i].timestamp = -1;
+    carried_begin(&door, &two, frame_of(&fr_kafka_ListOffsetsRequest_message, 7, list));
+    const fr_kafka_ListOffsetsResponse *listed = reply_of(&two, &fr_kafka_ListOffsetsResponse_message, 7, &arena);
+    assert_int_equal(listed->topics.items[0].partitions.items[0].errorCode, KAFKA_NONE);
+    assert_int_equal(listed->topics.items[0].partitions.items[1].errorCode, KAFKA_INVALID_REQUEST);
+    fr_arena_free(&arena);
+}
+
+/* A reply over the limit ends the connection instead of the memory. */
+static void test_reply_limit(void **state)
+{
+    (void)state;
+    static const uint8_t v0[] = {0, 18, 0, 0, 0, 0, 0, 77, 255, 255};
+    size_t limit = two.call.out.limit;
+    assert_int_equal(limit, FR_KAFKA_REPLY_BYTES_MAX);
+    two.call.out.limit = 64;
+    carried_begin(&door, &two, fr_span_of(v0, sizeof v0));
+    assert_int_equal(two.next, FR_KAFKA_CLOSE);
+    assert_true(two.call.out.size <= 64);
+    two.call.out.limit = limit;
+    carried_begin(&door, &two, fr_span_of(v0, sizeof v0));
+    assert_int_equal(two.next, FR_KAFKA_REPLY);
+}
+
+static fr_code long_text(const fr_json_map *names, const fr_record *record, fr_kafka_out *out)
+{
+    static const char text[3000];
+    (void)names, (void)record;
+    fr_kafka_out_put(out, text, sizeof text);
+    return out->code;
+}
+
+/* A collection's records as text are many times their stored size: the reply keeps the client's limits, batch by batch. */
+static void test_text_within_limits(void **state)
+{
+    (void)state;
+    fr_arena arena;
+    fr_err err = {0};
+    fr_arena_init(&arena, FR_MEM_TEST, 0);
+    fr_collection_def *def = fr_arena_alloc(&arena, sizeof *def);
+    *def = (fr_collection_def){.name = "words", .dimension = 2, .partitions = 1};
+    fr_write write = {.kind = FR_WRITE_COLLECTION_CREATE, .def = def};
+    assert_int_equal(fr_submit_wait(db, &write, &err), FR_OK);
+    fr_id id = write.id;
+    float numbers[2] = {1, 2};
+    fr_value value = {.field = FR_FIELD_VECTOR, .type = FR_TYPE_VECTOR_F32, .bytes = fr_span_of(numbers, sizeof numbers)};
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        fr_batch batch = {0};
+        snprintf(key, sizeof key, "k%d", i);
+        fr_event event = {.key = fr_span_text(key), .source_time_ms = FR_TIME_NONE, .values = &value, .value_count = 1};
+        assert_int_equal(fr_batch_put(&batch, &event, &err), FR_OK);
+        write = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &batch};
+        assert_int_equal(fr_submit_wait(db, &write, &err), FR_OK);
+        fr_batch_free(&batch);
+    }
+    door.json_out = long_text;
+    fr_offset next = 0;
+    for (int round = 0; round < 30 && next < 20; round++) {
+        fr_kafka_FetchRequest *request = fetch_request(&arena, "words", next, 0);
+        request->topics.items[0].partitions.items[0].partitionMaxBytes = round ? 10000 : 100;
+        carried_begin(&door, &two, frame_of(&fr_kafka_FetchRequest_message, 12, request));
+        const fr_kafka_FetchResponse *response = reply_of(&two, &fr_kafka_FetchResponse_message, 12, &arena);
+        const fr_kafka_PartitionData *part = &response->responses.items[0].partitions.items[0];
+        assert_true(part->records.size > 3000 && part->records.size <= (round ? 10000u : 3200u));
+        for (size_t at = 0; at < part->records.size; at += 12 + fr_load_be32((const uint8_t *)part->records.data + at + 8))
+            next = (fr_offset)fr_load_be64((const uint8_t *)part->records.data + at) + 1;
+        fr_arena_reset(&arena);
+    }
+    assert_int_equal(next, 20);
+    door.json_out = NULL;
+    fr_arena_free(&arena);
+}
+
+static void test_coordinator_errors(void **state)
+{
+    (void)state;
+    fr_write busy = {.code = FR_ERR_BUSY}, fenced = {.code = FR_ERR_INVALID, .reason = FR_REASON_PRODUCER_FENCED};
+    assert_int_equal(fr_kafka_coordinator_error(&busy), KAFKA_COORDINATOR_NOT_AVAILABLE);
+    assert_int_equal(fr_kafka_coordinator_error(&fenced), KAFKA_PRODUCER_FENCED);
 }
 
 /* Every request cut at every byte, and with turned bytes: a reply or the end of the connection. */
@@ -263,7 +368,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_api_versions), cmocka_unit_test(test_outside_of_what_is_offered), cmocka_unit_test(test_produced_is_fetched),
         cmocka_unit_test(test_long_poll),    cmocka_unit_test(test_errors),                     cmocka_unit_test(test_no_acks),
-        cmocka_unit_test(test_cut_requests),
+        cmocka_unit_test(test_cut_requests), cmocka_unit_test(test_named_twice), cmocka_unit_test(test_reply_limit),
+        cmocka_unit_test(test_text_within_limits), cmocka_unit_test(test_coordinator_errors),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

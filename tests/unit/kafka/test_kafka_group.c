@@ -9,6 +9,7 @@
 #include "api/kafka/kafka_private.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define SESSION 10000
 #define REBALANCE 30000
@@ -310,11 +311,110 @@ static void test_subscribed(void **state)
     }
 }
 
+/* Who was told its id only leaves nothing behind. */
+static void test_type_of_the_first(void **state)
+{
+    (void)state;
+    fr_group_waiter a, b;
+    fr_group_protocol protocol = {fr_span_text("a"), fr_span_text("")};
+    join_with(0, "", NULL, "a", true, &a);
+    assert_int_equal(a.error, KAFKA_MEMBER_ID_REQUIRED);
+    fr_group_join_request request = {.session_ms = SESSION, .protocol_type = fr_span_text("connect"), .protocols = &protocol,
+                                     .protocol_count = 1, .instance = NONE, .random = {1, 2}};
+    b = (fr_group_waiter){.ready = on_ready};
+    fr_group_join(&group, 1, &request, &b);
+    assert_true(b.parked); /* for the one that is pending */
+    assert_string_equal(group.protocol_type, "connect");
+    join_with(2, a.member_id, NULL, "a", true, &a);
+    assert_int_equal(a.error, KAFKA_INCONSISTENT_GROUP_PROTOCOL);
+    fr_group_forget(3, &b);
+}
+
+static void test_assignments_too_large(void **state)
+{
+    (void)state;
+    fr_group_waiter a, s;
+    join(0, "", &a);
+    void *large = fr_zalloc(FR_MEM_TEST, FR_GROUP_METADATA_BYTES_MAX + 1);
+    fr_group_assigned list = {fr_span_text(a.member_id), fr_span_of(large, FR_GROUP_METADATA_BYTES_MAX + 1)};
+    sync(1, a.member_id, 1, &list, 1, &s);
+    assert_int_equal(s.error, KAFKA_INVALID_REQUEST);
+    assert_int_equal(group.state, FR_GROUP_COMPLETING);
+    list.assignment.size--;
+    sync(2, a.member_id, 1, &list, 1, &s);
+    assert_true(s.done && !s.error);
+    fr_free(FR_MEM_TEST, large);
+}
+
+static void test_static_never_syncs(void **state)
+{
+    (void)state;
+    fr_group_waiter a;
+    join_with(0, "", "i1", "a", true, &a);
+    assert_true(a.done && !a.error);
+    for (int64_t now = 0; now < REBALANCE; now += SESSION / 2)
+        assert_int_equal(fr_group_heartbeat(&group, now, fr_span_text(a.member_id), fr_span_text("i1"), 1), KAFKA_NONE);
+    fr_group_tick(&group, REBALANCE); /* its heart beats, but it holds the group */
+    assert_int_equal(group.member_count, 0);
+    assert_int_equal(group.state, FR_GROUP_EMPTY);
+}
+
+static void test_budget(void **state)
+{
+    (void)state;
+    fr_group_waiter a = {.ready = on_ready};
+    fr_group_budget budget = {.max = 8192};
+    uint8_t about[6000] = {0};
+    fr_group_protocol protocol = {fr_span_text("a"), fr_span_of(about, sizeof about)};
+    fr_group_join_request request = {.session_ms = SESSION, .protocol_type = fr_span_text("consumer"), .protocols = &protocol,
+                                     .protocol_count = 1, .instance = NONE};
+    group.budget = &budget;
+    fr_group_join(&group, 0, &request, &a);
+    assert_true(a.done && !a.error);
+    assert_true(budget.used > sizeof about && budget.used <= budget.max);
+    fr_group_waiter b = {.ready = on_ready};
+    fr_group_join(&group, 0, &request, &b);
+    assert_int_equal(b.error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    fr_group_assigned list = {fr_span_text(a.member_id), fr_span_of(about, 2500)};
+    fr_group_waiter s;
+    sync(0, a.member_id, 1, &list, 1, &s);
+    assert_int_equal(s.error, KAFKA_GROUP_MAX_SIZE_REACHED);
+    assert_int_equal(fr_group_leave(&group, 1, fr_span_text(a.member_id), NONE), KAFKA_NONE);
+    assert_int_equal(budget.used, 0);
+}
+
+/* 1,000 members with 64 protocols each, all but the last in common: the vote is one pass, not one for each member. */
+static void test_vote_is_cheap(void **state)
+{
+    (void)state;
+    static char names[FR_GROUP_PROTOCOLS_MAX][8];
+    static fr_group_waiter waiters[FR_GROUP_MEMBERS_MAX];
+    fr_group_protocol list[FR_GROUP_PROTOCOLS_MAX];
+    for (uint32_t i = 0; i < FR_GROUP_PROTOCOLS_MAX; i++) {
+        snprintf(names[i], sizeof names[i], "p%05u", i);
+        list[i] = (fr_group_protocol){fr_span_text(names[i]), fr_span_text("")};
+    }
+    fr_group_join_request request = {.session_ms = SESSION, .rebalance_ms = REBALANCE, .protocol_type = fr_span_text("consumer"),
+                                     .protocols = list, .protocol_count = FR_GROUP_PROTOCOLS_MAX, .instance = NONE};
+    clock_t begin = clock();
+    for (uint32_t i = 0; i < 200; i++) {
+        waiters[i] = (fr_group_waiter){.ready = on_ready};
+        request.random[0] = i, request.random[1] = fr_mix64(i);
+        fr_group_join(&group, 0, &request, &waiters[i]);
+    }
+    fr_group_tick(&group, REBALANCE); /* the first, who never came again, is over: the others make the round */
+    assert_int_equal(group.state, FR_GROUP_COMPLETING);
+    assert_string_equal(group.protocol, "p00000");
+    assert_true((clock() - begin) / CLOCKS_PER_SEC < 20); /* under sanitizers, too; a pass for each member took minutes */
+}
+
 #define one(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 int main(void)
 {
     const struct CMUnitTest tests[] = {one(test_rounds),        one(test_session_ends),  one(test_rebalance_ends), one(test_leader_never_syncs),
                                        one(test_id_required),   one(test_static_member), one(test_protocols),      one(test_gone_connection),
-                                       one(test_commits),       one(test_limits),        one(test_subscribed)};
+                                       one(test_commits),       one(test_limits),        one(test_subscribed),
+                                       one(test_type_of_the_first), one(test_assignments_too_large), one(test_static_never_syncs),
+                                       one(test_budget),        one(test_vote_is_cheap)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -415,7 +415,7 @@ static void case_blocks(void)
 
 /* ==== bits ==== */
 
-static void case_hamming(void)
+static void case_bits(void)
 {
     cases_begin();
     const char *tiers[TIERS_MAX];
@@ -426,24 +426,30 @@ static void case_hamming(void)
         uint8_t *rows = (uint8_t *)row_area.end - (stride * (count - 1) + size);
         uint8_t *query = (uint8_t *)query_area.end - size;
         const void *pointers[ROWS_MAX];
-        uint32_t exact[ROWS_MAX] = {0};
-        for (size_t i = 0; i < size; i++) query[i] = (uint8_t)random64();
+        uint32_t differ[ROWS_MAX] = {0}, either[ROWS_MAX] = {0};
+        for (size_t i = 0; i < size; i++) query[i] = d % 11 == 0 ? 0 : (uint8_t)random64();
         for (uint32_t r = 0; r < count; r++) {
             uint8_t *row = rows + r * stride;
             pointers[r] = row;
-            for (size_t i = 0; i < size; i++) row[i] = d % 7 == 0 ? (uint8_t)~query[i] : (uint8_t)random64();
-            for (uint32_t bit = 0; bit < n; bit++) exact[r] += (uint32_t)((query[bit / 8] ^ row[bit / 8]) >> (7 - bit % 8)) & 1;
+            for (size_t i = 0; i < size; i++) row[i] = d % 7 == 0 ? (uint8_t)~query[i] : d % 11 == 0 && r == 0 ? 0 : (uint8_t)random64();
+            for (uint32_t bit = 0; bit < n; bit++) {
+                uint32_t a = (uint32_t)query[bit / 8] >> (7 - bit % 8) & 1u, b = (uint32_t)row[bit / 8] >> (7 - bit % 8) & 1u;
+                differ[r] += a != b, either[r] += a | b;
+            }
         }
         for (uint32_t t = 0; t < tier_count; t++) {
             fr_simd_force(tiers[t]);
-            const fr_kernel *kernel = fr_simd_kernel(FR_SIMD_HAMMING, FR_SCALAR_BIT);
-            float many[ROWS_MAX], gather[ROWS_MAX];
-            kernel->many(query, rows, stride, count, n, many);
-            kernel->gather(query, pointers, count, n, gather);
-            for (uint32_t r = 0; r < count; r++) {
-                float one = kernel->one(query, pointers[r], n);
-                CHECK(one == (float)exact[r] && many[r] == one && gather[r] == one, "%s n %u: %g %g %g, exact %u",
-                      tiers[t], n, (double)one, (double)many[r], (double)gather[r], exact[r]);
+            for (int metric = FR_SIMD_HAMMING; metric <= FR_SIMD_JACCARD; metric++) {
+                const fr_kernel *kernel = fr_simd_kernel((fr_simd_metric)metric, FR_SCALAR_BIT);
+                float many[ROWS_MAX], gather[ROWS_MAX];
+                kernel->many(query, rows, stride, count, n, many);
+                kernel->gather(query, pointers, count, n, gather);
+                for (uint32_t r = 0; r < count; r++) {
+                    float one = kernel->one(query, pointers[r], n), want = (float)differ[r];
+                    if (metric == FR_SIMD_JACCARD) want = either[r] == 0 ? 0 : (float)((double)differ[r] / (double)either[r]);
+                    CHECK(one == want && many[r] == one && gather[r] == one, "%s metric %d n %u: %g %g %g, exact %g", tiers[t],
+                          metric, n, (double)one, (double)many[r], (double)gather[r], (double)want);
+                }
             }
         }
     }
@@ -688,11 +694,11 @@ static void case_selection(void)
         CHECK(strcmp(fr_simd_dot_u8i8()->isa, tiers[t]) == 0, "%s has its own walk kernel", tiers[t]);
         for (int metric = 0; metric < FR_SIMD_METRIC_COUNT; metric++)
             for (int type = 0; type < FR_SCALAR_COUNT; type++) {
-                bool bits = type == FR_SCALAR_BIT, hamming = metric == FR_SIMD_HAMMING;
+                bool bits = type == FR_SCALAR_BIT, of_bits = metric == FR_SIMD_HAMMING || metric == FR_SIMD_JACCARD;
                 const fr_kernel *same = fr_simd_kernel((fr_simd_metric)metric, (fr_scalar)type);
                 const fr_kernel *mixed = fr_simd_mixed((fr_simd_metric)metric, (fr_scalar)type);
-                CHECK((same != NULL) == (bits == hamming), "%s metric %d type %d", tiers[t], metric, type);
-                CHECK((mixed != NULL) == (!bits && !hamming), "%s mixed metric %d type %d", tiers[t], metric, type);
+                CHECK((same != NULL) == (bits == of_bits), "%s metric %d type %d", tiers[t], metric, type);
+                CHECK((mixed != NULL) == (!bits && !of_bits), "%s mixed metric %d type %d", tiers[t], metric, type);
                 CHECK(same == NULL || (same->one && same->many && same->gather && same->isa), "%s forms", tiers[t]);
                 CHECK(mixed == NULL || (mixed->one && mixed->many && mixed->gather), "%s mixed forms", tiers[t]);
             }

@@ -40,7 +40,7 @@ TEST(integer_sums_hold_the_extremes, case_integer_extremes())
 TEST(finite_floats_never_give_nan, case_float_range())
 TEST(dot_u8i8_is_exact_in_every_form, case_dot_u8i8())
 TEST(blocks_are_exact_in_every_tier, case_blocks())
-TEST(hamming_counts_bits_and_ignores_the_tail, case_hamming())
+TEST(distances_of_bits_are_exact_and_ignore_the_tail, case_bits())
 TEST(every_half_converts_both_ways, case_halves())
 TEST(rounding_is_to_nearest_even_in_every_tier, case_rounding())
 TEST(conversions_stay_inside_their_arrays, case_conversion_counts())
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(finite_floats_never_give_nan),
         cmocka_unit_test(dot_u8i8_is_exact_in_every_form),
         cmocka_unit_test(blocks_are_exact_in_every_tier),
-        cmocka_unit_test(hamming_counts_bits_and_ignores_the_tail),
+        cmocka_unit_test(distances_of_bits_are_exact_and_ignore_the_tail),
         cmocka_unit_test(every_half_converts_both_ways),
         cmocka_unit_test(rounding_is_to_nearest_even_in_every_tier),
         cmocka_unit_test(conversions_stay_inside_their_arrays),

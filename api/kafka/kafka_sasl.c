@@ -1,0 +1,160 @@
+/* kafka_sasl.c: SaslHandshake, SaslAuthenticate, and what every handler asks about the caller. The mechanisms themselves are
+ * server/daemon's. A listener that asks for no login lets everything through, as before. */
+#include "api/kafka/groups.h"
+#include "api/kafka/kafka_private.h"
+
+/* ---- may he? ---- */
+
+static bool asked(const fr_kafka *door, const fr_kafka_call *call) { return door->sasl && call->peer && call->peer->asks; }
+
+static void told(fr_kafka *door, fr_kafka_call *call, const char *object, const char *verdict, const char *reason)
+{
+    door->sasl->told(door->sasl->user, &call->peer->principal, call->api ? call->api->name : "login", object, verdict, reason);
+}
+
+bool fr_kafka_may(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_object object, fr_span name, bool quiet)
+{
+    fr_err err = {0};
+    if (!asked(door, call)) return true;
+    const char *text = name.data ? fr_kafka_text(call, name) : "";
+    if (!text) return false;
+    bool fine = fr_access_check(door->db, &call->peer->principal, action, object, NULL, text, &err) == FR_OK;
+    if (!quiet && !fine) told(door, call, text, "refused", err.text);
+    if (!quiet && fine && action == FR_ACTION_ADMIN) told(door, call, text, "allowed", "");
+    return fine;
+}
+
+/* What an API does to the topics that it names. One that is not listed needs admin. */
+static unsigned topic_actions(int16_t key)
+{
+    switch (key) {
+    case 3: return FR_ACTION_READ | FR_ACTION_WRITE; /* Metadata: who may either */
+    case 0:
+    case 24: return FR_ACTION_WRITE; /* Produce, AddPartitionsToTxn */
+    case 1:
+    case 2:
+    case 8:
+    case 9:
+    case 23:
+    case 28:
+    case 32:
+    case 47: return FR_ACTION_READ; /* Fetch, offsets, epochs, DescribeConfigs */
+    default: return FR_ACTION_ADMIN;
+    }
+}
+
+bool fr_kafka_may_topic(fr_kafka *door, fr_kafka_call *call, fr_span name)
+{
+    if (!asked(door, call)) return true;
+    unsigned actions = topic_actions(call->api->key);
+    if (actions == (FR_ACTION_READ | FR_ACTION_WRITE) && fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_TOPIC, name, true)) return true;
+    bool quiet = call->api->key == 9; /* OffsetFetch asks with the coordinator's lock held: nothing is written then */
+    if (actions & FR_ACTION_WRITE) return fr_kafka_may(door, call, FR_ACTION_WRITE, FR_OBJECT_TOPIC, name, false);
+    return fr_kafka_may(door, call, (fr_action)actions, FR_OBJECT_TOPIC, name, quiet);
+}
+
+int16_t fr_kafka_group_error(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_span group)
+{
+    if (!group.data || !group.size || group.size > FR_GROUP_ID_BYTES_MAX || memchr(group.data, 0, group.size)) return KAFKA_INVALID_GROUP_ID;
+    return fr_kafka_may(door, call, action, FR_OBJECT_GROUP, group, false) ? KAFKA_NONE : KAFKA_GROUP_AUTHORIZATION_FAILED;
+}
+
+int16_t fr_kafka_txn_error(fr_kafka *door, fr_kafka_call *call, fr_span id)
+{
+    if (!id.data || !id.size) return KAFKA_NONE; /* no transaction */
+    return fr_kafka_may(door, call, FR_ACTION_WRITE, FR_OBJECT_TXN, id, false) ? KAFKA_NONE : KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+}
+
+void fr_kafka_charge(fr_kafka_call *call, uint32_t requests, uint64_t bytes_in, uint64_t bytes_out)
+{
+    const fr_kafka *door = call->door;
+    if (!door || !asked(door, call) || !call->peer->authenticated) return;
+    int64_t ms = door->sasl->charge(door->sasl->user, door->db, &call->peer->principal, call->header.client_id, requests, bytes_in, bytes_out);
+    call->throttle_ms = (int32_t)FR_MIN(ms, (int64_t)INT32_MAX);
+}
+
+/* ---- logging in ---- */
+
+static bool login_step(fr_kafka *door, fr_kafka_call *call, fr_span message, fr_kafka_out *out, fr_err *err)
+{
+    fr_kafka_peer *peer = call->peer;
+    bool done = false;
+    fr_code code = door->sasl->step(door->sasl->user, door->db, peer, message, out, &done, err);
+    peer->authenticated = code == FR_OK && done;
+    if (code == FR_OK && !done) return true;
+    door->sasl->end(door->sasl->user, peer);
+    if (code == FR_OK) return true;
+    peer->closing = true;
+    told(door, call, "", "refused", err->text);
+    peer->principal = (fr_principal){.trusted = false};
+    return false;
+}
+
+fr_kafka_next fr_kafka_sasl_handshake(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_SaslHandshakeRequest *request = call->request;
+    fr_kafka_SaslHandshakeResponse *response = FR_KAFKA_RESPONSE(call, SaslHandshakeResponse);
+    fr_kafka_peer *peer = call->peer;
+    if (!response) return FR_KAFKA_CLOSE;
+    uint32_t count = door->sasl->mechanism_count;
+    response->mechanisms.items = fr_arena_alloc(&call->arena, count * sizeof *response->mechanisms.items);
+    if (!response->mechanisms.items) return FR_KAFKA_CLOSE;
+    response->mechanisms.count = (int32_t)count;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        response->mechanisms.items[i] = fr_span_text(door->sasl->mechanisms[i]);
+        if (fr_span_equal(request->mechanism, response->mechanisms.items[i])) found = i + 1;
+    }
+    if (!peer->asks || peer->authenticated || peer->mechanism) response->errorCode = KAFKA_ILLEGAL_SASL_STATE;
+    else if (!found) response->errorCode = KAFKA_UNSUPPORTED_SASL_MECHANISM;
+    else peer->mechanism = found, peer->raw = call->header.version == 0;
+    return fr_kafka_reply(call, response);
+}
+
+static fr_kafka_next authenticate(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_SaslAuthenticateRequest *request = call->request;
+    fr_kafka_SaslAuthenticateResponse *response = FR_KAFKA_RESPONSE(call, SaslAuthenticateResponse);
+    fr_kafka_out out = {0};
+    fr_err err = {0};
+    if (!response) return FR_KAFKA_CLOSE;
+    response->authBytes = fr_span_of("", 0);
+    if (!call->peer->asks || call->peer->authenticated || !call->peer->mechanism || call->peer->raw) {
+        response->errorCode = KAFKA_ILLEGAL_SASL_STATE;
+        response->errorMessage = fr_span_text("SaslHandshake comes first, once");
+        return fr_kafka_reply(call, response);
+    }
+    if (!login_step(door, call, request->authBytes, &out, &err)) {
+        response->errorCode = KAFKA_SASL_AUTHENTICATION_FAILED;
+        response->errorMessage = fr_kafka_words(call, "%s", err.text);
+    } else if (out.size) {
+        response->authBytes = fr_span_of(fr_arena_copy(&call->arena, out.data, out.size), out.size);
+    }
+    fr_kafka_out_free(&out);
+    return fr_kafka_reply(call, response);
+}
+
+/* A password takes milliseconds: not on a loop. */
+fr_kafka_next fr_kafka_sasl_authenticate(fr_kafka *door, fr_kafka_call *call)
+{
+    (void)door;
+    call->resume = authenticate;
+    return FR_KAFKA_WORKER;
+}
+
+static fr_kafka_next raw_step(fr_kafka *door, fr_kafka_call *call)
+{
+    fr_err err = {0};
+    fr_kafka_out_reset(&call->out);
+    fr_kafka_out_be32(&call->out, 0);
+    if (!login_step(door, call, call->frame, &call->out, &err) || call->out.code != FR_OK) return FR_KAFKA_CLOSE; /* as Kafka does */
+    fr_store_be32(call->out.data, (uint32_t)(call->out.size - 4));
+    return FR_KAFKA_REPLY;
+}
+
+fr_kafka_next fr_kafka_raw_login(fr_kafka *door, fr_kafka_call *call)
+{
+    (void)door;
+    call->resume = raw_step;
+    return FR_KAFKA_WORKER;
+}

@@ -1,0 +1,317 @@
+/* milvus_indexes.c: indexes. There is one kind of index; names, types and parameters are kept and described back as they were given,
+ * and what has a meaning here is mapped: the metric, HNSW's M and efConstruction. */
+#include "api/milvus/milvus_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define M_MIN 2
+#define M_MAX 32
+#define EF_CONSTRUCTION_MIN 8
+#define EF_CONSTRUCTION_MAX 4096
+
+static fr_milvus_next over(fr_milvus_call *call) { return call->reply ? FR_MILVUS_REPLY : fr_milvus_done(call); }
+
+/* ---- what may be asked for ---- */
+
+/* Every name that Milvus knows. */
+static bool type_known(const char *name)
+{
+    static const char *const names[] = {
+        "AUTOINDEX", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "IVF_SQ_CC", "IVF_FLAT_CC", "HNSW", "HNSW_SQ", "HNSW_PQ",
+        "HNSW_PRQ", "DISKANN", "SCANN", "GPU_CAGRA", "GPU_IVF_FLAT", "GPU_IVF_PQ", "GPU_BRUTE_FORCE", "BIN_FLAT", "BIN_IVF_FLAT",
+        "MINHASH_LSH", "SPARSE_INVERTED_INDEX", "SPARSE_WAND", "INVERTED", "BITMAP", "STL_SORT", "Trie", "TRIE", "NGRAM", "RTREE",
+        "marisa-trie", "Bitmap"};
+    for (size_t i = 0; i < FR_COUNT_OF(names); i++)
+        if (strcasecmp(names[i], name) == 0) return true;
+    return false;
+}
+
+/* Whether a type of index is one of vectors: of dense, binary or sparse ones. */
+static bool type_fits(const fr_milvus_field *field, const char *type)
+{
+    static const char *const scalar[] = {"INVERTED", "BITMAP", "STL_SORT", "TRIE", "NGRAM", "RTREE", "marisa-trie"};
+    bool vector = field->vector >= 0 || field->type >= FR_TYPE_VECTOR_BINARY, of_scalars = false;
+    for (size_t i = 0; i < FR_COUNT_OF(scalar); i++) of_scalars |= strcasecmp(scalar[i], type) == 0;
+    if (strcasecmp(type, "AUTOINDEX") == 0) return true;
+    if (!vector) return of_scalars;
+    bool binary = strncasecmp(type, "BIN_", 4) == 0 || strcasecmp(type, "MINHASH_LSH") == 0, sparse = strncasecmp(type, "SPARSE_", 7) == 0;
+    if (field->type == FR_TYPE_VECTOR_BINARY) return binary;
+    if (field->type == FR_TYPE_VECTOR_SPARSE) return sparse;
+    return !of_scalars && !binary && !sparse;
+}
+
+/* ---- create ---- */
+
+typedef struct making {
+    const Milvus__CreateIndexRequest *in;
+    fr_milvus_worker *worker;
+    fr_field_def def;
+} making;
+
+static bool refuse(fr_milvus_call *call, const char *format, const char *a, const char *b)
+{
+    char text[320];
+    snprintf(text, sizeof text, format, a, b);
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", text);
+    return false;
+}
+
+static bool doc_value(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_pairs *pairs, const char *key, fr_doc value)
+{
+    char text[64];
+    switch (fr_doc_type(value)) {
+    case FR_DOC_TRUE:
+    case FR_DOC_FALSE: snprintf(text, sizeof text, "%s", fr_doc_type(value) == FR_DOC_TRUE ? "true" : "false"); break;
+    case FR_DOC_INT: snprintf(text, sizeof text, "%lld", (long long)fr_doc_int(value)); break;
+    case FR_DOC_FLOAT: snprintf(text, sizeof text, "%.17g", fr_doc_number(value)); break;
+    case FR_DOC_STRING: {
+        fr_span span = fr_doc_string(value);
+        char *copy = fr_milvus_text(call, "%.*s", (int)FR_MIN(span.size, 4096u), (const char *)span.data);
+        return copy && fr_milvus_pairs_set(schema, pairs, key, copy) == FR_OK;
+    }
+    default: return refuse(call, "invalid index param %.100s%s", key, "");
+    }
+    return fr_milvus_pairs_set(schema, pairs, key, text) == FR_OK;
+}
+
+/* {"M":16,"efConstruction":64}: each is a parameter of its own. */
+static bool params_flatten(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_worker *worker, fr_milvus_pairs *pairs, const char *json)
+{
+    fr_doc_builder b = {0};
+    fr_span bytes, name;
+    fr_doc value;
+    bool fine = fr_milvus_json_in(worker, fr_span_text(json), &call->arena, &b, &call->err) == FR_OK && fr_doc_finish(&b, &bytes) == FR_OK &&
+                fr_doc_type(fr_doc_root(bytes)) == FR_DOC_OBJECT;
+    if (!fine) refuse(call, "params of an index must be a JSON object, not %.100s%s", json, "");
+    fr_doc_iter iter = fine ? fr_doc_begin(fr_doc_root(bytes)) : (fr_doc_iter){0};
+    while (fine && fr_doc_next(&iter, &name, &value)) {
+        char *key = fr_milvus_text(call, "%.*s", (int)FR_MIN(name.size, 255u), (const char *)name.data);
+        fine = key && doc_value(call, schema, pairs, key, value);
+    }
+    fr_doc_free(&b);
+    if (!fine && !call->reply) fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
+    return fine;
+}
+
+static bool params_in(fr_milvus_call *call, fr_milvus_schema *schema, making *self, const fr_milvus_field *field, fr_milvus_pairs *pairs)
+{
+    bool vector = field->type >= FR_TYPE_VECTOR_BINARY;
+    for (size_t i = 0; i < self->in->n_extra_params; i++) {
+        const Milvus__KeyValuePair *one = self->in->extra_params[i];
+        if (strcmp(one->key, "params") == 0) {
+            if (one->value[0] && !params_flatten(call, schema, self->worker, pairs, one->value)) return false;
+        } else if (fr_milvus_pairs_set(schema, pairs, one->key, one->value) != FR_OK) {
+            fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
+            return false;
+        }
+    }
+    static const char *const names[] = {"L2", "IP", "COSINE", "HAMMING", "JACCARD", "BM25"};
+    const char *type = fr_milvus_pairs_get(pairs, "index_type"), *metric = fr_milvus_pairs_get(pairs, "metric_type");
+    if (!type || !*type) {
+        type = "AUTOINDEX";
+        if (fr_milvus_pairs_set(schema, pairs, "index_type", type) != FR_OK) return false;
+    }
+    if (!type_known(type)) return refuse(call, "invalid index type: %.100s%s", type, "");
+    if (!type_fits(field, type)) return refuse(call, "index %.100s is not of the type of field %.100s", type, field->name);
+    if (vector && (!metric || !*metric)) return fr_milvus_pairs_set(schema, pairs, "metric_type", names[fr_milvus_metric_default(field)]) == FR_OK;
+    fr_metric found;
+    if (vector && !fr_milvus_metric_of(field, metric, &found)) return refuse(call, "metric type %.100s is not one of field %.100s", metric, field->name);
+    return true;
+}
+
+static bool pairs_equal(const fr_milvus_pairs *a, const fr_milvus_pairs *b)
+{
+    for (uint32_t i = 0; i < a->count; i++) {
+        const char *other = fr_milvus_pairs_get(b, a->items[i].key);
+        if (!other || strcmp(other, a->items[i].value) != 0) return false;
+    }
+    return a->count == b->count;
+}
+
+static uint32_t clamped(const fr_milvus_pairs *pairs, const char *key, long least, long most)
+{
+    const char *text = fr_milvus_pairs_get(pairs, key);
+    if (!text) return 0;
+    return (uint32_t)FR_MAX(FR_MIN(strtol(text, NULL, 10), most), least);
+}
+
+/* The engine's side of it; nothing when it is so already. */
+static bool mapped(fr_milvus_call *call, const fr_milvus_schema *schema, const fr_milvus_field *field, const fr_milvus_pairs *pairs,
+                   fr_collection_change *change, fr_field_def *def)
+{
+    fr_collection_info *info = fr_milvus_alloc(call, sizeof *info);
+    if (!info || fr_collection_get(call->db, schema->id, info) != FR_OK) {
+        fr_milvus_fail(call, MILVUS_COLLECTION_NOT_FOUND, "collection not found[database=%s][collection=%s]", schema->database, schema->name);
+        return false;
+    }
+    for (uint32_t i = 0; i < info->def.field_count && i < FR_FIELDS_MAX; i++) {
+        const fr_field_def *now = &info->def.fields[i];
+        if (now->id != field->engine_field) continue;
+        *def = *now;
+        fr_milvus_metric_of(field, fr_milvus_pairs_get(pairs, "metric_type"), &def->metric);
+        bool hnsw = strncasecmp(fr_milvus_pairs_get(pairs, "index_type"), "HNSW", 4) == 0;
+        uint32_t m = hnsw ? clamped(pairs, "M", M_MIN, M_MAX) : 0;
+        uint32_t ef = hnsw ? clamped(pairs, "efConstruction", EF_CONSTRUCTION_MIN, EF_CONSTRUCTION_MAX) : 0;
+        if (m) def->m = m;
+        if (ef) def->ef_construction = ef;
+        if (def->metric == now->metric && def->m == now->m && def->ef_construction == now->ef_construction) return true;
+        change->set = def, change->set_count = 1;
+        return true;
+    }
+    return true;
+}
+
+static bool create_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
+{
+    making *self = user;
+    const char *field_name = self->in->field_name, *name = self->in->index_name[0] ? self->in->index_name : field_name;
+    const fr_milvus_field *field = fr_milvus_field_of(schema, field_name);
+    fr_milvus_pairs pairs = {0};
+    if (!field) {
+        fr_milvus_fail(call, MILVUS_FIELD_NOT_FOUND, "cannot create index on non-existed field: %s: field not found[field=%s]", field_name, field_name);
+        return false;
+    }
+    if (!params_in(call, schema, self, field, &pairs)) return false;
+    for (uint32_t i = 0; i < schema->index_count; i++) {
+        const fr_milvus_index *there = &schema->indexes[i];
+        bool on_field = &schema->fields[there->field] == field, named = strcmp(there->name, name) == 0;
+        if (!on_field && !named) continue;
+        if (on_field && named && pairs_equal(&there->params, &pairs)) {
+            change->set_attributes = false;
+            return true;
+        }
+        fr_milvus_fail(call, MILVUS_INDEX_DUPLICATE, "at most one distinct index is allowed per field: %s has index %s",
+                       schema->fields[there->field].name, there->name);
+        return false;
+    }
+    if (field->type >= FR_TYPE_VECTOR_BINARY && !mapped(call, schema, field, &pairs, change, &self->def)) return false;
+    fr_milvus_index *indexes = fr_milvus_grown(schema, schema->indexes, schema->index_count, sizeof *indexes);
+    if (!indexes) {
+        fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
+        return false;
+    }
+    indexes[schema->index_count++] = (fr_milvus_index){schema->next_index_id++, fr_milvus_kept(schema, name), (uint32_t)(field - schema->fields), pairs};
+    schema->indexes = indexes;
+    return true;
+}
+
+fr_milvus_next fr_milvus_on_create_index(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
+{
+    (void)door;
+    making self = {.in = call->request, .worker = worker};
+    fr_milvus_change(call, self.in->collection_name, create_edit, &self);
+    return over(call);
+}
+
+/* ---- describe ---- */
+
+static Milvus__IndexDescription *index_out(fr_milvus_call *call, const fr_milvus_schema *schema, const fr_milvus_index *index,
+                                           const fr_collection_info *info)
+{
+    Milvus__IndexDescription *out = fr_milvus_message(&call->arena, &milvus__index_description__descriptor);
+    if (!out) return NULL;
+    out->index_name = fr_milvus_mut(index->name);
+    out->indexid = index->id;
+    out->field_name = fr_milvus_mut(schema->fields[index->field].name);
+    out->params = fr_milvus_pairs_out(call, &index->params, &out->n_params);
+    out->total_rows = (int64_t)info->count;
+    out->pending_index_rows = schema->fields[index->field].vector >= 0 ? (int64_t)FR_MIN(info->unlinked, info->count) : 0;
+    out->indexed_rows = out->total_rows - out->pending_index_rows;
+    out->state = MILVUS_INDEX_FINISHED; /* every row is searchable at once */
+    return out;
+}
+
+fr_milvus_next fr_milvus_on_describe_index(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
+{
+    (void)worker;
+    const Milvus__DescribeIndexRequest *in = call->request;
+    const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
+    if (!schema) return FR_MILVUS_REPLY;
+    fr_collection_info *info = fr_milvus_alloc(call, sizeof *info);
+    Milvus__DescribeIndexResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
+    if (!info || !out || !(out->index_descriptions = fr_milvus_alloc(call, schema->index_count * sizeof *out->index_descriptions)))
+        return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the answer");
+    fr_code code = fr_collection_get(call->db, schema->id, info);
+    if (code != FR_OK) return fr_milvus_fail_fr(call, code, &call->err, schema->database, schema->name);
+    for (uint32_t i = 0; i < schema->index_count; i++) {
+        const fr_milvus_index *index = &schema->indexes[i];
+        if (in->index_name[0] && strcmp(index->name, in->index_name) != 0) continue;
+        if (in->field_name[0] && strcmp(schema->fields[index->field].name, in->field_name) != 0) continue;
+        if (!(out->index_descriptions[out->n_index_descriptions] = index_out(call, schema, index, info))) break;
+        out->n_index_descriptions++;
+    }
+    if (!out->n_index_descriptions)
+        return fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s][collection=%s]", in->index_name, schema->name);
+    call->reply = out;
+    return fr_milvus_done(call);
+}
+
+/* ---- drop, alter ---- */
+
+static bool index_named(const fr_milvus_schema *schema, const char *name, const char *field, uint32_t *at)
+{
+    for (*at = 0; *at < schema->index_count; (*at)++) {
+        const fr_milvus_index *index = &schema->indexes[*at];
+        const char *there = schema->fields[index->field].name;
+        if (*name ? strcmp(index->name, name) == 0 : strcmp(there, field) == 0) return true;
+    }
+    return false;
+}
+
+static bool drop_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
+{
+    const Milvus__DropIndexRequest *in = user;
+    uint32_t at;
+    if (!index_named(schema, in->index_name, in->field_name, &at)) {
+        change->set_attributes = false; /* gone is gone */
+        return true;
+    }
+    if (schema->loaded && schema->fields[schema->indexes[at].field].vector >= 0) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "index cannot be dropped, collection is loaded, please release it first: invalid parameter");
+        return false;
+    }
+    memmove(&schema->indexes[at], &schema->indexes[at + 1], (schema->index_count - at - 1) * sizeof *schema->indexes);
+    schema->index_count--;
+    return true;
+}
+
+fr_milvus_next fr_milvus_on_drop_index(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
+{
+    (void)door, (void)worker;
+    const Milvus__DropIndexRequest *in = call->request;
+    fr_milvus_change(call, in->collection_name, drop_edit, call->request);
+    return over(call);
+}
+
+static bool alter_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
+{
+    const Milvus__AlterIndexRequest *in = user;
+    uint32_t at;
+    (void)change;
+    if (!index_named(schema, in->index_name, "", &at)) {
+        fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s][collection=%s]", in->index_name, schema->name);
+        return false;
+    }
+    fr_milvus_pairs *pairs = &schema->indexes[at].params;
+    fr_code code = fr_milvus_pairs_in(schema, pairs, in->extra_params, in->n_extra_params);
+    for (size_t i = 0; i < in->n_delete_keys && code == FR_OK; i++) {
+        bool fixed = strcmp(in->delete_keys[i], "index_type") == 0 || strcmp(in->delete_keys[i], "metric_type") == 0;
+        if (fixed) return refuse(call, "%.100s of an index cannot be deleted%s", in->delete_keys[i], "");
+        code = fr_milvus_pairs_set(schema, pairs, in->delete_keys[i], NULL);
+    }
+    if (code != FR_OK) fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
+    return code == FR_OK;
+}
+
+fr_milvus_next fr_milvus_on_alter_index(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
+{
+    (void)door, (void)worker;
+    const Milvus__AlterIndexRequest *in = call->request;
+    static const char *const fixed[] = {"index_type", "metric_type"};
+    for (size_t i = 0; i < FR_COUNT_OF(fixed); i++)
+        if (fr_milvus_param(in->extra_params, in->n_extra_params, fixed[i]))
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s of an index cannot be altered: invalid parameter", fixed[i]);
+    fr_milvus_change(call, in->collection_name, alter_edit, call->request);
+    return over(call);
+}

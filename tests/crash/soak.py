@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Churn for minutes or hours: upserts, deletes, searches, snapshots and compaction at a steady rate; resident memory, open files, recall and
+latency over time as JSON, and a picture of them. Fails when memory, files or recall drift.
+
+usage: soak.py --binary FILE [--minutes 10] [--rows 5000] [--writes 200] [--searches 50] [--json FILE] [--svg FILE]
+"""
+import argparse
+import json
+import os
+import random
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+import live  # noqa: E402
+
+DIMENSION = 32
+K = 10
+
+
+def vector(numbers):
+    return [round(numbers.gauss(0, 1), 3) for _ in range(DIMENSION)]
+
+
+class Soak:
+    def __init__(self, options):
+        self.options = options
+        self.server = live.Server(options.binary, None, ["--snapshot-interval", "20"])
+        self.rows = {}  # id -> vector, as acknowledged
+        self.lock = threading.Lock()
+        self.stop = threading.Event()
+        self.failures = []
+        self.latencies, self.writes = [], []
+
+    def guarded(self, work):
+        try:
+            while not self.stop.is_set():
+                work()
+        except Exception as failure:  # any of them ends the soak, with its text
+            self.failures.append(repr(failure))
+            self.stop.set()
+
+    def write(self, numbers, client, due):
+        batch = 10
+        ids = [numbers.randrange(self.options.rows * 2) for _ in range(batch)]
+        begun = time.monotonic()
+        if numbers.random() < 0.4:
+            client.patiently("POST", "/v1/collections/soak/delete", {"ids": ids})
+            with self.lock:
+                for one in ids:
+                    self.rows.pop(one, None)
+        else:
+            fresh = {one: vector(numbers) for one in ids}
+            client.patiently("POST", "/v1/collections/soak/upsert", {"records": [{"id": i, "vector": v} for i, v in fresh.items()]})
+            with self.lock:
+                self.rows.update(fresh)
+        self.writes.append(time.monotonic() - begun)
+        due[0] += batch / self.options.writes
+        time.sleep(max(0, due[0] - time.monotonic()))
+
+    def search(self, numbers, client, due):
+        begun = time.monotonic()
+        hits = client.post("/v1/collections/soak/search", {"vector": vector(numbers), "k": K})["hits"]
+        self.latencies.append(time.monotonic() - begun)
+        if len(hits) != K:
+            raise AssertionError(f"{len(hits)} hits")
+        due[0] += 1 / self.options.searches
+        time.sleep(max(0, due[0] - time.monotonic()))
+
+    def recall(self, numbers, client):
+        """Against an exact search of the same moment: the server's own, over the same rows."""
+        found = total = 0
+        for _ in range(20):
+            query = vector(numbers)
+            near = client.post("/v1/collections/soak/search", {"vector": query, "k": K})["hits"]
+            exact = client.post("/v1/collections/soak/search", {"vector": query, "k": K, "exact": True})["hits"]
+            found += len({h["id"] for h in near} & {h["id"] for h in exact})
+            total += K
+        return found / total
+
+    def run(self):
+        options, numbers = self.options, random.Random(1)
+        self.server.start()
+        client = self.server.client()
+        client.post("/v1/collections", {"name": "soak", "dimension": DIMENSION, "metric": "l2", "id_type": "int64"})
+        for at in range(0, options.rows, 500):
+            fresh = {i: vector(numbers) for i in range(at, min(at + 500, options.rows))}
+            client.post("/v1/collections/soak/upsert", {"records": [{"id": i, "vector": v} for i, v in fresh.items()]})
+            self.rows.update(fresh)
+        begun = time.monotonic()
+        threads = []
+        for work, seed in ((self.write, 2), (self.search, 3)):
+            own, due, generator = self.server.client(), [begun], random.Random(seed)
+            threads.append(threading.Thread(target=self.guarded, args=(lambda w=work, g=generator, c=own, d=due: w(g, c, d),)))
+        for thread in threads:
+            thread.start()
+        samples, rounds = [], 0
+        while not self.stop.is_set() and time.monotonic() - begun < options.minutes * 60:
+            self.stop.wait(max(1, options.minutes * 60 / 60))
+            rounds += 1
+            if rounds % 6 == 0:
+                client.post("/v1/snapshots")
+            if rounds % 15 == 0:
+                client.post("/v1/collections/soak/compact", {})
+            latencies, self.latencies = sorted(self.latencies), []
+            writes, self.writes = sorted(self.writes), []
+            samples.append({"seconds": round(time.monotonic() - begun, 1), "rss_mb": round(self.server.rss_bytes() / 1e6, 2),
+                            "files": len(os.listdir(f"/proc/{self.server.process.pid}/fd")), "recall": self.recall(numbers, client),
+                            "search_p99_ms": round(latencies[len(latencies) * 99 // 100] * 1e3, 2) if latencies else None,
+                            "write_p99_ms": round(writes[len(writes) * 99 // 100] * 1e3, 2) if writes else None,
+                            "searches": len(latencies), "writes": len(writes) * 10})
+        self.stop.set()
+        for thread in threads:
+            thread.join()
+        count = client.post("/v1/collections/soak/count", {})["count"]
+        if count != len(self.rows) and not self.failures:
+            self.failures.append(f"{count} rows, {len(self.rows)} were acknowledged")
+        self.server.stop()
+        return samples
+
+
+def picture(samples, path, title):
+    wide, high, left = 760, 150, 60
+    series = [("rss_mb", "resident memory, MB"), ("files", "open files"), ("recall", "recall@10"), ("search_p99_ms", "search p99, ms")]
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high * len(series) + 40}" font-family="sans-serif" font-size="12">',
+           f'<rect width="100%" height="100%" fill="white"/><text x="{left}" y="22" font-size="14">{title}</text>']
+    last = samples[-1]["seconds"]
+    for number, (key, label) in enumerate(series):
+        top = 40 + number * high
+        values = [s[key] for s in samples if s[key] is not None]
+        low, top_value = (0.8, 1.0) if key == "recall" else (0, max(values) * 1.15 or 1)
+        points = " ".join(f"{left + s['seconds'] / last * (wide - left - 20):.1f},{top + (high - 40) * (1 - (s[key] - low) / (top_value - low)):.1f}"
+                          for s in samples if s[key] is not None)
+        out.append(f'<line x1="{left}" y1="{top + high - 40}" x2="{wide - 20}" y2="{top + high - 40}" stroke="#999"/>')
+        out.append(f'<polyline points="{points}" fill="none" stroke="#1f6fb2" stroke-width="1.5"/>')
+        out.append(f'<text x="{left}" y="{top + high - 22}">{label}: {values[0]:g} at first, {values[-1]:g} at last, at most {max(values):g}</text>')
+        out.append(f'<text x="{left - 6}" y="{top + 8}" text-anchor="end">{top_value:.4g}</text>')
+        out.append(f'<text x="{left - 6}" y="{top + high - 40}" text-anchor="end">{low:g}</text>')
+    out.append("</svg>")
+    with open(path, "w", encoding="ascii") as file:
+        file.write("\n".join(out) + "\n")
+
+
+def drifts(samples):
+    """Later thirds against the second one: the first warms up."""
+    third = len(samples) // 3
+    if third < 2:
+        return []
+    def mean(part, key):
+        return sum(s[key] for s in part) / len(part)
+    middle, end, found = samples[third:2 * third], samples[2 * third:], []
+    if mean(end, "rss_mb") > mean(middle, "rss_mb") * 1.15:
+        found.append("resident memory grows")
+    if mean(end, "files") > mean(middle, "files") + 8:
+        found.append("open files grow")
+    if mean(end, "recall") < mean(middle, "recall") - 0.02:
+        found.append("recall falls")
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--writes", type=float, default=200)
+    parser.add_argument("--searches", type=float, default=50)
+    parser.add_argument("--json")
+    parser.add_argument("--svg")
+    options = parser.parse_args()
+    soak = Soak(options)
+    samples = soak.run()
+    found = soak.failures + drifts(samples)
+    result = {"minutes": options.minutes, "rows": options.rows, "writes_a_second": options.writes, "searches_a_second": options.searches,
+              "samples": samples, "findings": found}
+    if options.json:
+        with open(options.json, "w", encoding="ascii") as file:
+            json.dump(result, file, indent=1)
+    if options.svg:
+        picture(samples, options.svg, f"{options.minutes:g} minutes of churn: {options.writes:g} writes/s, {options.searches:g} searches/s, {options.rows} rows")
+    print(json.dumps(samples[-1]))
+    print("\n".join(found) if found else "flat")
+    print(f"{0 if found else 1} passed, {len(found)} failed")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Every check of the Kafka conformance script (kcat, librdkafka, kafka-python, Java, franz-go, raw sockets) against a fresh server.
+# usage: conformance.sh BINARY [FOLDER]      clients go into FOLDER (default build/kafka-clients); 77 when they cannot be had
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+binary=${1:?usage: conformance.sh BINARY [FOLDER]} folder=${2:-build/kafka-clients} suite=../shared/acceptance/kafka
+[ -f $suite/setup.sh ] || { echo "skipped: ../shared/acceptance/kafka is not there"; exit 77; }
+mkdir -p "$folder"
+timeout 200 bash $suite/setup.sh "$folder" >"$folder/setup.log" 2>&1 || { tail -n 3 "$folder/setup.log"; echo "skipped: the clients cannot be installed"; exit 77; }
+data=$(mktemp -d)
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+"$binary" serve --data "$data/data" --listen 127.0.0.1:0 --kafka-listen "127.0.0.1:$port" >"$folder/server.log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$data"' EXIT
+for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
+options=(--slow -j 3)
+[ -x "$folder/fg/fg" ] || options+=(--no-go)
+status=0
+"$folder/venv/bin/python" "$folder/conformance.py" "127.0.0.1:$port" "${options[@]}" >"$folder/conformance.log" 2>/dev/null || status=$?
+grep -E '^(FAIL|TOTAL)' "$folder/conformance.log" || true
+sed -n 's/^TOTAL \([0-9]*\) pass, \([0-9]*\) fail.*/\1 passed, \2 failed/p' "$folder/conformance.log"
+exit "$status"
