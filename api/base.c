@@ -73,22 +73,20 @@ char *fr_strdup(fr_mem tag, const char *text)
     return copy;
 }
 
-#define HUGE_PAGE ((size_t)2 << 20)
-
 static size_t pages_size(size_t size)
 {
-    size_t unit = size >= HUGE_PAGE ? HUGE_PAGE : 4096;
+    size_t unit = size >= FR_HUGE_PAGE ? FR_HUGE_PAGE : 4096;
     return (size + unit - 1) / unit * unit;
 }
 
 void *fr_alloc_pages(fr_mem tag, size_t size)
 {
     if (refuse()) return NULL;
-    size_t need = pages_size(size), slack = need >= HUGE_PAGE ? HUGE_PAGE : 0;
+    size_t need = pages_size(size), slack = need >= FR_HUGE_PAGE ? FR_HUGE_PAGE : 0;
     uint8_t *memory = mmap(NULL, need + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return NULL;
     if (slack != 0) { /* cut to a 2 MiB boundary, so that the kernel can use huge pages */
-        uint8_t *aligned = (uint8_t *)(((uintptr_t)memory + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+        uint8_t *aligned = (uint8_t *)(((uintptr_t)memory + FR_HUGE_PAGE - 1) & ~(uintptr_t)(FR_HUGE_PAGE - 1));
         size_t before = (size_t)(aligned - memory);
         if (before != 0) munmap(memory, before);
         if (slack - before != 0) munmap(aligned + need, slack - before);
@@ -97,6 +95,21 @@ void *fr_alloc_pages(fr_mem tag, size_t size)
     }
     fr_mem_account(tag, (int64_t)need);
     return memory;
+}
+
+bool fr_pages_own(void *at)
+{
+    if (refuse()) return false;
+    uint8_t *memory = mmap(NULL, 2 * FR_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return false;
+    uint8_t *page = (uint8_t *)(((uintptr_t)memory + FR_HUGE_PAGE - 1) & ~(uintptr_t)(FR_HUGE_PAGE - 1)), *end = memory + 2 * FR_HUGE_PAGE;
+    if (page != memory) munmap(memory, (size_t)(page - memory));
+    if (page + FR_HUGE_PAGE != end) munmap(page + FR_HUGE_PAGE, (size_t)(end - page) - FR_HUGE_PAGE);
+    madvise(page, FR_HUGE_PAGE, MADV_HUGEPAGE);
+    memcpy(page, at, FR_HUGE_PAGE);
+    if (mremap(page, FR_HUGE_PAGE, FR_HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at) return true;
+    munmap(page, FR_HUGE_PAGE);
+    return false;
 }
 
 void fr_free_pages(fr_mem tag, void *memory, size_t size)

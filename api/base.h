@@ -54,9 +54,13 @@ void *fr_realloc(fr_mem tag, void *memory, size_t size);      /* on failure the 
 void *fr_alloc_aligned(fr_mem tag, size_t alignment, size_t size);
 void fr_free(fr_mem tag, void *memory);                       /* accepts NULL; same tag as the allocation */
 char *fr_strdup(fr_mem tag, const char *text);
+#define FR_HUGE_PAGE ((size_t)2 << 20)
 /* Large, page-backed, zeroed, 64-byte aligned; huge pages (MADV_HUGEPAGE) from 2 MiB on. */
 void *fr_alloc_pages(fr_mem tag, size_t size);
 void fr_free_pages(fr_mem tag, void *memory, size_t size);
+/* The huge page at `at`, inside such pages, where others may read but nobody writes meanwhile: whatever was mapped over it becomes
+ * anonymous memory with the same bytes, in one step. False: no memory, nothing changed. */
+bool fr_pages_own(void *at);
 void fr_mem_account(fr_mem tag, int64_t bytes);               /* memory we hold by other means, e.g. a private file mapping */
 uint64_t fr_mem_used(fr_mem tag);                             /* bytes now */
 uint64_t fr_mem_calls(void);                                  /* allocations so far: a test demands 0 during searches */

@@ -1,23 +1,12 @@
 /* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. The caller's thread is the applier; linking threads live
  * for one call of add. Files: index/README.md, section Files. */
-#include "index/alone_store.h"
-#include "index/table_private.h"
+#include "index/alone_private.h"
 
-#include <errno.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-struct fr_index {
-    fr_table *table;
-    fr_vector_store *store; /* originals on disk */
-    uint64_t commit;          /* the adding thread's */
-    _Atomic uint64_t visible;
-    fr_offset next_offset;
-    _Atomic bool stop_linking;
-};
 
 #define HELP_UNLINKED 16384u /* from here on the adding thread links too */
 #define HELP_DEAD     4096u  /* and repairs; small tables earlier, so that dead rows stay a small share */
@@ -41,6 +30,7 @@ fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, f
 void fr_index_free(fr_index *index)
 {
     if (index == NULL) return;
+    fr_index_settle_stop(index);
     fr_table_free(index->table);
     fr_alone_store_free(index->store);
     fr_free(FR_MEM_ROWS, index);
@@ -315,203 +305,4 @@ uint64_t fr_index_memory(const fr_index *index)
     fr_table_stats stats;
     fr_table_stats_get(index->table, &stats);
     return stats.bytes;
-}
-
-/* ==== files: header, then {id u64, size u64, crc32c u32, zero u32, data padded to 64} per chunk, then an end mark ==== */
-
-#define FILE_MAGIC 0x5844494646525446ull /* "FTRFFIDX" */
-#define FILE_VERSION 1u
-#define END_ID UINT64_MAX
-
-typedef struct fr_file_header {
-    uint64_t magic;
-    uint32_t version, dimension, metric, codes, m, ef_construction;
-    int64_t at;
-    uint32_t crc, zero;
-} fr_file_header;
-_Static_assert(sizeof(fr_file_header) == 48, "48 bytes");
-
-typedef struct fr_file_chunk {
-    uint64_t id, size;
-    uint32_t crc, zero;
-} fr_file_chunk;
-
-static fr_code put_bytes(FILE *file, const void *data, size_t size, fr_err *err)
-{
-    if (fwrite(data, 1, size, file) == size) return FR_OK;
-    return fr_fail(err, errno == ENOSPC ? FR_ERR_DISK_FULL : FR_ERR_IO, NULL, "write failed: %s", strerror(errno));
-}
-
-static fr_code file_chunk(fr_sink *sink, uint64_t id, const void *data, size_t size, fr_err *err)
-{
-    fr_file_chunk head = {id, size, fr_simd_crc32c(0, data, size), 0};
-    FR_TRY(put_bytes(sink->user, &head, sizeof head, err));
-    return put_bytes(sink->user, data, size, err);
-}
-
-static fr_code file_keep(fr_sink *sink, uint64_t id, fr_err *err)
-{
-    (void)sink, (void)id;
-    return fr_fail(err, FR_ERR_INTERNAL, NULL, "a full save keeps nothing");
-}
-
-fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
-{
-    char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
-        return fr_fail(err, FR_ERR_INVALID, "path", "path is too long");
-    FILE *file = fopen(temporary, "wb");
-    if (file == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
-    const fr_table_options *o = fr_table_settings(index->table);
-    fr_offset at = index->next_offset - 1;
-    uint32_t kinds = o->codes | (uint32_t)o->profile << 8 | (uint32_t)o->vectors << 16 | (uint32_t)o->type << 24;
-    fr_file_header header = {.magic = FILE_MAGIC, .version = FILE_VERSION, .dimension = o->dimension, .metric = o->metric,
-                             .codes = kinds, .m = o->m, .ef_construction = o->ef_construction, .at = at};
-    header.crc = fr_simd_crc32c(0, &header, offsetof(fr_file_header, crc));
-    fr_sink sink = {.chunk = file_chunk, .keep = file_keep, .user = file};
-    fr_code code = put_bytes(file, &header, sizeof header, err);
-    if (code == FR_OK) code = fr_table_save_begin(index->table, at, true, err);
-    if (code == FR_OK) {
-        code = fr_table_save(index->table, &sink, err);
-        fr_table_save_end(index->table, code == FR_OK);
-    }
-    if (code == FR_OK) code = file_chunk(&sink, END_ID, "", 0, err);
-    if (fflush(file) != 0 || fdatasync(fileno(file)) != 0)
-        code = code != FR_OK ? code : fr_fail(err, FR_ERR_IO, "path", "cannot write %s: %s", temporary, strerror(errno));
-    fclose(file);
-    if (code == FR_OK && rename(temporary, path) != 0)
-        code = fr_fail(err, FR_ERR_IO, "path", "cannot rename %s: %s", temporary, strerror(errno));
-    if (code != FR_OK) unlink(temporary);
-    return code;
-}
-
-typedef struct fr_file_place {
-    uint64_t id, at, size;
-    uint32_t crc;
-} fr_file_place;
-
-/* A file being loaded: where its chunks are, and the bytes of one chunk at a time. */
-typedef struct fr_file_source {
-    FILE *in;
-    uint64_t size;
-    fr_file_place *places;
-    size_t count, capacity, next; /* next: chunks are mostly asked for in file order */
-    uint8_t *room;
-    size_t room_size;
-} fr_file_source;
-
-static bool read_at(fr_file_source *file, uint64_t at, void *to, size_t size)
-{
-    return fseeko(file->in, (off_t)at, SEEK_SET) == 0 && fread(to, 1, size, file->in) == size;
-}
-
-static fr_code file_read(fr_file_source *file, const fr_file_place *place, fr_err *err)
-{
-    if (place->size > file->room_size) {
-        fr_free(FR_MEM_ROWS, file->room);
-        file->room_size = 0;
-        file->room = fr_alloc_aligned(FR_MEM_ROWS, 64, place->size);
-        if (file->room == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load an index");
-        file->room_size = place->size;
-    }
-    if (!read_at(file, place->at, file->room, place->size))
-        return fr_fail(err, FR_ERR_IO, "path", "cannot read the chunk at byte %llu", (unsigned long long)place->at);
-    if (fr_simd_crc32c(0, file->room, place->size) == place->crc) return FR_OK;
-    return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %llu is wrong", (unsigned long long)place->at);
-}
-
-/* The bytes stay until the next chunk is asked for: a table copies what it loads. */
-static fr_code file_find(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
-{
-    fr_file_source *file = source->user;
-    for (size_t i = 0; i < file->count; i++) {
-        size_t at = (file->next + i) % file->count;
-        if (file->places[at].id != id) continue;
-        FR_TRY(file_read(file, &file->places[at], err));
-        file->next = at + 1;
-        *data_out = file->room;
-        *size_out = file->places[at].size;
-        return FR_OK;
-    }
-    return FR_ERR_NOT_FOUND;
-}
-
-static fr_code add_place(fr_file_source *file, const fr_file_place *place)
-{
-    if (file->count == file->capacity) {
-        size_t capacity = FR_MAX((size_t)64, file->capacity * 2);
-        fr_file_place *more = fr_alloc(FR_MEM_ROWS, capacity * sizeof *more);
-        if (more == NULL) return FR_ERR_NO_MEMORY;
-        if (file->count != 0) memcpy(more, file->places, file->count * sizeof *more);
-        fr_free(FR_MEM_ROWS, file->places);
-        file->places = more;
-        file->capacity = capacity;
-    }
-    file->places[file->count++] = *place;
-    return FR_OK;
-}
-
-static fr_code list_chunks(fr_file_source *file, fr_err *err)
-{
-    for (uint64_t at = sizeof(fr_file_header); at + sizeof(fr_file_chunk) <= file->size;) {
-        fr_file_chunk head;
-        if (!read_at(file, at, &head, sizeof head)) return fr_fail(err, FR_ERR_IO, "path", "cannot read byte %llu", (unsigned long long)at);
-        at += sizeof head;
-        if (head.id == END_ID) return FR_OK;
-        if (head.size > file->size - at) break;
-        fr_file_place place = {.id = head.id, .at = at, .size = head.size, .crc = head.crc};
-        if (add_place(file, &place) != FR_OK) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to load an index");
-        at += head.size;
-    }
-    return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %llu", (unsigned long long)file->size);
-}
-
-static fr_code open_source(const char *path, fr_file_source *file, fr_file_header *header, fr_err *err)
-{
-    file->in = fopen(path, "rb");
-    if (file->in == NULL)
-        return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "path", "cannot open %s: %s", path, strerror(errno));
-    off_t size = fseeko(file->in, 0, SEEK_END) == 0 ? ftello(file->in) : -1;
-    if (size < (off_t)sizeof *header) return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is too short for an index", path);
-    file->size = (uint64_t)size;
-    if (!read_at(file, 0, header, sizeof *header)) return fr_fail(err, FR_ERR_IO, "path", "cannot read %s", path);
-    if (header->magic != FILE_MAGIC || header->crc != fr_simd_crc32c(0, header, offsetof(fr_file_header, crc)))
-        return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is not a freshet index", path);
-    if (header->version > FILE_VERSION)
-        return fr_fail(err, FR_ERR_VERSION, "path", "%s has format %u, this freshet reads up to %u", path, header->version, FILE_VERSION);
-    return list_chunks(file, err);
-}
-
-fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
-{
-    fr_file_source file = {0};
-    fr_index *index = NULL;
-    fr_file_header header = {0};
-    fr_code code = open_source(path, &file, &header, err);
-    if (code != FR_OK) goto out;
-    index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
-    if (index == NULL) {
-        code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
-        goto out;
-    }
-    fr_table_options options = {.dimension = header.dimension, .metric = (fr_metric)header.metric, .codes = (fr_codes)(header.codes & 255),
-                                .profile = (fr_profile)(header.codes >> 8 & 255), .vectors = (fr_vectors_at)(header.codes >> 16 & 255),
-                                .type = (fr_type)(header.codes >> 24),
-                                .m = header.m, .ef_construction = header.ef_construction, .seed = 42, .id_type = FR_ID_INT64};
-    options.store = index->store = fr_alone_store_create(NULL);
-    fr_source source = {.chunk = file_find, .user = &file};
-    bool keeps;
-    code = fr_table_load(&options, &source, header.at, &index->table, &keeps, err);
-    if (code == FR_OK) {
-        index->next_offset = header.at + 1;
-        while (fr_table_link_step(index->table)) {}
-        *index_out = index;
-        index = NULL;
-    }
-out:
-    fr_index_free(index);
-    if (file.in != NULL) fclose(file.in);
-    fr_free(FR_MEM_ROWS, file.places);
-    fr_free(FR_MEM_ROWS, file.room);
-    return code;
 }

@@ -10,6 +10,7 @@
 typedef struct alone_file {
     fr_vector_store store;
     _Atomic int fd; /* -1: not created yet */
+    int attached;   /* -1: none; before the table is used */
     char folder[];
 } alone_file;
 
@@ -51,7 +52,9 @@ static fr_code store_read(fr_vector_store *store, fr_read_ring *ring, const fr_v
     fr_file_read batch[FR_VECTOR_READS_MAX];
     int fd = atomic_load_explicit(&file->fd, memory_order_acquire);
     FR_ASSERT(count <= FR_VECTOR_READS_MAX);
-    for (uint32_t i = 0; i < count; i++) batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size, .fd = fd};
+    for (uint32_t i = 0; i < count; i++)
+        batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size,
+                                   .fd = reads[i].file == FR_ALONE_FILE_ATTACHED ? file->attached : fd};
     return fr_read_batch(ring, batch, count);
 }
 
@@ -63,8 +66,17 @@ fr_vector_store *fr_alone_store_create(const char *folder)
     if (file == NULL) return NULL;
     memcpy(file->folder, folder, strlen(folder) + 1);
     atomic_init(&file->fd, -1);
+    file->attached = -1;
     file->store = (fr_vector_store){.write = store_write, .read = store_read, .user = file};
     return &file->store;
+}
+
+bool fr_alone_store_attach(fr_vector_store *store, int descriptor)
+{
+    alone_file *file = store->user;
+    file->attached = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    if (file->attached >= 0) (void)posix_fadvise(file->attached, 0, 0, POSIX_FADV_RANDOM);
+    return file->attached >= 0;
 }
 
 void fr_alone_store_free(fr_vector_store *store)
@@ -72,5 +84,6 @@ void fr_alone_store_free(fr_vector_store *store)
     if (store == NULL) return;
     alone_file *file = store->user;
     if (file->fd >= 0) close(file->fd);
+    if (file->attached >= 0) close(file->attached);
     fr_free(FR_MEM_VECTORS, file);
 }

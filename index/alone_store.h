@@ -1,4 +1,4 @@
-/* alone_store.h: originals on disk for an index without a database: an unnamed file, gone with the process. */
+/* alone_store.h: originals on disk for an index without a database: an unnamed file, gone with the process, and the file it was opened from. */
 #ifndef FR_ALONE_STORE_H
 #define FR_ALONE_STORE_H
 
@@ -6,6 +6,9 @@
 
 /* The file is created by the first write, in folder (copied; NULL = $TMPDIR or /var/tmp). NULL: no memory. */
 fr_vector_store *fr_alone_store_create(const char *folder);
+/* A file that is only read, and open as long as the store (its descriptor is duplicated): number FR_ALONE_FILE_ATTACHED in reads. */
+#define FR_ALONE_FILE_ATTACHED 1u
+bool fr_alone_store_attach(fr_vector_store *store, int descriptor);
 void fr_alone_store_free(fr_vector_store *store); /* accepts NULL */
 
 #endif

@@ -34,6 +34,7 @@ static fr_code check_parent(const fr_table *t, uint32_t row, fr_err *err)
 fr_code fr_table_check(const fr_table *t, fr_err *err)
 {
     uint64_t live = 0, fresh = 0, bare = 0;
+    fr_settle_keys(t);
     for (uint32_t row = 0; row < t->row_count; row++) {
         const fr_row *r = fr_row_at(t, row);
         if (atomic_load(&r->birth) == FR_NEVER) continue;
@@ -73,6 +74,7 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
 uint64_t fr_table_unreachable(const fr_table *t)
 {
     uint32_t rows = t->row_count, ids[FR_LANES_MAX], head = 0, tail = 0;
+    fr_settle_keys(t);
     if (rows == 0 || t->entry == 0) return 0;
     uint32_t *queue = fr_alloc(FR_MEM_TEST, rows * sizeof *queue);
     uint8_t *seen = fr_zalloc(FR_MEM_TEST, rows);

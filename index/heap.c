@@ -9,7 +9,11 @@ void fr_heap_init(fr_heap *heap)
 
 void fr_heap_free(fr_heap *heap)
 {
-    for (uint32_t i = 0; i < heap->count; i++) fr_free(FR_MEM_ROWS, fr_heap_segment_at(heap, i)->data);
+    for (uint32_t i = 0; i < heap->count; i++) {
+        fr_heap_segment *s = fr_heap_segment_at(heap, i);
+        if (s->pages != 0) fr_free_pages(FR_MEM_ROWS, s->data, s->pages);
+        else fr_free(FR_MEM_ROWS, s->data);
+    }
     fr_extents_free(&heap->segments);
     fr_heap_init(heap);
 }
@@ -58,7 +62,8 @@ void fr_heap_drop(fr_heap *heap, uint64_t ref, uint32_t size, fr_retired *retire
     s->size = s->used = 0;
     s->dirty = true;
     atomic_store_explicit(&s->data, NULL, memory_order_release);
-    fr_retired_push(retired, FR_MEM_ROWS, data, 0);
+    fr_retired_push(retired, FR_MEM_ROWS, data, s->pages);
+    s->pages = 0;
 }
 
 bool fr_heap_sparse(const fr_heap *heap) { return heap->bytes > (8u << 20) && heap->live * 2 < heap->bytes; }

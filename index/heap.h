@@ -12,6 +12,7 @@
 typedef struct fr_heap_segment {
     _Atomic(uint8_t *) data;
     uint32_t size, used, live; /* bytes; writer only */
+    size_t pages;              /* > 0: from fr_alloc_pages */
     bool dirty;                /* changed since the last save; writer only */
 } fr_heap_segment;
 

@@ -446,5 +446,17 @@ static bool link_step(fr_table *t, bool brief)
     return worked || fr_sweep_step(t);
 }
 
-bool fr_table_link_step(fr_table *t) { return link_step(t, false); }
-bool fr_table_help_step(fr_table *t) { return link_step(t, true); }
+bool fr_table_link_step(fr_table *t)
+{
+    if (fr_table_settle_step(t)) return true;
+    bool gated = fr_gate_enter(t), worked = link_step(t, false);
+    if (gated) fr_gate_leave(t);
+    return worked;
+}
+
+bool fr_table_help_step(fr_table *t)
+{
+    bool gated = fr_gate_enter(t), worked = link_step(t, true);
+    if (gated) fr_gate_leave(t);
+    return worked;
+}

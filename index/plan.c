@@ -14,7 +14,9 @@
 #define SHARE_POST 0.45 /* from this share on the walk goes over all rows */
 
 /* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
-#define COST_ROW 0.04          /* a scattered row of a scan: its cache misses */
+#define COST_ROW 0.02          /* a scattered row of a scan: its cache misses */
+#define COST_TEST 0.0008       /* a row of a cell, against the filter's bits */
+#define COST_CELLS 8.0         /* the distances to all pivots, and their order */
 #define COST_CODE_BYTE 0.00002 /* of it */
 #define COST_DOCUMENT 0.15
 #define COST_HOP 2.2           /* an expansion of the walk among passing rows */
@@ -51,16 +53,29 @@ static double sample_filter(fr_run *run, uint32_t want)
     return seen == 0 ? 0 : (double)passed / seen;
 }
 
+static void keep_taken(const fr_table *t, uint64_t *match, uint32_t first, uint32_t words)
+{
+    for (uint32_t w = 0; w < words;) {
+        uint32_t e = fr_extent_of(first + w), run = FR_MIN(words - w, fr_extent_start(e) + fr_extent_rows(e) - first - w);
+        const _Atomic uint64_t *taken = fr_extent_at(&t->taken, first + w);
+        for (uint32_t i = 0; i < run; i++) match[w + i] &= atomic_load_explicit(&taken[i], memory_order_acquire);
+        w += run;
+    }
+}
+
 /* The sieve's verdict on every row. */
 static void match_all(fr_run *run)
 {
     uint32_t rows = run->s->row_limit;
     uint64_t *match = run->s->match;
+    static const uint64_t none[FR_SIEVE_BLOCK / 64];
+    const fr_kernel *differing = fr_simd_kernel(FR_SIMD_HAMMING, FR_SCALAR_BIT);
     run->match_count = 0;
     for (uint32_t first = 0; first < rows; first += FR_SIEVE_BLOCK) {
         uint32_t count = FR_MIN(FR_SIEVE_BLOCK, rows - first);
         fr_sieve_block(run->s->sieve, first, count, match + first / 64);
-        for (uint32_t w = 0; w < (count + 63) / 64; w++) run->match_count += (uint64_t)__builtin_popcountll(match[first / 64 + w]);
+        keep_taken(run->t, match + first / 64, first / 64, (count + 63) / 64);
+        run->match_count += (uint64_t)differing->one(match + first / 64, none, (count + 63) / 64 * 64);
     }
     run->matched = true;
     run->info->matches = run->match_count;
@@ -127,11 +142,20 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
     double widen = share < SHARE_SPARSE ? fmin(1 + 0.03 / fmax(share, 1e-3), 4) : 1; /* fewer ways from row to row */
     info->cost_walk = ef * COST_HOP * widen;
-    bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk);
+    double part = fr_cells_part(share, ef);
+    double cost_cells = part * ((double)run->s->row_limit * COST_TEST + info->cost_scan) + COST_CELLS;
+    bool cheap = run->query->plan == FR_PLAN_ANY && cost_cells < info->cost_walk && cost_cells < info->cost_scan;
+    const fr_cells *cells = cheap || run->query->plan == FR_PLAN_CELLS ? fr_run_cells(run) : NULL;
+    bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && cells == NULL && info->cost_scan <= info->cost_walk);
     if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {
         info->plan = "filtered scan";
         scan_all(run);
         return FR_OK;
+    }
+    if (cells != NULL) {
+        info->plan = "filtered cells";
+        fr_run_scan_cells(run, cells, part);
+        return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
     }
     info->plan = "filtered graph";
     if (widen > 1) FR_TRY(fr_run_fit(run, FR_MIN((uint32_t)(ef * widen), FR_EF_MAX), err));

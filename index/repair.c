@@ -144,14 +144,13 @@ bool fr_sweep_step(fr_table *t)
     fr_spin_unlock(&t->list_lock);
     if (!mine) return false;
     uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), end = FR_MIN(rows, row + SWEEP_ROWS);
-    fr_scratch *s = fr_scratch_borrow();
+    fr_scratch *s = fr_scratch_borrow(); /* NULL: no memory; another step goes on where this one began */
     if (s != NULL) fr_epoch_enter(s->epoch_slot);
     if (s != NULL && row == 0) sweep_ways_in(t);
     /* Whatever the state: a dead row of a later batch, or one that waits to be linked again, can still be reached, and must
      * not lead on to a slot that is reused. A free slot has no lanes. */
     for (; s != NULL && row < end; row++) sweep_row(t, row);
-    if (s != NULL) fr_epoch_leave(s->epoch_slot);
-    fr_scratch_return(s);
+    if (s != NULL) fr_epoch_leave(s->epoch_slot), fr_scratch_return(s);
     fr_spin_lock(&t->list_lock);
     t->sweep_cursor = row;
     if (row >= rows) {
@@ -162,5 +161,5 @@ bool fr_sweep_step(fr_table *t)
     }
     t->sweep_busy = false;
     fr_spin_unlock(&t->list_lock);
-    return true;
+    return s != NULL;
 }

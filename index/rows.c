@@ -51,13 +51,17 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     if (t == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a table");
     static _Atomic uint64_t serials;
     t->serial = atomic_fetch_add(&serials, 1) + 1;
+    atomic_init(&t->keyed, true);
+    fr_gate_init(t);
     t->options = *options;
     t->m = fr_table_m(options);
     t->lanes = 2 * t->m;
     t->ef_construction = options->ef_construction != 0 ? options->ef_construction : 100;
     t->bulk_min = FR_BULK_MIN;
+    t->cells_from = FR_CELLS_FROM;
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
     fr_extents_init(&t->past, sizeof(fr_past), FR_MEM_ROWS);
+    fr_extents_init(&t->taken, sizeof(uint64_t), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
@@ -93,12 +97,17 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
 void fr_table_free(fr_table *t)
 {
     if (t == NULL) return;
+    fr_loaded_free(t->loaded);
+    pthread_rwlock_destroy(&t->gate);
     fr_columns_free(t);
     fr_postings_free(&t->sparse);
     fr_bulk_free(t->bulk);
     fr_recall_free(t->recall);
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
+    fr_extents_free(&t->taken);
+    fr_cells_free(atomic_load(&t->cells));
+    fr_cells_free(t->cells_building);
     fr_extents_free(&t->links);
     fr_extents_free(&t->upper_of);
     fr_extents_free(&t->uppers);
@@ -118,7 +127,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
     uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     fr_codeset *codes = fr_codes_of(t);
     bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->past, rows) && fr_extents_reserve(&t->links, rows) &&
-                fr_extents_reserve(&t->upper_of, rows);
+                fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
     if (fine) fine = fr_columns_reserve(t, rows);
@@ -183,6 +192,7 @@ void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
 
 uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 {
+    fr_settle_keys(t);
     uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
     while (row != FR_KEYMAP_NONE) {
         const fr_row *r = fr_row_at(t, row);
@@ -196,6 +206,7 @@ uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 
 fr_offset fr_table_offset_of(const fr_table *t, fr_span key)
 {
+    fr_settle_keys(t);
     uint32_t slot = fr_epoch_claim();
     if (slot == FR_EPOCH_READERS_MAX) return -1;
     fr_epoch_enter(slot);
@@ -335,7 +346,7 @@ uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
     return level >= FR_LEVEL_MAX ? FR_LEVEL_MAX : (uint32_t)level;
 }
 
-static void kill_row(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
+void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
 {
     fr_row *r = fr_row_at(t, row);
     atomic_store_explicit(&fr_past_at(t, row)->ended, offset + 1, memory_order_release);
@@ -370,7 +381,7 @@ static uint32_t next_slot(fr_table *t)
     return row < FR_ROWS_MAX && fr_table_reserve(t, row + 1) ? row : FR_ROW_NONE;
 }
 
-fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
 {
     uint32_t old = fr_keymap_find(&t->keys, data->key, fr_row_has_key, t);
     if (old != FR_KEYMAP_NONE && is_stale(t, old, data)) {
@@ -408,8 +419,10 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
     if (sparse) fr_postings_put(t, row, blob.vector);
+    if (!bare) fr_cells_put(t, row);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
+    if (!bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
     if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
@@ -420,20 +433,27 @@ fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_p
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
     if (bare) atomic_fetch_add_explicit(&t->bare, 1, memory_order_relaxed);
-    if (replaces) kill_row(t, old, data->offset, commit);
+    if (replaces) fr_row_kill(t, old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
     return FR_OK;
 }
 
+fr_code fr_table_put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+{
+    bool gated = fr_gate_enter(t);
+    fr_code code = put(t, data, commit, result_out, err);
+    if (gated) fr_gate_leave(t);
+    return code;
+}
+
 fr_code fr_table_remove(fr_table *t, fr_span key, fr_offset offset, uint64_t commit, bool *existed_out)
 {
+    bool gated = fr_gate_enter(t);
     uint32_t row = fr_keymap_find(&t->keys, key, fr_row_has_key, t);
-    *existed_out = false;
-    if (row == FR_KEYMAP_NONE) return FR_OK;
-    fr_row *r = fr_row_at(t, row);
-    if (!fr_row_alive(r) || atomic_load_explicit(&r->made, memory_order_relaxed) >= offset) return FR_OK;
-    kill_row(t, row, offset, commit);
-    *existed_out = true;
+    fr_row *r = row != FR_KEYMAP_NONE ? fr_row_at(t, row) : NULL;
+    *existed_out = r != NULL && fr_row_alive(r) && atomic_load_explicit(&r->made, memory_order_relaxed) < offset;
+    if (*existed_out) fr_row_kill(t, row, offset, commit);
+    if (gated) fr_gate_leave(t);
     return FR_OK;
 }
 
@@ -490,19 +510,33 @@ static void retrain(fr_table *t)
         due |= fr_table_wants_fine(&t->options) && !codes->has_fine; /* an image of another profile */
         due |= codes->encoded > (uint64_t)codes->padded * 4096 && codes->clipped * 100 > codes->encoded;
     }
-    if (due && fr_table_recode(t, FR_CODE_SQ8, NULL) != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=no_memory rows=%lu", (unsigned long)live);
+    if (!due) return;
+    if (t->retrain_pause != 0) { /* it failed: a disk that cannot be read is not read whole at every call */
+        t->retrain_pause--;
+        return;
+    }
+    fr_err why = {0};
+    fr_code code = fr_table_recode(t, FR_CODE_SQ8, &why);
+    t->retrain_failures = code == FR_OK ? 0 : FR_MIN(t->retrain_failures + 1, 10u);
+    t->retrain_pause = code == FR_OK ? 0 : 8u << t->retrain_failures;
+    if (code != FR_OK) fr_note(FR_NOTE_WARN, "index=retrain result=%s rows=%lu text=\"%s\"", fr_strcode(code), (unsigned long)live, why.text);
 }
 
-void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
+static void maintain(fr_table *t, uint64_t oldest_visible)
 {
-    fr_columns_step(t);
     if (atomic_load_explicit(&t->saving, memory_order_acquire)) return; /* nothing alive at the save may change place */
     if (t->retired.count != 0) fr_retired_free(&t->retired, false);
     if (fr_table_is_sparse(&t->options)) fr_postings_sweep(t, oldest_visible);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
     bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */
-    if (mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp)) {
+    bool due = mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp);
+    if (due && !t->swept_untaken) { /* whoever saw a bit before it is cleared may read the code: its time passes, too */
+        for (uint32_t row = t->swept.head, i = 0; i < t->swept.count; i++, row = fr_past_at(t, row)->next) fr_taken_set(t, row, false);
+        t->swept_stamp = fr_epoch_stamp();
+        t->swept_untaken = true;
+    } else if (due) {
+        t->swept_untaken = false;
         batch = t->swept;
         t->swept = (fr_list){0};
         t->sweep_busy = true;
@@ -522,6 +556,16 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
     if (fr_heap_sparse(&t->heap)) pack_heap(t);
     if (atomic_load_explicit(&t->fresh.first, memory_order_relaxed) != NULL) fr_fresh_seal(t);
     retrain(t);
+}
+
+void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
+{
+    fr_columns_step(t);
+    fr_cells_step(t);
+    if (!atomic_load_explicit(&t->keyed, memory_order_acquire)) return; /* just loaded, nothing was changed: no reason to wait */
+    bool gated = fr_gate_enter(t);
+    maintain(t, oldest_visible);
+    if (gated) fr_gate_leave(t);
 }
 
 uint32_t fr_table_dead(const fr_table *t)
@@ -557,7 +601,7 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
     out->bytes_rows = fr_extents_bytes(&t->rows) + (t->past_used ? fr_extents_bytes(&t->past) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
-    out->bytes_columns = fr_columns_bytes(t);
+    out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
     out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap +
                  out->bytes_postings;

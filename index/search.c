@@ -122,24 +122,32 @@ void fr_run_scan_codes(fr_run *run)
     offer_exact(run, run->s->pool, batch.size, false);
 }
 
-/* The visible rows of s->match that pass: a batch is fetched while the one before it is measured. What is uncertain is judged
- * only of rows that are near enough: a distance is cheaper than a document. */
-static void match_flush(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
+/* Of rows of s->match, at most SCAN_BATCH, the visible ones that pass. Whether they do is asked only of those near enough: a distance is
+ * cheaper than a document, and than the row's header. No row of s->match is written meanwhile: its slot was taken when the bits were made. */
+void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
 {
-    uint32_t seen[SCAN_BATCH], n = 0, capacity = run->rerank;
+    uint32_t capacity = run->rerank;
     float distances[SCAN_BATCH];
     fr_candidate *pool = run->s->pool;
-    for (uint32_t i = 0; i < count; i++)
-        if (fr_row_findable(fr_row_at(run->t, ids[i]), run->query->visible)) seen[n++] = ids[i];
-    if (n == 0) return;
-    fr_space_distances(&run->space, seen, n, distances);
-    run->info->distances += n;
-    for (uint32_t i = 0; i < n; i++) {
+    if (count == 0) return;
+    fr_space_distances(&run->space, ids, count, distances);
+    run->info->distances += count;
+    for (uint32_t i = 0; i < count; i++) {
         if (*size == capacity && distances[i] >= pool[capacity - 1].distance) continue;
-        if (run->certain || fr_run_passes(run, seen[i])) fr_pool_insert(pool, size, capacity, distances[i], seen[i]);
+        if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !(run->certain || fr_run_passes(run, ids[i]))) continue;
+        uint32_t seen = 0; /* a slot that was used again may stand in two cells */
+        while (seen < *size && pool[seen].row != ids[i]) seen++;
+        if (seen == *size) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
     }
 }
 
+void fr_run_take(fr_run *run, uint32_t size)
+{
+    run->found = 0;
+    offer_exact(run, run->s->pool, size, false);
+}
+
+/* A batch is fetched while the one before it is measured. */
 void fr_run_scan_matches(fr_run *run)
 {
     const uint64_t *match = run->s->match;
@@ -148,20 +156,18 @@ void fr_run_scan_matches(fr_run *run)
     for (uint32_t w = 0; w < words; w++) {
         for (uint64_t left = match[w]; left != 0; left &= left - 1) {
             uint32_t row = w * 64 + (uint32_t)__builtin_ctzll(left);
-            __builtin_prefetch(fr_row_at(run->t, row));
             fr_space_touch(run->space.codes, row);
             ids[turn][count++] = row;
             if (count != SCAN_BATCH) continue;
-            if (before) match_flush(run, ids[!turn], SCAN_BATCH, &size);
+            if (before) fr_run_measure(run, ids[!turn], SCAN_BATCH, &size);
             before = true;
             turn = !turn;
             count = 0;
         }
     }
-    if (before) match_flush(run, ids[!turn], SCAN_BATCH, &size);
-    if (count != 0) match_flush(run, ids[turn], count, &size);
-    run->found = 0;
-    offer_exact(run, run->s->pool, size, false);
+    if (before) fr_run_measure(run, ids[!turn], SCAN_BATCH, &size);
+    fr_run_measure(run, ids[turn], count, &size);
+    fr_run_take(run, size);
 }
 
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count)

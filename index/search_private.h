@@ -47,6 +47,12 @@ float fr_run_exact(fr_run *run, uint32_t row);
 void fr_run_scan_originals(fr_run *run);
 void fr_run_scan_codes(fr_run *run);
 void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
+void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size); /* rows of s->match into the pool */
+void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
+/* cells.c */
+const fr_cells *fr_run_cells(const fr_run *run); /* NULL: there are none yet, they are wished for now */
+double fr_cells_part(double share, uint32_t ef);
+void fr_run_scan_cells(fr_run *run, const fr_cells *cells, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
 void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
 void fr_run_walk_begin(fr_run *run);

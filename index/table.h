@@ -108,7 +108,7 @@ typedef struct fr_table_query {
     const fr_filter *filter;
     uint64_t visible;
     bool exact;
-    enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK } plan; /* tests and benches: this way, where it is possible */
+    enum { FR_PLAN_ANY, FR_PLAN_SCAN, FR_PLAN_FILTERED_WALK, FR_PLAN_WALK, FR_PLAN_CELLS } plan; /* tests and benches: this way, where it is possible */
     uint32_t except; /* row + 1 that is not there for this query; 0: none */
     bool has_low, has_high; /* on distance: low <= d < high (engine translates radius/range_filter); bounds: */
     float low, high;
@@ -192,12 +192,19 @@ typedef struct fr_source {
     fr_code (*chunk)(struct fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err);
     /* May be NULL. Where the chunk's bytes lie in the files of options.store, if they can be read there as long as the table lives. */
     bool (*place)(struct fr_source *source, uint64_t id, uint32_t *file_out, uint64_t *at_out);
+    /* May be NULL. Makes the chunks first, first + 1, ... of `size` bytes each stand at `to`, private pages of the table, as images of
+     * the file: as many of `count` as lie side by side there, checked. *done_out 0: none, the table copies. Any size for a single one. */
+    fr_code (*over)(struct fr_source *source, uint64_t first, uint32_t count, void *to, size_t size, uint32_t *done_out, fr_err *err);
     void *user;
 } fr_source;
 /* at = the offset the save was fixed at: rows made after it are dropped, rows ended after it live again. CORRUPT when chunks
  * disagree (everything read is bounds-checked). Memory of chunks is copied or kept: *keeps_source_out tells that the source's
  * memory must outlive the table. */
 fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_offset at, fr_table **table_out, bool *keeps_source_out, fr_err *err);
+
+/* After a load: the key map, scrubbed links, then pages of files that become memory, a huge page a step. False: nothing is left. Any
+ * thread; link_step does it, too. Searches do not wait for it, whoever needs a key or writes does. */
+bool fr_table_settle_step(fr_table *table);
 
 /* Graph and row invariants (index/README.md, numbered). Quiescent table: no other thread. */
 fr_code fr_table_check(const fr_table *table, fr_err *err);

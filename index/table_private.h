@@ -2,6 +2,7 @@
 #ifndef FR_TABLE_PRIVATE_H
 #define FR_TABLE_PRIVATE_H
 
+#include "index/cells.h"
 #include "index/codes.h"
 #include "index/fresh.h"
 #include "index/column.h"
@@ -10,6 +11,8 @@
 #include "index/sparse.h"
 #include "index/table.h"
 #include "index/vectors.h"
+
+#include <pthread.h>
 
 #define FR_LANES_MAX 64u
 #define FR_LEVEL_MAX 15u
@@ -85,10 +88,16 @@ struct fr_table {
     fr_keymap keys;
     fr_retired retired;           /* applier */
     fr_columns columns;
-    fr_posting_lists sparse;             /* VECTOR_SPARSE */
+    fr_posting_lists sparse;      /* VECTOR_SPARSE */
+    fr_extents taken;             /* words of a bit a slot: it holds a row that was published and is not free again */
+    _Atomic(fr_cells *) cells;
+    fr_cells *cells_building;     /* applier */
+    uint32_t cells_from;          /* FR_CELLS_FROM; tests: fewer */
+    _Atomic bool cells_wished;
     fr_wish declared[FR_INDEXED_MAX]; /* paths of options.indexed */
     bool all_i8;                  /* every vector so far */
     bool any_vector;              /* there was one */
+    uint32_t retrain_failures, retrain_pause; /* applier: in a row; calls of maintain until the next attempt */
     /* codes */
     _Atomic(fr_codeset *) codes;
     float *encode_scratch;
@@ -110,7 +119,7 @@ struct fr_table {
     fr_list dead, pending, sweeping, swept, free;
     uint64_t sweep_stamp, swept_stamp, swept_death, sweeping_death, pending_death;
     uint32_t sweep_cursor;
-    bool sweep_busy;
+    bool sweep_busy, swept_untaken; /* untaken: the bits of `taken` are cleared, swept_stamp is of after that */
     _Atomic uint32_t step_turn;
     /* bulk linking (bulk.h) */
     _Atomic uint32_t bulk_lock;
@@ -124,6 +133,11 @@ struct fr_table {
     fr_extents dirty[FR_CHUNK_KINDS]; /* u8 per chunk: 0 clean, 1 dirty, 2 written by the running save */
     uint64_t code_generation, saved_code_generation;
     struct fr_save *save; /* persist.c: what save_begin fixed */
+    /* after a load (settle.c) */
+    _Atomic bool keyed;    /* key map, links and tree are whole */
+    _Atomic bool settling; /* writers come through the gate */
+    pthread_rwlock_t gate;
+    struct fr_loaded *loaded;
 };
 
 /* Scratch of one searching or linking thread: everything the walk needs, sized before it starts. */
@@ -214,6 +228,14 @@ static inline void fr_mark(fr_table *t, fr_chunk_kind kind, uint32_t row)
     atomic_exchange((_Atomic uint8_t *)fr_extent_at(&t->dirty[kind], row / FR_CHUNK_ROWS), 1);
 }
 
+/* A search that sees the bit, inside its epoch, may read the slot's code: it is not written until the search has left. */
+static inline void fr_taken_set(fr_table *t, uint32_t row, bool taken)
+{
+    _Atomic uint64_t *word = fr_extent_at(&t->taken, row >> 6);
+    uint64_t bit = 1ull << (row & 63), was = atomic_load_explicit(word, memory_order_relaxed);
+    atomic_store_explicit(word, taken ? was | bit : was & ~bit, memory_order_release); /* the applier's alone */
+}
+
 /* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */
 void fr_spin_lock(_Atomic uint32_t *lock);
 void fr_spin_unlock(_Atomic uint32_t *lock);
@@ -231,6 +253,15 @@ bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
 bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
 bool fr_ring_reserve(fr_table *t);
+
+void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit);
+
+/* settle.c */
+void fr_gate_init(fr_table *t);
+bool fr_gate_enter(fr_table *t); /* writers; true: leave again. Does not nest */
+void fr_gate_leave(fr_table *t);
+void fr_settle_keys(const fr_table *t); /* any thread, before the key map is used; cheap when all is whole */
+void fr_loaded_free(struct fr_loaded *loaded); /* load.c */
 
 /* distance.c: distances from a query to rows, on codes or (kind NONE) on originals */
 typedef struct fr_space {

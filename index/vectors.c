@@ -127,12 +127,19 @@ static fr_vector_chunk *move_out(fr_vectors *v, const fr_vector_chunk *c)
 void fr_vectors_spill(fr_vectors *v, uint32_t rows, fr_retired *retired)
 {
     if (v->store == NULL || !v->may_spill || (v->file_bytes == 0 && v->bytes < v->spill_from)) return;
+    if (v->pause != 0) {
+        v->pause--;
+        return;
+    }
     for (; v->spilled < rows >> v->chunk_log2; v->spilled++) {
         if (v->spilled >= v->chunk_count) return;
         const fr_vector_chunk *c = fr_vectors_chunk(v, v->spilled << v->chunk_log2);
         if (c == NULL || c->data == NULL) continue;
         fr_vector_chunk *moved = fr_retired_reserve(retired, 2) ? move_out(v, c) : NULL;
-        if (moved == NULL) return; /* tried again when the next chunk is full */
+        if (moved == NULL) {
+            v->pause = FR_SPILL_PAUSE; /* a full disk is not asked at every put */
+            return;
+        }
         publish(v, v->spilled, moved, retired);
     }
 }

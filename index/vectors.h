@@ -31,8 +31,10 @@ typedef struct fr_vectors {
     uint64_t file_end, spill_from;
     uint32_t spilled;               /* chunks below are on disk, or were tried */
     bool may_spill, noted;          /* may: the walk has codes */
+    uint32_t pause;                 /* a write failed: so many calls of spill do nothing */
 } fr_vectors;
 
+#define FR_SPILL_PAUSE 64u /* calls: about as many puts */
 #define FR_SPILL_FROM ((uint64_t)8 << 20) /* bytes of originals: small collections open no file */
 
 void fr_vectors_init(fr_vectors *v, uint32_t dimension);

@@ -41,6 +41,8 @@ struct fr_io {
     fr_code (*truncate)(fr_io *io, fr_file *file, uint64_t size, fr_err *err);
     fr_code (*map)(fr_io *io, fr_file *file, uint64_t at, size_t size, fr_io_map *map_out, fr_err *err); /* page-aligned at */
     void (*unmap)(fr_io *io, fr_io_map *map);
+    /* A private image of whole pages of the file in place of the pages at `to`, which stay the caller's. NULL: there is none. */
+    fr_code (*map_over)(fr_io *io, fr_file *file, uint64_t at, size_t size, void *to, fr_err *err);
     fr_code (*make_dir)(fr_io *io, const char *path, fr_err *err);              /* an existing one is fine */
     fr_code (*sync_dir)(fr_io *io, const char *path, fr_err *err);
     fr_code (*rename)(fr_io *io, const char *from, const char *to, fr_err *err); /* replaces */

@@ -156,6 +156,13 @@ static void posix_unmap(fr_io *io, fr_io_map *map)
     *map = (fr_io_map){0};
 }
 
+static fr_code posix_map_over(fr_io *io, fr_file *file, uint64_t at, size_t size, void *to, fr_err *err)
+{
+    (void)io;
+    if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file->fd, (off_t)at) == to) return FR_OK;
+    return fail_errno(err, "mmap", NULL);
+}
+
 static fr_code posix_make_dir(fr_io *io, const char *path, fr_err *err)
 {
     (void)io;
@@ -290,6 +297,7 @@ fr_io *fr_io_posix(void)
                        .truncate = posix_truncate,
                        .map = posix_map,
                        .unmap = posix_unmap,
+                       .map_over = posix_map_over,
                        .make_dir = posix_make_dir,
                        .sync_dir = posix_sync_dir,
                        .rename = posix_rename,

@@ -26,6 +26,7 @@ static inline uint64_t three(uint64_t crc, const uint8_t *data, size_t block, ui
 {
     uint64_t second = 0, third = 0;
     for (size_t i = 0; i < block; i += 8) {
+        __builtin_prefetch(data + 6 * block + 3 * i);
         crc = _mm_crc32_u64(crc, fr_load_le64(data + i));
         second = _mm_crc32_u64(second, fr_load_le64(data + block + i));
         third = _mm_crc32_u64(third, fr_load_le64(data + 2 * block + i));

@@ -25,6 +25,7 @@ typedef struct fr_simd_tier {
     bool (*all_finite)(const float *source, uint32_t count);
     double (*norm_squared)(const float *source, uint32_t count);
     fr_in_range in_range;
+    fr_sift sift; /* NULL: the scalar one */
 } fr_simd_tier;
 
 extern const fr_simd_tier fr_simd_scalar, fr_simd_avx2;

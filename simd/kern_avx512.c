@@ -221,6 +221,23 @@ static void vi_in_range(const void *codes, bool wide, uint32_t count, uint32_t l
     }
 }
 
+static uint32_t vi_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i += 16) {
+        __mmask16 there = (__mmask16)((1u << FR_MIN(16u, count - i)) - 1);
+        vi id = _mm512_maskz_loadu_epi32(there, ids + i);
+        __mmask16 inside = _mm512_mask_cmplt_epu32_mask(there, id, _mm512_set1_epi32((int)limit));
+        vi word = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), inside, _mm512_srli_epi32(id, 5), bits, 4);
+        vi one = _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(id, _mm512_set1_epi32(31)));
+        __mmask16 pass = _mm512_mask_test_epi32_mask(inside, word, one);
+        _mm512_storeu_si512(out + n, _mm512_maskz_compress_epi32(pass, id));
+        n += (uint32_t)_mm_popcnt_u32(pass);
+    }
+    return n;
+}
+#define FR_TIER_SIFT vi_sift
+
 #include "simd/kern_template.h"
 #else
 typedef int fr_no_avx512_here; /* ISO C wants a declaration */

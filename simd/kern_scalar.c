@@ -174,6 +174,18 @@ static void in_range(const void *codes, bool wide, uint32_t count, uint32_t low,
     }
 }
 
+/* No branches: which pass is a matter of chance. */
+static uint32_t sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t id = ids[i], inside = id < limit;
+        out[n] = id;
+        n += inside & (uint32_t)(bits[(inside ? id : 0) >> 6] >> (id & 63));
+    }
+    return n;
+}
+
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
@@ -188,4 +200,5 @@ const fr_simd_tier fr_simd_scalar = {
     .all_finite = fr_simd_scalar_all_finite,
     .norm_squared = fr_simd_scalar_norm_squared,
     .in_range = in_range,
+    .sift = sift,
 };

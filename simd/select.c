@@ -169,6 +169,13 @@ void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low
 #endif
 }
 
+uint32_t fr_simd_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->sift == NULL) tier = tier->below;
+    return tier->sift(bits, limit, ids, count, out);
+}
+
 const fr_dot_kernel *fr_simd_dot_u8i8(void)
 {
     const fr_simd_tier *tier = fr_simd_active();

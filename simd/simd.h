@@ -112,6 +112,10 @@ double fr_simd_norm_squared(const float *source, uint32_t count);
 typedef void (*fr_in_range)(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
 void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits);
 
+/* The ids below `limit` whose bit is set, in order; returns how many. out: room for count + 16. */
+typedef uint32_t (*fr_sift)(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
+uint32_t fr_simd_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, uint32_t count, uint32_t *out);
+
 /* vector_type.c: do they go together, and is the dimension in its limits? prefix: of the field in errors. Type 0 is VECTOR_F32. */
 fr_code fr_vector_type_check(fr_type type, uint32_t dimension, fr_metric metric, const char *prefix, fr_err *err);
 

@@ -125,6 +125,7 @@ typedef struct fr_snapshot_source { /* mapped chunk files that a table lives on 
         fr_io_map map;
     } * maps;
     fr_manifest *manifest;
+    uint8_t *checked; /* of each chunk of the manifest: its checksum was right */
     struct fr_shard *shard;
 } fr_snapshot_source;
 void fr_snapshot_source_free(fr_snapshot_source *source);

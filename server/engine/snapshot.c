@@ -5,8 +5,8 @@
  * they are.
  *  3. Order on disk: chunks, fdatasync, directory, manifest.tmp, fdatasync, rename, directory. Until the rename the old
  * one holds.
- *  4. Every chunk's checksum is checked when it is opened. Newest snapshot bad: the older one; that one bad: the whole
- * log.
+ *  4. Every chunk's checksum is checked before a byte of it is used, and all of them before the table serves. Newest
+ * snapshot bad: the older one; that one bad: the whole log.
  *  5. A file goes when neither of the two manifests names it. */
 #include "server/engine/engine.h"
 
@@ -27,6 +27,7 @@ void fr_snapshot_source_free(fr_snapshot_source *source)
         source->io->unmap(source->io, &source->maps[i].map);
     }
     fr_free(FR_MEM_ENGINE, source->maps);
+    fr_free(FR_MEM_ENGINE, source->checked);
     fr_free(FR_MEM_ENGINE, source);
 }
 
@@ -51,7 +52,8 @@ static fr_code plan_runs(fr_snapshot_source *source, fr_manifest *m)
 {
     fr_chunk_ref *sorted = fr_alloc(FR_MEM_ENGINE, FR_MAX(m->count, 1u) * sizeof *sorted);
     source->maps = fr_zalloc(FR_MEM_ENGINE, FR_MAX(m->count, 1u) * sizeof *source->maps);
-    if (sorted == NULL || source->maps == NULL) {
+    source->checked = fr_zalloc(FR_MEM_ENGINE, FR_MAX(m->count, 1u));
+    if (sorted == NULL || source->maps == NULL || source->checked == NULL) {
         fr_free(FR_MEM_ENGINE, sorted);
         return FR_ERR_NO_MEMORY;
     }
@@ -110,15 +112,22 @@ static void *chunk_data(const fr_snapshot_source *source, const fr_chunk_ref *c)
     return NULL;
 }
 
-static fr_code check_chunks(const fr_snapshot_source *source, fr_err *err)
+static fr_code check_chunk(const fr_snapshot_source *source, const fr_chunk_ref *c, const void *data, fr_err *err)
+{
+    uint8_t *checked = &source->checked[c - source->manifest->chunks];
+    if (*checked == 0 && c->size != 0 && (data == NULL || fr_simd_crc32c(0, data, c->size) != c->crc32c))
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "chunk %llx in %llu.chunks at %llu: the checksum is wrong",
+                       (unsigned long long)c->id, (unsigned long long)c->generation, (unsigned long long)c->position);
+    *checked = 1;
+    return FR_OK;
+}
+
+/* What the table did not ask for. */
+static fr_code check_rest(const fr_snapshot_source *source, fr_err *err)
 {
     for (uint32_t i = 0; i < source->manifest->count; i++) {
         const fr_chunk_ref *c = &source->manifest->chunks[i];
-        const void *data = chunk_data(source, c);
-        if (c->size != 0 && (data == NULL || fr_simd_crc32c(0, data, c->size) != c->crc32c))
-            return fr_fail(err, FR_ERR_CORRUPT, NULL, "chunk %llx in %llu.chunks at %llu: the checksum is wrong",
-                           (unsigned long long)c->id, (unsigned long long)c->generation,
-                           (unsigned long long)c->position);
+        if (source->checked[i] == 0) FR_TRY(check_chunk(source, c, chunk_data(source, c), err));
     }
     return FR_OK;
 }
@@ -136,6 +145,39 @@ static fr_code give_chunk(fr_source *source, uint64_t id, void **data_out, size_
         return fr_fail(err, FR_ERR_NOT_FOUND, NULL, "no chunk %llx", (unsigned long long)id);
     *data_out = c->size != 0 ? chunk_data(g->from, c) : NULL;
     *size_out = c->size;
+    return check_chunk(g->from, c, *data_out, err);
+}
+
+static fr_code map_pages(const fr_snapshot_source *from, const fr_chunk_ref *c, size_t size, void *to, fr_err *err)
+{
+    char dir[FR_PATH_MAX], path[FR_PATH_MAX + 32];
+    fr_file *file = NULL;
+    FR_TRY(fr_engine_shard_path(from->shard, "snap", dir));
+    chunks_path(path, sizeof path, dir, c->generation);
+    FR_TRY(from->io->open(from->io, path, FR_OPEN_READ, &file, err));
+    fr_code code = from->io->map_over(from->io, file, c->position, size, to, err);
+    from->io->close(from->io, file);
+    return code;
+}
+
+/* Chunks that follow each other in a file, as one mapping. Checksums are taken of the bytes where they will be used. */
+static fr_code give_over(fr_source *source, uint64_t first, uint32_t count, void *to, size_t size, uint32_t *done_out, fr_err *err)
+{
+    const giving *g = source->user;
+    const fr_snapshot_source *from = g->from;
+    first |= (uint64_t)g->index << FR_CHUNK_INDEX_SHIFT;
+    const fr_chunk_ref *c = fr_manifest_find(from->manifest, first);
+    *done_out = 0;
+    if (c == NULL || c->size != size || c->position % ALIGNMENT != 0 || size < ALIGNMENT) return FR_OK;
+    uint32_t left = from->manifest->count - (uint32_t)(c - from->manifest->chunks), n = 1;
+    while (n < FR_MIN(left, count) && c[n].id == first + n && c[n].size == size && c[n].generation == c->generation &&
+           c[n].position == c->position + n * size)
+        n++;
+    size_t whole = n * size / ALIGNMENT * ALIGNMENT;
+    FR_TRY(map_pages(from, c, whole, to, err));
+    if (whole < n * size) memcpy((uint8_t *)to + whole, (uint8_t *)chunk_data(from, c) + whole, n * size - whole);
+    for (uint32_t i = 0; i < n; i++) FR_TRY(check_chunk(from, &c[i], (uint8_t *)to + i * size, err));
+    *done_out = n;
     return FR_OK;
 }
 
@@ -158,7 +200,7 @@ static fr_code load_tables(const fr_snapshot_source *source, fr_table *tables[FR
         fr_table_options options;
         bool keeps = false;
         giving g = {.from = source, .index = i};
-        fr_source give = {.chunk = give_chunk, .place = give_place, .user = &g};
+        fr_source give = {.chunk = give_chunk, .place = give_place, .over = source->io->map_over != NULL ? give_over : NULL, .user = &g};
         FR_TRY(fr_engine_table_options(shard, i, &options));
         if (i == 0 && m->dimension != options.dimension)
             return fr_fail(err, FR_ERR_CORRUPT, NULL, "the snapshot is of another dimension");
@@ -190,8 +232,8 @@ static fr_code load_one(fr_shard *shard, const char *dir, fr_manifest *m, fr_eve
     source->shard = shard;
     fr_code code = plan_runs(source, m);
     if (code == FR_OK) code = map_runs(source, dir, err);
-    if (code == FR_OK) code = check_chunks(source, err);
     if (code == FR_OK) code = load_tables(source, tables, &keeps, err);
+    if (code == FR_OK) code = check_rest(source, err);
     if (code == FR_OK) code = load_event_ids(source, ids, err);
     for (uint32_t i = 0; i < shard->index_count && code != FR_OK; i++) fr_table_free(tables[i]);
     if (code != FR_OK || !keeps) {

@@ -563,6 +563,14 @@ static void sim_unmap(fr_io *io, fr_io_map *map)
     *map = (fr_io_map){0};
 }
 
+static fr_code sim_map_over(fr_io *io, fr_file *file, uint64_t at, size_t size, void *to, fr_err *err)
+{
+    ENTER(io, false);
+    if (!code) code = alive(sim, file, err);
+    if (!code) image_get(&file->node->now, at, to, size);
+    LEAVE();
+}
+
 static fr_code sim_make_dir(fr_io *io, const char *path, fr_err *err)
 {
     ENTER(io, true);
@@ -707,6 +715,7 @@ io_sim *io_sim_create(uint64_t seed)
                            .truncate = sim_truncate,
                            .map = sim_map,
                            .unmap = sim_unmap,
+                           .map_over = sim_map_over,
                            .make_dir = sim_make_dir,
                            .sync_dir = sim_sync_dir,
                            .rename = sim_rename,

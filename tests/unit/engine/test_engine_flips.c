@@ -12,7 +12,7 @@ static void note_file(void *user, const char *path, uint64_t size)
 {
     file_set *set = user;
     if (size == 0 || set->count == FR_COUNT_OF(set->paths)) return;
-    snprintf(set->paths[set->count], sizeof set->paths[0], "%s", path);
+    snprintf(set->paths[set->count], sizeof set->paths[0], "%.127s", path);
     set->sizes[set->count++] = size;
 }
 

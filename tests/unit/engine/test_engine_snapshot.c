@@ -90,6 +90,35 @@ static void bad_manifests_fall_back(void **state)
     fr_close(db);
 }
 
+/* Links of rows 16,384 to 20,479 lie in an array of 2 MiB: their chunk is mapped where it is used. */
+static void mapped_chunks_are_checked(void **state)
+{
+    (void)state;
+    fr_id id;
+    char path[256];
+    fr_db *db = open_with(&keep_it);
+    must(create_collection(db, "snap", 1, FR_METRIC_L2, &id, err));
+    for (int from = 0; from < 21000; from += 1500) fill(db, id, from, from + 1500, 1);
+    must(fr_snapshot(db, err));
+    fr_close(db);
+    for (int turn = 0; turn < 2; turn++) { /* as it is, then with a flipped bit in that chunk */
+        if (turn == 1) {
+            long rows = 6 * 40 * 4096, links = 4 * 128 * 4096;
+            snprintf(path, sizeof path, "%s/snap/%llu-0/1.chunks", test_dir, (unsigned long long)id);
+            flip_byte(path, 4096 + rows + links + 5000);
+        }
+        db = open_with(&keep_it);
+        assert_int_equal(snapshot_of(db, id), turn == 0 ? 20999 : -1);
+        assert_int_equal(count_of(db, id, NULL), 21000);
+        assert_float_equal(version_of(db, id, "k17000"), 1 + (float)turn, 0);
+        fill(db, id, 17000, 17010, 2); /* while it settles */
+        assert_float_equal(version_of(db, id, "k17009"), 2, 0);
+        assert_float_equal(version_of(db, id, "k20999"), 1, 0);
+        assert_int_equal(count_of(db, id, NULL), 21000);
+        fr_close(db);
+    }
+}
+
 /* Whichever slot the newest manifest is in. */
 static void the_newest_manifest_is_taken(void **state)
 {
@@ -269,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_test_dir, remove_test_dir)
         T(bad_manifests_fall_back),
+        T(mapped_chunks_are_checked),
         T(the_newest_manifest_is_taken),
         T(damaged_chunks_fall_back),
         T(incremental_snapshots_stay_small),

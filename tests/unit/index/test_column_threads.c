@@ -60,7 +60,7 @@ static void *searcher(void *argument)
         assert_int_equal(fr_filter_compile(fr_span_text(texts[at]), &filter_schema, (fr_span){NULL, 0}, &filter, NULL), FR_OK);
         rng_vector(&r, KIND_CLUSTERED, DIMENSION, query);
         fr_table_enter(w->table, s);
-        fr_table_query q = {.vector = query, .k = 10, .ef = 20, .filter = filter, .visible = atomic_load(&w->visible), .plan = rng_below(&r, 4)};
+        fr_table_query q = {.vector = query, .k = 10, .ef = 20, .filter = filter, .visible = atomic_load(&w->visible), .plan = rng_below(&r, 5)};
         assert_int_equal(fr_table_search(w->table, s, &q, hits, &count, NULL, NULL), FR_OK);
         if (at < 2 && count < 10) atomic_fetch_add(&w->short_answers, 1);
         for (uint32_t i = 0; i < count; i++)
@@ -84,6 +84,7 @@ static void filters_among_writers(void **state)
     pthread_t threads[3];
     w->ops = 12000 / LESS;
     assert_int_equal(fr_table_create(&options, &w->table, NULL), FR_OK);
+    w->table->cells_from = 500;
     for (uint32_t key = 0; key < KEYS; key++) put_key(w, &r, &b, key, offset++);
     for (uint32_t i = 0; i < 3; i++) pthread_create(&threads[i], NULL, i < 1 ? linker : searcher, w);
     for (uint32_t i = 0; i < w->ops; i++) {

@@ -85,6 +85,8 @@ static void columns_tell_the_truth(void **state)
     fr_table_free(t);
 }
 
+static uint64_t cells_taken;
+
 /* What every plan answers, beside the truth; returns the hits that are right, adds those asked for. */
 static uint32_t check_plan(fr_table *t, fr_scratch *s, const fr_filter *filter, const char *text, const float *vector, uint32_t plan, uint64_t visible,
                            uint64_t *asked)
@@ -105,6 +107,7 @@ static uint32_t check_plan(fr_table *t, fr_scratch *s, const fr_filter *filter, 
         good += hits[i].distance <= truth[want - 1].distance * 1.0001f + 1e-6f;
         for (uint32_t j = 0; j < i; j++) assert_int_not_equal(hits[i].row, hits[j].row);
     }
+    cells_taken += strcmp(info.plan, "filtered cells") == 0;
     if (strcmp(info.plan, "filtered scan") == 0 && good * 10 < want * 9) print_error("%s: %s %u of %u\n", text, info.plan, good, want);
     fr_table_leave(t, s);
     *asked += want;
@@ -129,15 +132,32 @@ static void every_plan_finds_k(void **state)
         if (i % 64 == 0) fr_table_maintain(t, i + 1);
         if (i < ROWS - 200) fr_table_link_step(t); /* the last ones stay fresh */
     }
-    uint64_t asked[4] = {0}, good[4] = {0};
+    uint64_t asked[5] = {0}, good[5] = {0};
     float vector[250];
+    t->cells_from = 1000;
+    fr_filter *wish = NULL;
+    assert_int_equal(fr_filter_compile(fr_span_text("n >= 0"), &filter_schema, (fr_span){NULL, 0}, &wish, NULL), FR_OK);
+    rng_vector(&r, KIND_CLUSTERED, 250, vector);
+    check_plan(t, s, wish, "n >= 0", vector, FR_PLAN_CELLS, ROWS, &asked[4]); /* wishes for cells */
+    fr_filter_free(wish);
+    asked[4] = 0;
+    for (uint32_t i = 0; i < 2; i++) fr_table_maintain(t, ROWS);
+    uint64_t now = ROWS;
+    for (uint32_t i = 0; i < 900; i++) { /* before, while and after they are made; slots are used again */
+        put(t, &r, &b, rng_below(&r, ROWS), (fr_offset)now, now + 1);
+        fr_table_maintain(t, ++now);
+        if (i < 700) fr_table_link_step(t);
+    }
+    while (fr_table_columns_wait(t)) fr_table_maintain(t, now);
+    assert_non_null(atomic_load(&t->cells));
     for (uint32_t f = 0; f < 150; f++) {
         fr_filter *filter = random_filter(&r, &text);
         rng_vector(&r, KIND_CLUSTERED, 250, vector);
-        for (uint32_t plan = FR_PLAN_ANY; plan <= FR_PLAN_WALK; plan++) good[plan] += check_plan(t, s, filter, text.at, vector, plan, ROWS, &asked[plan]);
+        for (uint32_t plan = FR_PLAN_ANY; plan <= FR_PLAN_CELLS; plan++) good[plan] += check_plan(t, s, filter, text.at, vector, plan, now, &asked[plan]);
         fr_filter_free(filter);
     }
-    for (uint32_t plan = 0; plan < 4; plan++) {
+    assert_true(cells_taken > 30);
+    for (uint32_t plan = 0; plan < 5; plan++) {
         double recall = (double)good[plan] / (double)asked[plan];
         double need = plan == FR_PLAN_SCAN ? 0.999 : 0.93;
         if (recall < need) print_error("plan %u: recall %.4f\n", plan, recall);

@@ -182,6 +182,73 @@ static void disk_keeps_vectors(void **state)
     disk_free(disk);
 }
 
+/* New rows stay in memory while the disk is full, and it is asked again now and then, not at every row. */
+static void a_full_disk_is_left_alone(void **state)
+{
+    (void)state;
+    disk_model *disk = disk_create((size_t)64 << 20);
+    model *m = model_create(300);
+    fr_table_options options = {.dimension = 300, .metric = FR_METRIC_L2, .store = &disk->store, .spill_from = 1, .seed = 6};
+    fr_table *t;
+    fr_table_stats stats;
+    rng r = {5};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    for (uint32_t key = 0; key < 4000; key++) {
+        rng_vector(&r, KIND_F32, 300, model_vector(m, key));
+        if (key == 600) {
+            disk->writes_fail = true;
+            disk->writes = 0;
+        }
+        if (key == 1700) assert_true(disk->writes >= 1 && disk->writes <= 24);
+        if (key == 1700) disk->writes_fail = false;
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+        if (key % 64 == 0) fr_table_maintain(t, key + 1);
+    }
+    fr_table_stats_get(t, &stats);
+    assert_true(stats.bytes_on_disk > 3000 * 1200); /* all but the newest went there afterwards */
+    assert_int_equal(vectors_differ(t, m, 4000), 0);
+    fr_table_free(t);
+    model_free(m);
+    disk_free(disk);
+}
+
+/* What a recode without memory left behind is no part of an incremental save: the codes still are the originals. */
+static void a_recode_without_memory_leaves_saves_alone(void **state)
+{
+    (void)state;
+    model *m = model_create(8);
+    memory_store *store = fr_zalloc(FR_MEM_TEST, sizeof *store);
+    fr_table_options options = {.dimension = 8, .metric = FR_METRIC_L2, .seed = 6, .m = 4, .ef_construction = 8};
+    fr_table *t;
+    rng r = {5};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    for (uint32_t key = 0; key < 5000; key++) {
+        rng_vector(&r, KIND_U8, 8, model_vector(m, key));
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+    }
+    assert_int_equal(save_table(t, store, 4999, true), FR_OK);
+    rng_vector(&r, KIND_F32, 8, model_vector(m, 5000));
+    uint32_t failures = 0;
+    for (uint64_t n = 1;; n++) {
+        fr_mem_fail_at(n);
+        fr_code code = table_put(t, m, 5000, 5000, 5001);
+        fr_mem_fail_at(0);
+        if (code == FR_OK) break;
+        assert_int_equal(code, FR_ERR_NO_MEMORY);
+        assert_int_equal(save_table(t, store, 4999, false), FR_OK);
+        failures++;
+    }
+    assert_true(failures > 5);
+    assert_int_equal(save_table(t, store, 5000, false), FR_OK);
+    fr_table *again = load_table(&options, store, 5000);
+    assert_int_equal(vectors_differ(again, m, 5001), 0);
+    fr_table_free(again);
+    fr_table_free(t);
+    store_clear(store);
+    fr_free(FR_MEM_TEST, store);
+    model_free(m);
+}
+
 static void life_f32_l2(void **state)
 {
     (void)state;
@@ -573,6 +640,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(life_disk_cosine),
         cmocka_unit_test(life_disk_late),
         cmocka_unit_test(disk_keeps_vectors),
+        cmocka_unit_test(a_full_disk_is_left_alone),
+        cmocka_unit_test(a_recode_without_memory_leaves_saves_alone),
         cmocka_unit_test(life_one_dimension),
         cmocka_unit_test(duplicates),
         cmocka_unit_test(visibility),

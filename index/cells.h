@@ -1,0 +1,41 @@
+/* cells.h: the rows of a table in cells around pivots, for filters that few rows pass: the rows of the cells nearest to a query are
+ * tested against the filter's bits, and only those that pass are measured. Made when such filters are asked for.
+ *
+ * A cell is a list of row numbers; a row that comes (applier, before it is published) is added to the cell of the nearest pivot. A slot that
+ * is used again may stand in two lists: the later entry is the right one, the other a look in vain. Searchers read without a lock:
+ * the count is published after the number, a list that grew is swapped and the old one retired by epoch. */
+#ifndef FR_CELLS_H
+#define FR_CELLS_H
+
+#include "index/codes.h"
+#include "index/epoch.h"
+
+#define FR_CELLS_MAX 2048u
+#define FR_CELL_ROWS 768u        /* rows of a cell, on average, when they are made */
+#define FR_CELLS_FROM 50000u     /* rows of a table: smaller ones are scanned or walked */
+
+typedef struct fr_cell {
+    _Atomic(uint32_t *) rows;
+    _Atomic uint32_t count;
+    uint32_t capacity; /* applier */
+} fr_cell;
+
+typedef struct fr_cells {
+    const fr_codeset *codes; /* they are of no use with others */
+    uint32_t count, covered; /* pivots; rows below are in a list (applier) */
+    uint64_t rows_then, entries;
+    _Atomic bool broken;     /* a row could not be added: no memory */
+    uint8_t *pivots;         /* padded bytes each */
+    size_t pivots_size;
+    int32_t *constants;
+    fr_cell cells[];
+} fr_cells;
+
+struct fr_table;
+void fr_cells_put(struct fr_table *t, uint32_t row); /* applier: the row's code is written, the row is not published */
+void fr_cells_step(struct fr_table *t);              /* applier: makes them, a few thousand rows a call, once they are wished for */
+bool fr_cells_wait(const struct fr_table *t);        /* there is something to do for step */
+void fr_cells_free(fr_cells *cells);
+uint64_t fr_cells_bytes(const struct fr_table *t);
+
+#endif
