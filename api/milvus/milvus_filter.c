@@ -232,6 +232,7 @@ static fr_code put_analyzers(fr_milvus_call *call, fr_milvus_worker *worker, con
 
 static bool put_partitions(fr_milvus_call *call, const fr_milvus_schema *schema, char *const *names, size_t count, fr_milvus_json_text *out)
 {
+    if (count == 0) return true;
     if (schema->partition_key >= 0) {
         fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
                        "not support manually specifying the partition names if partition key mode is used: invalid parameter");

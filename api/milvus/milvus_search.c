@@ -70,7 +70,8 @@ static bool texts_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvu
 static bool floats_in(fr_milvus_call *call, const Milvus__PlaceholderValue *given, fr_milvus_search *s)
 {
     size_t bytes = s->field->dimension * sizeof(float);
-    if (!fr_vector_bytes((fr_type)s->field->type, 1)) return refuse(call, "vector type must be the same, field [%s] is not of floats", s->field->name);
+    if (s->field->type == FR_TYPE_VECTOR_BINARY || s->field->type == FR_TYPE_VECTOR_SPARSE)
+        return refuse(call, "vector type must be the same, field [%s] is not of floats", s->field->name);
     float *numbers = fr_arena_alloc(&call->arena, given->n_values * bytes);
     if (!numbers) return no_memory(call);
     for (size_t i = 0; i < given->n_values; i++) {
@@ -78,20 +79,6 @@ static bool floats_in(fr_milvus_call *call, const Milvus__PlaceholderValue *give
             return refuse(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", bytes, given->values[i].len);
         memcpy(numbers + i * s->field->dimension, given->values[i].data, bytes);
     }
-    s->query.vectors = numbers;
-    return true;
-}
-
-/* Vectors in elements of the field's type: dense ones as floats, which is exact. */
-static bool vectors_set(fr_milvus_call *call, fr_milvus_search *s, const fr_span *vectors)
-{
-    uint32_t dimension = s->field->dimension;
-    bool dense = fr_vector_bytes((fr_type)s->field->type, 1) != 0;
-    s->query.vector_bytes = dense ? NULL : vectors;
-    if (!dense) return true;
-    float *numbers = fr_arena_alloc(&call->arena, (size_t)s->query_count * dimension * sizeof *numbers);
-    if (!numbers) return no_memory(call);
-    for (uint32_t i = 0; i < s->query_count; i++) fr_vector_unpack((fr_type)s->field->type, vectors[i].data, dimension, numbers + (size_t)i * dimension);
     s->query.vectors = numbers;
     return true;
 }
@@ -120,7 +107,7 @@ static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_s
         if (sparse ? vectors[i].size % 8 != 0 : vectors[i].size != unit)
             return refuse(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", unit, vectors[i].size);
     }
-    return vectors_set(call, s, vectors);
+    return true;
 }
 
 /* The vectors of entities. */
@@ -151,7 +138,8 @@ static bool ids_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvus_
         if (!vectors[i].data) return no_memory(call);
     }
     s->query_count = count;
-    return vectors_set(call, s, vectors);
+    s->query.vector_bytes = vectors;
+    return true;
 }
 
 /* ==== parameters ==== */

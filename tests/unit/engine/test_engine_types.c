@@ -232,7 +232,7 @@ static void what_a_type_cannot_hold_is_refused(void **state)
     fr_searcher_free(s);
     fr_collection_def *def = calloc(1, sizeof *def);
     snprintf(def->name, sizeof def->name, "bad");
-    def->dimension = 4, def->vector_type = FR_TYPE_VECTOR_SPARSE;
+    def->dimension = 4, def->vector_type = FR_TYPE_BOOL;
     fr_write w = {.kind = FR_WRITE_COLLECTION_CREATE, .def = def};
     assert_int_equal(fr_submit_wait(db, &w, &e), FR_ERR_INVALID);
     assert_string_equal(e.field, "vector_type");
