@@ -545,7 +545,7 @@ fr_code fr_engine_state_fail(fr_db *db, fr_err *err);                /* answers 
 void fr_engine_release(fr_db *db, uint64_t bytes);                   /* a place in the queue limits */
 
 /* ---- events.c: the caller's list of events, and the record value ---- */
-enum { FR_EVENT_REMOVE = 1, FR_EVENT_KEY_IS_INT = 2 };
+enum { FR_EVENT_REMOVE = 1, FR_EVENT_KEY_IS_INT = 2, FR_EVENT_PARTIAL = 4 };
 typedef struct fr_stored_event {
     uint8_t flags;
     fr_span key, event_id, value;

@@ -92,7 +92,8 @@ fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
     uint8_t *at = batch->data + batch->size, *end = at + size;
     memset(at, 0, EVENT_HEAD);
     fr_store_le32(at, (uint32_t)size);
-    at[4] = (uint8_t)((event->remove ? FR_EVENT_REMOVE : 0) | (event->key_is_int ? FR_EVENT_KEY_IS_INT : 0));
+    at[4] = (uint8_t)((event->remove ? FR_EVENT_REMOVE : 0) | (event->key_is_int ? FR_EVENT_KEY_IS_INT : 0) |
+                      (event->partial && !event->remove ? FR_EVENT_PARTIAL : 0));
     fr_store_le16(at + 6, (uint16_t)event->key.size);
     fr_store_le16(at + 8, (uint16_t)event->event_id.size);
     fr_store_le32(at + 12, (uint32_t)value_size);

@@ -31,6 +31,8 @@ static fr_code check_events(fr_db *db, const fr_schema *schema, const fr_batch *
     for (size_t at = 0; fr_engine_event_next(batch, &at, &event); index++) {
         FR_TRY(fr_engine_judge_key(&schema->def, event.key, event.flags & FR_EVENT_KEY_IS_INT, index, err));
         if (event.flags & FR_EVENT_REMOVE) continue;
+        if (event.flags & FR_EVENT_PARTIAL)
+            return fr_fail(err, FR_ERR_UNSUPPORTED, "records", "partial records are not built: give whole ones");
         fr_decoded decoded;
         FR_TRY(fr_engine_decode(event.value, &decoded, NULL, err));
         FR_TRY(fr_engine_judge(schema, &decoded, (fr_place){index, 0, FR_PLACE_NEW}, err));
