@@ -285,9 +285,9 @@ typedef struct fr_event {
     fr_span key; /* 1..512 bytes UTF-8; integers in canonical decimal */
     bool key_is_int;
     bool remove;              /* tombstone: values are ignored */
-    bool partial;             /* what is not given stays: vector fields, and keys of the document (null = made null); the writer merges
-                                 behind a barrier of the collection. NOT_FOUND, and nothing is written, where a key has no entity
-                                 and what is given is no whole record */
+    bool partial;             /* what is not given stays: vector fields, keys of the document (null = made null; a vector of no bytes,
+                                 too), source time, model version; the writer merges behind a barrier of the collection. NOT_FOUND,
+                                 and nothing is written, where a key has no entity and what is given is no whole record. Not with only_at */
     fr_span event_id;         /* size 0 = none */
     int64_t source_time_ms;   /* FR_TIME_NONE = none */
     fr_span model_version;    /* size 0 = none */

@@ -279,7 +279,7 @@ const fr_alias *fr_map_alias(const fr_map *map, const char *database, const char
 const fr_database *fr_map_database(const fr_map *map, const char *name); /* not of "default" */
 
 /* ---- commits: what a write became ---- */
-typedef struct fr_erasure { /* one write behind a barrier of its collection: delete by filter, truncate, a change; writer */
+typedef struct fr_erasure { /* one write behind a barrier of its collection: delete by filter, truncate, a change, events; writer */
     struct fr_erasure *next;
     fr_write *write;
     fr_collection *collection;
@@ -348,6 +348,7 @@ typedef struct __attribute__((may_alias)) fr_ticket {
     int64_t submitted_us;
     uint64_t bytes;
     uint64_t version; /* of the schema that it was judged by */
+    bool partial;     /* some of its events are */
 } fr_ticket;
 _Static_assert(sizeof(fr_ticket) <= sizeof(((fr_write *)0)->opaque), "a ticket fits in fr_write.opaque");
 static inline fr_ticket *fr_ticket_of(fr_write *write) { return (fr_ticket *)(void *)write->opaque; }
@@ -550,6 +551,8 @@ typedef struct fr_stored_event {
     uint8_t flags;
     fr_span key, event_id, value;
 } fr_stored_event;
+/* The event at [start, end) of another batch. */
+fr_code fr_engine_batch_copy(fr_batch *batch, const fr_batch *from, size_t start, size_t end, fr_err *err);
 bool fr_engine_event_next(const fr_batch *batch, size_t *at_io,
                           fr_stored_event *event_out); /* false: end, or not well formed */
 
@@ -574,6 +577,8 @@ void fr_engine_record(const fr_log_record *from, fr_record *out); /* what it can
 /* judge.c: is this row one of the collection's? The verdict depends on the record, its place and the schema only. */
 fr_code fr_engine_judge_key(const fr_collection_def *def, fr_span key, bool key_is_int, uint32_t index, fr_err *err);
 fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_place place, fr_err *err);
+/* Of a partial record: what does not depend on the rest of it. */
+fr_code fr_engine_judge_part(const fr_schema *schema, const fr_decoded *decoded, uint32_t index, fr_err *err);
 
 #define FR_HEADER_EVENT_ID   "freshet.event_id"
 #define FR_HEADER_KEY_IS_INT "freshet.key_is_int" /* tombstones: they have no fields */
@@ -581,6 +586,7 @@ fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_p
 
 /* ---- submit.c ---- */
 fr_code fr_engine_judge_again(fr_db *db, fr_write *write, fr_err *err); /* writer: the schema is another one by now */
+fr_code fr_engine_check_events(fr_db *db, const fr_schema *schema, const fr_batch *batch, fr_err *err);
 fr_code fr_engine_room(const fr_db *db, fr_err *err); /* BUSY above memory_limit: upserts wait, deletes go on */
 void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */
 
@@ -601,6 +607,8 @@ void fr_engine_refuse(fr_db *db, fr_commit *commit, fr_code code, const fr_err *
 void fr_engine_commit_free(fr_db *db, fr_commit *commit);
 bool fr_engine_erase_step(fr_db *db);
 fr_code fr_engine_erase_begin(fr_db *db, fr_write *write);
+/* partial.c: the events of e->write as whole ones, into e->batch. */
+fr_code fr_engine_merge(fr_db *db, fr_erasure *e, fr_err *err);
 void fr_engine_erase_end(fr_db *db, fr_erasure *erasure, fr_code code, const fr_err *err);
 void fr_engine_ddl(fr_db *db, fr_write *write); /* catalog.c; writer thread */
 fr_code fr_engine_ddl_append(fr_db *db, fr_write *write, fr_erasure *erasure, fr_err *err);

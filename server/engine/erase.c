@@ -1,9 +1,10 @@
-/* erase.c: what waits behind a barrier of its collection: delete by filter and truncate, which are scans, and a change of the
- * collection, which is a record of the catalog. The log holds results, never questions: the writer resolves the filter into tombstones
- * behind a barrier of the collection: it waits until all that it appended there is applied, scans, appends the
- * tombstones of up to FR_ERASE_CHUNK keys as one commit, waits for that, and goes on. Later writes of the collection
- * wait (parked), other collections do not notice. Each chunk is atomic; a failure between chunks leaves the earlier
- * ones done and is answered as the failure. */
+/* erase.c: what waits behind a barrier of its collection: delete by filter and truncate, which are scans, events that
+ * depend on what is there (only_at; partial.c), and a change of the collection, which is a record of the catalog. The
+ * log holds results, never questions: the writer resolves the filter into tombstones behind a barrier of the
+ * collection: it waits until all that it appended there is applied, scans, appends the tombstones of up to
+ * FR_ERASE_CHUNK keys as one commit, waits for that, and goes on. Later writes of the collection wait (parked), other
+ * collections do not notice. Each chunk is atomic; a failure between chunks leaves the earlier ones done and is
+ * answered as the failure. */
 #include "server/engine/engine.h"
 
 #define STRETCH_US   5000
@@ -123,6 +124,7 @@ static fr_code scan(fr_db *db, fr_erasure *e, fr_err *err)
 {
     fr_collection *c = e->collection;
     const fr_span *keys;
+    if (fr_ticket_of(e->write)->partial) return e->scanned ? FR_OK : fr_engine_merge(db, e, err);
     if (e->write->kind == FR_WRITE_EVENTS) return scan_expected(db, e, err);
     uint32_t key_count = e->filter != NULL ? fr_filter_keys(e->filter, &keys) : 0;
     if (key_count != 0) return scan_keys(db, e, keys, key_count, err);
@@ -202,14 +204,19 @@ static bool erase_one(fr_db *db, fr_erasure *e)
         if (code == FR_OK && e->batch.count < FR_ERASE_CHUNK && !e->scanned) return true; /* let others have a turn */
         if (code == FR_OK && e->batch.count != 0) {
             fr_commit *commit;
-            code = fr_engine_append(db, c, &e->batch, NULL, &commit, &err);
+            bool partial = fr_ticket_of(e->write)->partial; /* one request: its answer is made by the append */
+            code = fr_engine_append(db, c, &e->batch, partial ? e->write : NULL, &commit, &err);
             if (code == FR_OK) {
+                commit->write = NULL; /* we answer */
+                commit->counted = false;
                 commit->erasure = e;
                 commit->bytes = e->batch.size;
                 e->wait_for = commit->number;
                 e->in_flight = true;
-                e->write->records += e->batch.count;
-                note_offsets(e->write, commit);
+                if (!partial) {
+                    e->write->records += e->batch.count;
+                    note_offsets(e->write, commit);
+                }
                 fr_engine_round_add(db, commit);
                 return true;
             }

@@ -75,20 +75,25 @@ static fr_code measure(const fr_batch *batch, const fr_event *event, size_t *val
     return FR_OK;
 }
 
+static fr_code make_room(fr_batch *batch, size_t size, fr_err *err)
+{
+    if (size > FR_REQUEST_BYTES_MAX || batch->size + size > FR_REQUEST_BYTES_MAX)
+        return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u bytes", FR_REQUEST_BYTES_MAX);
+    if (batch->size + size <= batch->capacity) return FR_OK;
+    size_t capacity = FR_MAX(FR_MAX(batch->capacity * 2, batch->size + size), (size_t)4096);
+    uint8_t *grown = fr_realloc(FR_MEM_ENGINE, batch->data, capacity);
+    if (grown == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a batch of %zu bytes", capacity);
+    batch->data = grown;
+    batch->capacity = capacity;
+    return FR_OK;
+}
+
 fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
 {
     size_t value_size = 0;
     FR_TRY(measure(batch, event, &value_size, err));
     size_t size = (EVENT_HEAD + value_size + event->key.size + event->event_id.size + 7) & ~(size_t)7;
-    if (size > FR_REQUEST_BYTES_MAX || batch->size + size > FR_REQUEST_BYTES_MAX)
-        return fr_fail(err, FR_ERR_TOO_LARGE, "records", "a request has at most %u bytes", FR_REQUEST_BYTES_MAX);
-    if (batch->size + size > batch->capacity) {
-        size_t capacity = FR_MAX(FR_MAX(batch->capacity * 2, batch->size + size), (size_t)4096);
-        uint8_t *grown = fr_realloc(FR_MEM_ENGINE, batch->data, capacity);
-        if (grown == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a batch of %zu bytes", capacity);
-        batch->data = grown;
-        batch->capacity = capacity;
-    }
+    FR_TRY(make_room(batch, size, err));
     uint8_t *at = batch->data + batch->size, *end = at + size;
     memset(at, 0, EVENT_HEAD);
     fr_store_le32(at, (uint32_t)size);
@@ -105,6 +110,15 @@ fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
     at += event->event_id.size;
     memset(at, 0, (size_t)(end - at));
     batch->size += size;
+    batch->count++;
+    return FR_OK;
+}
+
+fr_code fr_engine_batch_copy(fr_batch *batch, const fr_batch *from, size_t start, size_t end, fr_err *err)
+{
+    FR_TRY(make_room(batch, end - start, err));
+    memcpy(batch->data + batch->size, from->data + start, end - start);
+    batch->size += end - start;
     batch->count++;
     return FR_OK;
 }

@@ -214,21 +214,17 @@ static bool knows_vector(const fr_schema *schema, uint16_t field)
     return false;
 }
 
-fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_place place, fr_err *err)
+/* What the rest of the record does not matter for. */
+static fr_code judge_frame(const fr_schema *schema, const fr_decoded *decoded, uint32_t index, fr_err *err)
 {
     char field[48];
     if (decoded->schema_version != FR_SCHEMA_VERSION)
         return fr_fail(err, FR_ERR_INVALID, "records", "schema version %u is not known", decoded->schema_version);
-    for (uint32_t i = 0; i < schema->vector_count; i++) {
-        /* Records of before an index was ordered anew may hold what its new metric would refuse: apply makes rows without it. */
-        bool ordered_anew = place.offset != FR_PLACE_NEW && schema->builds[i] != 0;
-        FR_TRY(judge_vector(schema->vectors[i], decoded, ordered_anew, place.index, err));
-    }
     for (uint32_t i = 0; i < decoded->vector_count; i++)
         if (!knows_vector(schema, decoded->vectors[i].field))
             return fr_fail(err, FR_ERR_INVALID, "records", "the collection has no field %u", decoded->vectors[i].field);
     if (decoded->metadata.data != NULL && decoded->metadata.size != 0) {
-        snprintf(field, sizeof field, "records[%u].metadata", place.index);
+        snprintf(field, sizeof field, "records[%u].metadata", index);
         if (decoded->metadata.size > FR_METADATA_BYTES_MAX)
             return fr_fail(err, FR_ERR_INVALID, field, "metadata has at most %u bytes, got %zu", FR_METADATA_BYTES_MAX,
                            decoded->metadata.size);
@@ -238,5 +234,26 @@ fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_p
         if (fr_doc_type(fr_doc_root(decoded->metadata)) != FR_DOC_OBJECT)
             return fr_fail(err, FR_ERR_INVALID, field, "metadata must be a JSON object");
     }
+    return FR_OK;
+}
+
+fr_code fr_engine_judge_part(const fr_schema *schema, const fr_decoded *decoded, uint32_t index, fr_err *err)
+{
+    fr_type type;
+    fr_span bytes;
+    for (uint32_t i = 0; i < schema->vector_count; i++)
+        if (fr_decoded_vector(decoded, schema->vectors[i]->id, &type, &bytes))
+            FR_TRY(judge_vector(schema->vectors[i], decoded, false, index, err));
+    return judge_frame(schema, decoded, index, err);
+}
+
+fr_code fr_engine_judge(const fr_schema *schema, const fr_decoded *decoded, fr_place place, fr_err *err)
+{
+    for (uint32_t i = 0; i < schema->vector_count; i++) {
+        /* Records of before an index was ordered anew may hold what its new metric would refuse: apply makes rows without it. */
+        bool ordered_anew = place.offset != FR_PLACE_NEW && schema->builds[i] != 0;
+        FR_TRY(judge_vector(schema->vectors[i], decoded, ordered_anew, place.index, err));
+    }
+    FR_TRY(judge_frame(schema, decoded, place.index, err));
     return schema->typed ? judge_document(schema, decoded, place, err) : FR_OK;
 }

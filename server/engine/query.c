@@ -108,20 +108,21 @@ static bool copy_span(fr_searcher *s, fr_span *span)
 }
 
 /* Of a field: elements of its type, from the table that has them. */
-static fr_code copy_vector(fr_searcher *s, const fr_field_def *field, const fr_table *table, uint32_t row, fr_span *out)
+fr_code fr_query_vector(fr_arena *arena, const fr_field_def *field, const fr_table *table, uint32_t row, fr_span *out)
 {
     if (table == NULL || row == FR_ROW_NONE || !fr_table_has_vector(table, row)) return FR_OK;
     if (field->type == FR_TYPE_VECTOR_SPARSE) {
         *out = fr_table_sparse(table, row);
-        return copy_span(s, out) ? FR_OK : FR_ERR_NO_MEMORY;
+        out->data = out->size != 0 ? fr_arena_copy(arena, out->data, out->size) : NULL;
+        return out->size == 0 || out->data != NULL ? FR_OK : FR_ERR_NO_MEMORY;
     }
     size_t size = fr_vector_bytes(field->type, field->dimension);
-    void *bytes = fr_arena_alloc(&s->arena, size);
+    void *bytes = fr_arena_alloc(arena, size);
     if (bytes == NULL) return FR_ERR_NO_MEMORY;
     *out = fr_span_of(bytes, size);
     if (field->type == FR_TYPE_VECTOR_BINARY || field->type == FR_TYPE_VECTOR_F32)
         return fr_table_vector(table, row, bytes) ? FR_OK : FR_ERR_IO;
-    float *numbers = fr_arena_alloc(&s->arena, field->dimension * sizeof(float));
+    float *numbers = fr_arena_alloc(arena, field->dimension * sizeof(float));
     if (numbers == NULL) return FR_ERR_NO_MEMORY;
     if (!fr_table_vector(table, row, numbers)) return FR_ERR_IO;
     return fr_vector_pack(field->type, numbers, field->dimension, bytes, NULL, NULL);
@@ -145,7 +146,7 @@ static fr_code copy_vectors(fr_searcher *s, const fr_collection *c, uint32_t par
         if (!bytes && !floats) continue;
         const fr_table *table = i == s->index ? s->tables[partition] : fr_shard_table_of(&c->shards[partition], i);
         uint32_t at = i == s->index ? row : find_row(s, table, hit->key);
-        if (bytes) FR_TRY(copy_vector(s, field, table, at, &hit->vectors[i]));
+        if (bytes) FR_TRY(fr_query_vector(&s->arena, field, table, at, &hit->vectors[i]));
         if (!floats || at == FR_ROW_NONE || !fr_table_has_vector(table, at)) continue;
         float *vector = fr_arena_alloc(&s->arena, field->dimension * sizeof(float));
         if (vector == NULL) return FR_ERR_NO_MEMORY;

@@ -42,6 +42,8 @@ uint64_t fr_query_enter(fr_searcher *s, const fr_collection *c, uint32_t index);
 void fr_query_leave(fr_searcher *s);
 fr_code fr_query_copy(fr_searcher *s, const fr_collection *c, uint32_t partition, uint32_t row, bool with_metadata,
                       const fr_wanted *wanted, fr_hit *hit);
+/* A row's vector, elements of the field's type, into the arena; empty: it has none. Between enter and leave. */
+fr_code fr_query_vector(fr_arena *arena, const fr_field_def *field, const fr_table *table, uint32_t row, fr_span *out);
 fr_code fr_query_filter(const fr_collection *c, const char *text, fr_span params, fr_filter **out, fr_err *err);
 
 #endif

@@ -18,7 +18,7 @@ fr_code fr_engine_room(const fr_db *db, fr_err *err)
     return FR_OK;
 }
 
-static fr_code check_events(fr_db *db, const fr_schema *schema, const fr_batch *batch, fr_err *err)
+fr_code fr_engine_check_events(fr_db *db, const fr_schema *schema, const fr_batch *batch, fr_err *err)
 {
     if (batch == NULL || batch->count == 0)
         return fr_fail(err, FR_ERR_INVALID, "records", "a write needs at least one record");
@@ -31,17 +31,24 @@ static fr_code check_events(fr_db *db, const fr_schema *schema, const fr_batch *
     for (size_t at = 0; fr_engine_event_next(batch, &at, &event); index++) {
         FR_TRY(fr_engine_judge_key(&schema->def, event.key, event.flags & FR_EVENT_KEY_IS_INT, index, err));
         if (event.flags & FR_EVENT_REMOVE) continue;
-        if (event.flags & FR_EVENT_PARTIAL)
-            return fr_fail(err, FR_ERR_UNSUPPORTED, "records", "partial records are not built: give whole ones");
         fr_decoded decoded;
         FR_TRY(fr_engine_decode(event.value, &decoded, NULL, err));
-        FR_TRY(fr_engine_judge(schema, &decoded, (fr_place){index, 0, FR_PLACE_NEW}, err));
+        if (event.flags & FR_EVENT_PARTIAL) FR_TRY(fr_engine_judge_part(schema, &decoded, index, err));
+        else FR_TRY(fr_engine_judge(schema, &decoded, (fr_place){index, 0, FR_PLACE_NEW}, err));
         grows = true;
     }
     if (index != batch->count)
         return fr_fail(err, FR_ERR_INVALID, "records", "the batch is not well formed at record %u", index);
     if (!grows) return FR_OK; /* deletes go on when memory is short */
     return fr_engine_room(db, err);
+}
+
+static bool has_partial(const fr_batch *batch)
+{
+    fr_stored_event event;
+    for (size_t at = 0; fr_engine_event_next(batch, &at, &event);)
+        if (event.flags & FR_EVENT_PARTIAL) return true;
+    return false;
 }
 
 static fr_code check_names(const fr_write *write, fr_err *err)
@@ -128,7 +135,10 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     ticket->version = schema != NULL ? schema->version : 0;
     switch (write->kind) {
     case FR_WRITE_EVENTS:
-        FR_TRY(check_events(db, schema, write->batch, err));
+        FR_TRY(fr_engine_check_events(db, schema, write->batch, err));
+        ticket->partial = has_partial(write->batch);
+        if (ticket->partial && write->only_at != NULL)
+            return fr_fail(err, FR_ERR_INVALID, "records", "a write with conditions takes whole records only");
         ticket->bytes = write->batch->size;
         return FR_OK;
     case FR_WRITE_DELETE_MATCHING: return check_filter(write, ticket, schema, err);
@@ -164,7 +174,7 @@ fr_code fr_engine_judge_again(fr_db *db, fr_write *write, fr_err *err)
     const fr_schema *schema = fr_schema_of(c);
     fr_code code = FR_OK;
     if (schema->version != fr_ticket_of(write)->version) {
-        if (write->kind == FR_WRITE_EVENTS) code = check_events(db, schema, write->batch, err);
+        if (write->kind == FR_WRITE_EVENTS) code = fr_engine_check_events(db, schema, write->batch, err);
         else if (write->kind == FR_WRITE_BATCHES) code = fr_engine_check_batches(db, c, write, &bytes, err);
         fr_ticket_of(write)->version = schema->version;
     }

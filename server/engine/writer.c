@@ -133,6 +133,10 @@ static fr_code make_plan(fr_db *db, fr_collection *c, const fr_batch *batch, pla
                 return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for event ids");
             }
         }
+        if (event.flags & FR_EVENT_PARTIAL) { /* partial.c took it for one that its id answers */
+            forget_ids(c, p);
+            return fr_fail(err, FR_ERR_BUSY, "records", "an event id was forgotten this moment: try again");
+        }
         if (p->counts[part]++ == 0) p->parts++;
         p->records++;
     }
@@ -447,7 +451,7 @@ static void process(fr_db *db, fr_write *write)
     if (atomic_load(&c->dropped)) code = fr_fail(&err, FR_ERR_NOT_FOUND, "collection", "the collection was dropped");
     else if (atomic_load(&c->state) != FR_OK) code = fr_fail(&err, FR_ERR_READ_ONLY, NULL, "%.200s", c->state_text);
     else if (write->kind == FR_WRITE_DELETE_MATCHING || write->kind == FR_WRITE_COLLECTION_TRUNCATE ||
-             write->kind == FR_WRITE_COLLECTION_ALTER || write->only_at != NULL)
+             write->kind == FR_WRITE_COLLECTION_ALTER || write->only_at != NULL || ticket->partial)
         code = fr_engine_erase_begin(db, write);
     else if ((code = fr_engine_judge_again(db, write, &err)) == FR_OK) {
         fr_commit *commit = NULL;
