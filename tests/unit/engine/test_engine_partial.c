@@ -342,6 +342,42 @@ static void what_is_merged_is_judged(void **state)
     fr_close(db);
 }
 
+static void take_answer(fr_write *write) { *(uint32_t *)write->user += 1; }
+
+/* All are submitted before the first is applied. */
+static void what_was_submitted_before_is_seen(void **state)
+{
+    (void)state;
+    fr_options options = {.no_threads = true};
+    fr_db *db = open_with(&options);
+    fr_id id = create_two(db, "waits", 2, false);
+    part parts[] = {{.key = "k", .whole = true, .first = 1, .keys = {{"a", 1}}},
+                    {.key = "k", .keys = {{"b", 2}}},
+                    {.key = "k", .second = 3},
+                    {.key = "k", .whole = true, .first = 4, .keys = {{"c", 1}}},
+                    {.key = "k", .keys = {{"d", 2}}}};
+    fr_write writes[FR_COUNT_OF(parts)];
+    fr_batch batches[FR_COUNT_OF(parts)] = {{0}};
+    uint32_t answered = 0;
+    for (uint32_t i = 0; i < FR_COUNT_OF(parts); i++) {
+        must(add_part(&batches[i], &parts[i], err));
+        writes[i] = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &batches[i], .done = take_answer, .user = &answered};
+        if (i % 2 == 0) writes[i].ack = FR_ACK_DURABLE;
+        must(fr_submit(db, &writes[i], err));
+    }
+    for (uint32_t i = 0; i < 5; i++) (void)!fr_engine_step(db, FR_ROLE_WRITER); /* nobody applies meanwhile */
+    assert_int_equal(answered, 0);
+    fr_engine_drain(db);
+    assert_int_equal(answered, FR_COUNT_OF(parts));
+    for (uint32_t i = 0; i < FR_COUNT_OF(parts); i++) {
+        assert_int_equal(writes[i].code, FR_OK);
+        assert_int_equal(writes[i].written[0].first, i);
+        fr_batch_free(&batches[i]);
+    }
+    expect(db, id, "k", 4, ABSENT, "c=1 d=2");
+    fr_close(db);
+}
+
 /* Whatever allocation fails: the request is there whole or not at all, and the collection takes writes again. */
 static void every_allocation_fails_in_turn(void **state)
 {
@@ -444,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_ids_answer_partial_records, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(the_stale_rule_holds, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(what_is_merged_is_judged, make_test_dir, remove_test_dir),
+        cmocka_unit_test_setup_teardown(what_was_submitted_before_is_seen, make_test_dir, remove_test_dir),
         cmocka_unit_test(every_allocation_fails_in_turn),
         cmocka_unit_test_setup_teardown(writers_at_once_lose_nothing, make_test_dir, remove_test_dir),
     };
