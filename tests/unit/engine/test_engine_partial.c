@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "tests/sim/io_sim.c"
+
 #define ABSENT (-1000)
 #define NULLED (-1001)
 
@@ -164,13 +166,13 @@ static void check_merged(fr_db *db, fr_id id)
 static void what_is_not_given_stays(void **state)
 {
     (void)state;
-    const char *names[] = {"doc", "first", "second", "null"};
+    const char *all[] = {"doc", "first", "second", "null"};
     for (uint32_t partitions = 1; partitions <= 3; partitions += 2) {
         fr_db *db = open_db();
         fr_id id = create_two(db, "merged", partitions, false);
         for (uint32_t i = 0; i < 4; i++)
             must(write_one(db, id,
-                           (part){.key = names[i], .whole = true, .first = 1, .second = 5, .model = "m1", .time = 70,
+                           (part){.key = all[i], .whole = true, .first = 1, .second = 5, .model = "m1", .time = 70,
                                   .keys = {{"a", 1}, {"b", 2}}},
                            err));
         must(write_one(db, id, (part){.key = "doc", .keys = {{"c", 3}, {"b", NULLED}}}, err));
@@ -340,6 +342,83 @@ static void what_is_merged_is_judged(void **state)
     fr_close(db);
 }
 
+static void take_answer(fr_write *write) { *(uint32_t *)write->user += 1; }
+
+/* All are submitted before the first is applied. */
+static void what_was_submitted_before_is_seen(void **state)
+{
+    (void)state;
+    fr_options options = {.no_threads = true};
+    fr_db *db = open_with(&options);
+    fr_id id = create_two(db, "waits", 2, false);
+    part parts[] = {{.key = "k", .whole = true, .first = 1, .keys = {{"a", 1}}},
+                    {.key = "k", .keys = {{"b", 2}}},
+                    {.key = "k", .second = 3},
+                    {.key = "k", .whole = true, .first = 4, .keys = {{"c", 1}}},
+                    {.key = "k", .keys = {{"d", 2}}}};
+    fr_write writes[FR_COUNT_OF(parts)];
+    fr_batch batches[FR_COUNT_OF(parts)] = {{0}};
+    uint32_t answered = 0;
+    for (uint32_t i = 0; i < FR_COUNT_OF(parts); i++) {
+        must(add_part(&batches[i], &parts[i], err));
+        writes[i] = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &batches[i], .done = take_answer, .user = &answered};
+        if (i % 2 == 0) writes[i].ack = FR_ACK_DURABLE;
+        must(fr_submit(db, &writes[i], err));
+    }
+    for (uint32_t i = 0; i < 5; i++) (void)!fr_engine_step(db, FR_ROLE_WRITER); /* nobody applies meanwhile */
+    assert_int_equal(answered, 0);
+    fr_engine_drain(db);
+    assert_int_equal(answered, FR_COUNT_OF(parts));
+    for (uint32_t i = 0; i < FR_COUNT_OF(parts); i++) {
+        assert_int_equal(writes[i].code, FR_OK);
+        assert_int_equal(writes[i].written[0].first, i);
+        fr_batch_free(&batches[i]);
+    }
+    expect(db, id, "k", 4, ABSENT, "c=1 d=2");
+    fr_close(db);
+}
+
+/* Whatever allocation fails: the request is there whole or not at all, and the collection takes writes again. */
+static void every_allocation_fails_in_turn(void **state)
+{
+    (void)state;
+    uint32_t refused = 0;
+    for (uint64_t nth = 1; nth < 90; nth++) {
+        io_sim *sim = io_sim_create(nth);
+        const fr_options options = {.no_threads = true, .io = io_sim_io(sim), .memory_limit = UINT64_MAX};
+        fr_db *db = NULL;
+        fr_batch b = {0};
+        must(fr_open("/d", &options, &db, err));
+        fr_id id = create_two(db, "small", 2, false);
+        must(write_one(db, id, (part){.key = "k", .whole = true, .first = 1, .second = 2, .keys = {{"a", 1}}}, err));
+        must(add_part(&b, &(part){.key = "k", .event_id = "e", .keys = {{"b", 2}}}, err));
+        must(add_part(&b, &(part){.key = "new", .whole = true, .first = 5}, err));
+        must(add_part(&b, &(part){.key = "k", .first = 3}, err));
+        fr_mem_fail_at(nth);
+        fr_code code = write_batch(db, id, &b, NULL, NULL);
+        fr_mem_fail_at(0);
+        for (uint32_t round = 0; round < 2; round++) {
+            if (code == FR_OK) {
+                expect(db, id, "k", 3, 2, "a=1 b=2");
+                expect(db, id, "new", 5, ABSENT, "");
+            } else {
+                assert_int_equal(code, FR_ERR_NO_MEMORY);
+                expect(db, id, "k", 1, 2, "a=1");
+                expect_no(db, id, "new");
+                refused++;
+            }
+            fr_engine_abandon(db);
+            must(fr_open("/d", &options, &db, err));
+        }
+        must(write_batch(db, id, &b, NULL, err)); /* a refused one has left no event id */
+        expect(db, id, "k", 3, 2, "a=1 b=2");
+        fr_close(db);
+        fr_batch_free(&b);
+        io_sim_free(sim);
+    }
+    assert_true(refused > 10);
+}
+
 /* ==== many writers of one entity: no key is lost ==== */
 
 #define WRITERS 4
@@ -401,6 +480,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(event_ids_answer_partial_records, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(the_stale_rule_holds, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(what_is_merged_is_judged, make_test_dir, remove_test_dir),
+        cmocka_unit_test_setup_teardown(what_was_submitted_before_is_seen, make_test_dir, remove_test_dir),
+        cmocka_unit_test(every_allocation_fails_in_turn),
         cmocka_unit_test_setup_teardown(writers_at_once_lose_nothing, make_test_dir, remove_test_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
