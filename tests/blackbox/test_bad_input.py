@@ -134,7 +134,7 @@ def test_unknown_collection(server):
 
 
 @pytest.mark.parametrize("more, field, part", [
-    ({"dimension": 0}, "dimension", "32768"), ({"dimension": 32769}, "dimension", "32768"), ({"dimension": 2**40}, "dimension", "32768"),
+    ({"dimension": 0}, "dimension", "262144"), ({"dimension": 32769}, "dimension", "32768"), ({"dimension": 2**40}, "dimension", "262144"),
     ({"metric": "manhattan"}, "metric", "l2|ip|cosine"), ({"partitions": 65}, "partitions", "64"), ({"m": 1}, "m", "32"), ({"m": 33}, "m", "32"),
     ({"ef_construction": 10**6}, "ef_construction", "4096"), ({"codes": "pq"}, "codes", "sq8|none"),
     ({"embedder": {"type": "none"}}, "embedder.type", "hash"), ({"embedder": "hash"}, "embedder", "object"),

@@ -55,7 +55,7 @@ ROWS = {
     "long method": (b"A" * 3000 + b" / HTTP/1.1\r\n" + H + b"\r\n", [501], True),
     "HTTP/1.9": (b"GET / HTTP/1.9\r\n" + H + b"\r\n", [505], True),
     "HTTP/2.0 in the line": (b"GET / HTTP/2.0\r\n" + H + b"\r\n", [400], True),
-    "preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", [400], True),
+    "preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", [], False), # gRPC: our SETTINGS, no line of HTTP/1
     "upgrade to h2c": (b"GET / HTTP/1.1\r\n" + H + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n", [404], True),
     "expect 100": (post(b"Expect: 100-continue\r\n", b"Content-Length: 5\r\n", body=b"hello"), [100, 404], False),
     "expect nonsense": (post(b"Expect: foo\r\n", b"Content-Length: 5\r\n", body=b"hello"), [417], True),

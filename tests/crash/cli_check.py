@@ -5,6 +5,7 @@ usage: cli_check.py --binary freshet      last line: N passed, N failed
 """
 import argparse
 import json
+import glob
 import os
 import signal
 import struct
@@ -170,7 +171,8 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(other.stop(), 0)
             self.assertIn(" 0 bad", self.run_verb("verify", other.data))
             # flip one bit in the middle of each file's content: it must be named
-            victims = [f"{other.data}/log/16-0/00000000000000000000.log", f"{other.data}/snap/16-0/1.chunks"]
+            (chunks,) = glob.glob(f"{other.data}/snap/*-0/1.chunks")  # the only collection
+            victims = [f"{other.data}/log/{chunks.split('/')[-2]}/00000000000000000000.log", chunks]
             for victim in victims:
                 with open(victim, "r+b") as f:
                     data = f.read()

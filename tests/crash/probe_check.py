@@ -18,7 +18,7 @@ AMBIGUOUS = ["dup CL differ 5/3", "dup CL differ 3/5", "CL then TE chunked", "TE
              "TE chunked HTTP/1.0", "TE obs-fold chunked", "space before colon", "CL space-colon", "CL +5", "CL -1", "CL 5,5", "CL empty",
              "CL 2^64-1", "CL 2^64+5", "CL 20 nines", "CL > limit", "chunk size 17 hex digits", "chunk size 0x5",
              "no Host HTTP/1.1", "two Hosts", "NUL in header", "101 headers", "99 hdr x 4000B", "430 KB one header", "HTTP/2.0 in line",
-             "h2c PRI preface", "TLS hello to plain"]
+             "TLS hello to plain"] # the preface of HTTP/2 is no longer refused: gRPC is spoken on the port
 LINE = re.compile(r"^(.{34}) status=(\[[^\]]*\]) (.*)$")
 
 
