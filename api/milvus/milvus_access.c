@@ -75,7 +75,7 @@ fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_m
     if (access->admit) {
         int64_t wait_ms = access->admit(access->user, call->db, &call->principal, call->message.size);
         if (wait_ms > 0) {
-            code = fr_fail(&call->err, FR_ERR_BUSY, NULL, "over the limits of user '%s': come back in %lld ms", call->principal.user, (long long)wait_ms);
+            fr_fail(&call->err, FR_ERR_BUSY, NULL, "over the limits of user '%s': come back in %lld ms", call->principal.user, (long long)wait_ms);
             return turn_away(access, call, "", FR_GRPC_RESOURCE_EXHAUSTED);
         }
     }

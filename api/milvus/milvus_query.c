@@ -174,7 +174,7 @@ static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, cons
     bool empty = !r->expr[strspn(r->expr, " \t\r\n")];
     if (limit > 0 && offset + limit > FR_MILVUS_LIMIT_MAX)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "offset+limit [%lld] is invalid, it should be in range [1, %u]: invalid parameter",
-                              (long long)(offset + limit), FR_MILVUS_LIMIT_MAX);
+                              (long long)offset + (long long)limit, FR_MILVUS_LIMIT_MAX);
     if (limit == 0 && !output.count)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "limit [0] is invalid, it should be in range [1, %u]: invalid parameter", FR_MILVUS_LIMIT_MAX);
     if (empty && limit < 0 && !output.count)

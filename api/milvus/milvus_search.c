@@ -214,7 +214,7 @@ static bool limits_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_m
         !fr_milvus_param_int(call, p, n, "round_decimal", -1, 6, -1, &s->round_decimal))
         return false;
     if (offset + limit > FR_MILVUS_LIMIT_MAX)
-        return refuse(call, "(offset+limit) should be in range [1, %u], but got %lld", FR_MILVUS_LIMIT_MAX, (long long)(offset + limit));
+        return refuse(call, "(offset+limit) should be in range [1, %u], but got %lld", FR_MILVUS_LIMIT_MAX, (long long)offset + (long long)limit);
     s->iterator = fr_milvus_param_true(p, n, "search_iter_v2");
     if (s->iterator) {
         if (!fr_milvus_param_int(call, p, n, "search_iter_batch_size", 1, FR_MILVUS_LIMIT_MAX, limit, &batch)) return false;

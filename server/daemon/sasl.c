@@ -140,7 +140,7 @@ static fr_code scram_final(fr_kafka_peer *peer, fr_span message, fr_kafka_out *o
     unsigned length = 0;
     if (message.size > MESSAGE_BYTES_MAX || !message.size || memchr(message.data, 0, message.size)) return malformed(err);
     if (!attribute(&rest, 'c', &binding) || !attribute(&rest, 'r', &nonce)) return malformed(err);
-    size_t before = message.size;
+    size_t before;
     while (rest.size && !attribute(&rest, 'p', &proof_text)) { /* extensions are passed over */
         const char *comma = memchr(rest.data, ',', rest.size);
         if (!comma) return malformed(err);
