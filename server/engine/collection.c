@@ -31,7 +31,6 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, 
     c->shard_capacity = capacity;
     pthread_mutex_init(&c->config_lock, NULL);
     c->id = id;
-    c->db = db;
     atomic_init(&c->schema, schema);
     c->created_ms = created_ms;
     c->catalog_offset = -1;
