@@ -197,7 +197,8 @@ fr_code fr_postings_load(fr_table *t, fr_err *err)
 
 /* ==== the sweep ==== */
 
-/* Rows that died before every search that may still run become a batch; the dead list is in the order of deaths. */
+/* Rows that no later search sees become a batch; the dead list is in the order of deaths. A search that runs already may see them: a list
+ * that loses a row under it would leave the row with a part of its score. */
 static bool begin_sweep(fr_table *t, uint64_t oldest_visible)
 {
     uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
@@ -212,6 +213,7 @@ static bool begin_sweep(fr_table *t, uint64_t oldest_visible)
         t->sweeping_death = death;
     }
     t->sparse.cursor = 0;
+    t->sparse.sweep_stamp = fr_epoch_stamp();
     t->sparse.sweep_end = t->sparse.list_count; /* younger lists hold no row of the batch */
     return t->sweeping.count != 0;
 }
@@ -243,6 +245,7 @@ void fr_postings_sweep(fr_table *t, uint64_t oldest_visible)
 {
     fr_posting_lists *x = &t->sparse;
     if (t->sweeping.count == 0 && (t->swept.count != 0 || !begin_sweep(t, oldest_visible))) return;
+    if (!fr_epoch_passed(x->sweep_stamp)) return;
     for (uint32_t seen = 0; x->cursor < x->sweep_end && seen < SWEEP_ENTRIES; x->cursor++) {
         fr_postings *list = x->lists[x->cursor];
         const fr_posting_block *block = atomic_load_explicit(&list->block, memory_order_relaxed);

@@ -45,6 +45,7 @@ typedef struct fr_posting_lists {
     _Atomic uint64_t length_bits; /* of a double: the sum of their lengths */
     uint64_t bytes;
     uint32_t cursor, sweep_end; /* of the sweep under way: lists */
+    uint64_t sweep_stamp; /* no list changes before the searches that see its rows have ended */
     float k1, b;
 } fr_posting_lists;
 

@@ -287,6 +287,37 @@ static void old_moments_stay(void **state)
     end(&l);
 }
 
+/* A search that began before its rows died and were swept: whole scores, whatever maintain does meanwhile. */
+static void a_running_search_sees_whole_rows(void **state)
+{
+    (void)state;
+    life l;
+    rng r = {6};
+    fr_row_hit before[K], after[K];
+    uint32_t count_before, count_after;
+    document query;
+    begin(&l, FR_METRIC_IP);
+    for (uint32_t key = 0; key < KEYS; key++) put(&l, &r, key, false);
+    do random_pairs(&r, FR_METRIC_IP, &query);
+    while (query.count < 6);
+    fr_table_query q = {.vector = query.pairs, .vector_size = query.count * sizeof(pair), .k = K, .visible = l.commit};
+    fr_table_enter(l.t, l.s);
+    assert_int_equal(fr_table_search(l.t, l.s, &q, before, &count_before, NULL, NULL), FR_OK);
+    for (uint32_t key = 0; key < KEYS; key++) drop(&l, key);
+    for (uint32_t i = 0; i < 100; i++) fr_table_maintain(l.t, l.commit);
+    assert_int_equal(fr_table_search(l.t, l.s, &q, after, &count_after, NULL, NULL), FR_OK);
+    assert_int_equal(count_before, K);
+    assert_int_equal(count_after, K);
+    assert_memory_equal(before, after, sizeof before);
+    fr_table_leave(l.t, l.s);
+    for (uint32_t i = 0; i < 100; i++) fr_table_maintain(l.t, l.commit);
+    fr_table_stats stats;
+    fr_table_stats_get(l.t, &stats);
+    assert_int_equal(stats.dead, 0);
+    check(&l);
+    end(&l);
+}
+
 static void wrong_vectors(void **state)
 {
     (void)state;
@@ -425,7 +456,7 @@ static void readers_beside_a_writer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ip_life),          cmocka_unit_test(bm25_life),      cmocka_unit_test(old_moments_stay),
+        cmocka_unit_test(ip_life), cmocka_unit_test(a_running_search_sees_whole_rows),          cmocka_unit_test(bm25_life),      cmocka_unit_test(old_moments_stay),
         cmocka_unit_test(wrong_vectors),    cmocka_unit_test(damaged_images), cmocka_unit_test(readers_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
