@@ -85,7 +85,10 @@ finish() {
     read -r passed failed skipped < <(awk -F '\t' '{ p += $4; f += $5; s += $6 } END { print p + 0, f + 0, s + 0 }' "$summary")
     echo
     awk -F '\t' '$2 == "skipped" { print "skipped: " $1 }' "$summary"
-    awk -F '\t' '$5 > 0 { print "failed: " $1 }' "$summary"
+    for name in $(awk -F '\t' '$5 > 0 { print $1 }' "$summary"); do # why, once more at the end, for who sees only that
+        echo "failed: $name"
+        grep -aE 'FAIL|\*\*\*|rror:|SUMMARY|assert|[1-9][0-9]* failed' "$logs/$name.log" 2>/dev/null | tail -n 12 | cut -c1-300 | sed 's/^/    | /' || true
+    done
     echo "$skipped skipped"
     echo "$passed passed, $failed failed"
     [ "$failed" = 0 ]
