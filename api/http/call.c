@@ -172,12 +172,16 @@ fr_code fr_http_collection(fr_http_call *call)
     return fr_http_may(call, call->route->policy->action, call->info->def.name);
 }
 
-const fr_field_def *fr_http_vector_field(const fr_collection_info *info)
+const fr_field_def *fr_http_vector_field_at(const fr_collection_info *info, uint32_t at)
 {
     for (uint32_t i = 0; i < info->def.field_count; i++)
-        if (info->def.fields[i].type >= FR_TYPE_VECTOR_BINARY) return &info->def.fields[i];
+        if (info->def.fields[i].type >= FR_TYPE_VECTOR_BINARY && at-- == 0) return &info->def.fields[i];
     return NULL;
 }
+
+const fr_field_def *fr_http_vector_field(const fr_collection_info *info) { return fr_http_vector_field_at(info, 0); }
+
+fr_json_form fr_http_form(const fr_field_def *field) { return (fr_json_form){field->type, field->metric, field->dimension}; }
 
 uint32_t fr_http_dimension(const fr_collection_info *info)
 {
@@ -233,6 +237,7 @@ fr_http_next fr_http_submit(fr_http_call *call)
     call->write.user = call;
     fr_err err = {0};
     fr_code code = fr_submit(call->db, &call->write, &err);
+    if (code != FR_OK && call->write.kind == FR_WRITE_COLLECTION_CREATE) fr_http_schema_blame(call, &err);
     return code == FR_OK ? FR_HTTP_SUBMITTED : fr_http_fail(call, &err, code);
 }
 
@@ -295,7 +300,7 @@ void fr_http_id_out(fr_out *out, fr_span key, bool is_int)
     fr_out_raw(out, key.data, key.size);
 }
 
-fr_code fr_http_output_in(fr_doc body, fr_output *out, fr_err *err)
+static fr_code names_in(fr_doc body, fr_output *out, fr_err *err)
 {
     *out = (fr_output){.all = true};
     fr_doc names = fr_http_field(body, "output");
@@ -313,6 +318,73 @@ fr_code fr_http_output_in(fr_doc body, fr_output *out, fr_err *err)
         out->all |= fr_span_equal(fr_doc_string(name), fr_span_text("*"));
     }
     return FR_OK;
+}
+
+static fr_code wanted_in(fr_http_call *call, fr_wanted *out)
+{
+    fr_doc given = fr_http_field(call->rest, "with_vectors"), name;
+    out->vector = fr_http_field_bool(call->rest, "with_vector", false);
+    if (!given.data || fr_doc_type(given) == FR_DOC_FALSE) return FR_OK;
+    if (fr_doc_type(given) == FR_DOC_TRUE) out->vector_fields = UINT32_MAX;
+    fr_doc_iter iter = fr_doc_begin(given);
+    while (fr_doc_type(given) == FR_DOC_ARRAY && fr_doc_next(&iter, NULL, &name)) {
+        uint32_t at = 0;
+        const fr_field_def *field;
+        while ((field = fr_http_vector_field_at(call->info, at)) != NULL &&
+               !(fr_doc_type(name) == FR_DOC_STRING && fr_span_equal(fr_doc_string(name), fr_span_text(field->name))))
+            at++;
+        if (!field) return fr_fail(&call->err, FR_ERR_INVALID, "with_vectors", "names something that is no vector field of the collection");
+        out->vector_fields |= 1u << at;
+    }
+    return FR_OK;
+}
+
+fr_code fr_http_output_in(fr_http_call *call, fr_output *out)
+{
+    FR_TRY(names_in(call->rest, out, &call->err));
+    return wanted_in(call, &out->wanted);
+}
+
+void fr_http_vector_out(fr_out *out, const fr_field_def *field, fr_span bytes)
+{
+    const uint8_t *at = bytes.data, *end = at + bytes.size;
+    if (field->type == FR_TYPE_VECTOR_BINARY) {
+        fr_out_bytes(out, bytes);
+        return;
+    }
+    bool sparse = field->type == FR_TYPE_VECTOR_SPARSE;
+    size_t element = sparse ? 8 : fr_vector_bytes(field->type, 1);
+    fr_out_begin(out, sparse ? '{' : '[');
+    for (; element && (size_t)(end - at) >= element; at += element) { /* a log's bytes are not aligned */
+        float number;
+        char key[16];
+        if (sparse) fr_out_key_span(out, fr_span_of(key, (size_t)snprintf(key, sizeof key, "%u", fr_load_le32(at))));
+        fr_vector_unpack(sparse ? FR_TYPE_VECTOR_F32 : field->type, sparse ? at + 4 : at, 1, &number);
+        fr_out_float(out, number);
+    }
+    fr_out_end(out, sparse ? '}' : ']');
+}
+
+static void vectors_out(fr_http_call *call, const fr_hit *hit, const fr_wanted *wanted)
+{
+    const fr_field_def *first = fr_http_vector_field(call->info), *field;
+    if (hit->vector) {
+        fr_out_key(&call->out, "vector");
+        fr_out_floats(&call->out, hit->vector, first->dimension);
+    } else if (wanted->vector && hit->vectors[0].size != 0) {
+        fr_out_key(&call->out, "vector");
+        fr_http_vector_out(&call->out, first, hit->vectors[0]);
+    }
+    if (!wanted->vector_fields) return;
+    fr_out_key(&call->out, "vectors");
+    fr_out_begin(&call->out, '{');
+    for (uint32_t i = 0; (field = fr_http_vector_field_at(call->info, i)) != NULL; i++) {
+        if (!(wanted->vector_fields >> i & 1u)) continue;
+        fr_out_key_span(&call->out, fr_span_text(field->name));
+        if (hit->vectors[i].size == 0) fr_out_null(&call->out);
+        else fr_http_vector_out(&call->out, field, hit->vectors[i]);
+    }
+    fr_out_end(&call->out, '}');
 }
 
 void fr_http_metadata_out(fr_out *out, fr_span metadata, const fr_output *output)
@@ -362,13 +434,6 @@ void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *
         fr_out_key(out, "model_version");
         fr_out_string(out, hit->model_version);
     }
-    if (hit->vector) {
-        fr_out_key(out, "vector");
-        fr_out_floats(out, hit->vector, fr_http_dimension(call->info));
-    }
-    if (hit->vectors[0].size != 0) {
-        fr_out_key(out, "vector");
-        fr_out_bytes(out, hit->vectors[0]);
-    }
+    vectors_out(call, hit, &output->wanted);
     fr_out_end(out, '}');
 }

@@ -5,12 +5,6 @@
 
 /* ---- out ---- */
 
-static const char *metric_text(fr_metric metric)
-{
-    static const char *const names[] = {"l2", "ip", "cosine", "hamming", "jaccard", "bm25"};
-    return (size_t)metric < FR_COUNT_OF(names) ? names[metric] : "?";
-}
-
 static void partitions_out(fr_out *out, const fr_collection_info *info)
 {
     fr_out_key(out, "offsets");
@@ -77,52 +71,29 @@ static void numbers_out(fr_out *out, const fr_collection_info *info)
     fr_out_end(out, '}');
 }
 
-static const struct { const char *name; fr_type type; } vector_types[] = {
-    {"f32", FR_TYPE_VECTOR_F32}, {"f16", FR_TYPE_VECTOR_F16}, {"bf16", FR_TYPE_VECTOR_BF16}, {"int8", FR_TYPE_VECTOR_I8},
-    {"binary", FR_TYPE_VECTOR_BINARY}};
-
-static const char *vector_type_text(fr_type type)
-{
-    for (size_t i = 0; i < FR_COUNT_OF(vector_types); i++)
-        if (vector_types[i].type == type) return vector_types[i].name;
-    return "?";
-}
-
-/* AUTO as what it means. */
-static const char *vectors_text(fr_vectors_at at, fr_profile profile)
-{
-    if (at == FR_VECTORS_AUTO) at = profile == FR_PROFILE_SPEED ? FR_VECTORS_MEMORY : FR_VECTORS_DISK;
-    return at == FR_VECTORS_MEMORY ? "memory" : "disk";
-}
-
 void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
 {
-    static const char *const profiles[] = {"balanced", "speed", "compact"};
     static const char *const id_types[] = {"any", "int64", "string"};
     const fr_field_def *vector = fr_http_vector_field(info);
-    bool binary = vector && vector->type == FR_TYPE_VECTOR_BINARY; /* bits are their own codes, in memory */
     fr_out_begin(out, '{');
     fr_out_key(out, "name");
     fr_out_cstring(out, info->def.name);
     fr_out_key(out, "id");
     fr_out_uint(out, info->id);
     fr_out_key(out, "dimension");
-    fr_out_uint(out, fr_http_dimension(info));
-    fr_out_key(out, "metric");
-    fr_out_cstring(out, metric_text(vector ? vector->metric : info->def.metric));
-    fr_out_key(out, "codes");
-    fr_out_cstring(out, (vector ? vector->codes : info->def.codes) == FR_CODES_SQ8 && !binary ? "sq8" : "none");
-    fr_out_key(out, "profile");
-    fr_out_cstring(out, profiles[vector ? vector->profile : info->def.profile]);
-    fr_out_key(out, "vector_type");
-    fr_out_cstring(out, vector_type_text(vector ? vector->type : info->def.vector_type));
-    fr_out_key(out, "vectors");
-    if (binary) fr_out_cstring(out, "memory");
-    else fr_out_cstring(out, vectors_text(vector ? vector->vectors : info->def.vectors, vector ? vector->profile : info->def.profile));
+    fr_out_uint(out, vector->dimension);
+    const struct { const char *name, *text; } texts[] = { /* of the first vector field */
+        {"metric", fr_http_metric_text(vector->metric)},    {"codes", fr_http_codes_text(vector)},
+        {"profile", fr_http_profile_text(vector->profile)}, {"vector_type", fr_http_vector_type_text(vector->type)},
+        {"vectors", fr_http_vectors_text(vector)}};
+    for (size_t i = 0; i < FR_COUNT_OF(texts); i++) {
+        fr_out_key(out, texts[i].name);
+        fr_out_cstring(out, texts[i].text);
+    }
     fr_out_key(out, "m");
-    fr_out_uint(out, vector ? vector->m : info->def.m);
+    fr_out_uint(out, vector->m);
     fr_out_key(out, "ef_construction");
-    fr_out_uint(out, vector ? vector->ef_construction : info->def.ef_construction);
+    fr_out_uint(out, vector->ef_construction);
     fr_out_key(out, "partitions");
     fr_out_uint(out, info->partition_count);
     fr_out_key(out, "id_type");
@@ -133,6 +104,7 @@ void fr_http_collection_out(fr_out *out, const fr_collection_info *info)
     fr_out_begin(out, '[');
     for (uint32_t i = 0; i < info->def.indexed_count; i++) fr_out_cstring(out, info->def.indexed[i]);
     fr_out_end(out, ']');
+    fr_http_schema_out(out, info);
     embedder_out(out, info);
     numbers_out(out, info);
     partitions_out(out, info);
@@ -188,30 +160,22 @@ static fr_code definition_in(fr_http_call *call, fr_collection_def *def)
     fr_span name = fr_doc_string(fr_http_field(body, "name"));
     FR_TRY(fr_name_check("name", name.data, name.size, &call->err));
     memcpy(def->name, name.data, name.size);
-    def->dimension = (uint32_t)fr_http_field_int(body, "dimension", 0);
-    bool binary = fr_http_field_is(body, "vector_type", "binary");
-    def->metric = fr_http_field_is(body, "metric", "l2")        ? FR_METRIC_L2
-                  : fr_http_field_is(body, "metric", "ip")      ? FR_METRIC_IP
-                  : fr_http_field_is(body, "metric", "cosine")  ? FR_METRIC_COSINE
-                  : fr_http_field_is(body, "metric", "hamming") ? FR_METRIC_HAMMING
-                  : fr_http_field_is(body, "metric", "jaccard") ? FR_METRIC_JACCARD
-                  : binary ? FR_METRIC_HAMMING : FR_METRIC_COSINE;
-    def->codes = fr_http_field_is(body, "codes", "none") ? FR_CODES_NONE : FR_CODES_SQ8;
-    def->profile = fr_http_field_is(body, "profile", "speed")     ? FR_PROFILE_SPEED
-                   : fr_http_field_is(body, "profile", "compact") ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
-    def->vectors = fr_http_field_is(body, "vectors", "memory") ? FR_VECTORS_MEMORY
-                   : fr_http_field_is(body, "vectors", "disk") ? FR_VECTORS_DISK : FR_VECTORS_AUTO;
-    for (size_t i = 0; i < FR_COUNT_OF(vector_types); i++)
-        if (fr_http_field_is(body, "vector_type", vector_types[i].name)) def->vector_type = vector_types[i].type;
     def->partitions = (uint32_t)fr_http_field_int(body, "partitions", 1);
-    def->m = (uint32_t)fr_http_field_int(body, "m", 0);
-    def->ef_construction = (uint32_t)fr_http_field_int(body, "ef_construction", 0);
     def->id_type = fr_http_field_is(body, "id_type", "int64")    ? FR_ID_INT64
                    : fr_http_field_is(body, "id_type", "string") ? FR_ID_STRING : FR_ID_ANY;
     def->drop_stale = fr_http_field_bool(body, "drop_stale", false);
     FR_TRY(indexed_in(call, def));
+    if (fr_http_field(body, "fields").data) {
+        FR_TRY(fr_http_schema_in(call, def));
+        return embedder_in(call, def);
+    }
+    fr_field_def vector = {0};
+    fr_http_vector_in(body, &vector);
+    def->vector_type = vector.type, def->metric = vector.metric, def->dimension = vector.dimension, def->codes = vector.codes;
+    def->profile = vector.profile, def->vectors = vector.vectors, def->m = vector.m, def->ef_construction = vector.ef_construction;
     FR_TRY(embedder_in(call, def));
-    if (!def->dimension)
+    if (fr_http_field(body, "dynamic").data) return fr_fail(&call->err, FR_ERR_INVALID, "dynamic", "has no meaning without fields");
+    if (!def->dimension && def->vector_type != FR_TYPE_VECTOR_SPARSE)
         return fr_fail(&call->err, FR_ERR_INVALID, "dimension", "is missing: 1 to %u", FR_DIMENSION_MAX);
     return FR_OK;
 }

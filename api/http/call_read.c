@@ -30,7 +30,7 @@ fr_http_next fr_http_on_get(fr_http *door, fr_http_call *call, fr_http_worker *w
     fr_doc ids = fr_http_field(call->rest, "ids");
     uint32_t count = fr_doc_count(ids), found = 0;
     if (worker->loop && (!worker->searcher || count > LOOP_IDS_MAX)) return FR_HTTP_SEARCHER;
-    fr_code code = fr_http_output_in(call->rest, &output, &call->err);
+    fr_code code = fr_http_output_in(call, &output);
     if (code == FR_OK && (count < 1 || count > FR_RECORDS_MAX))
         code = fr_fail(&call->err, FR_ERR_INVALID, "ids", "has %u ids, a request takes 1 to %u", count, FR_RECORDS_MAX);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
@@ -39,7 +39,7 @@ fr_http_next fr_http_on_get(fr_http *door, fr_http_call *call, fr_http_worker *w
     if (!keys || !hits) return no_memory(call);
     code = fr_http_ids_in(call, ids, NULL, keys);
     if (code == FR_OK)
-        code = fr_get(worker->searcher, call->info->id, keys, count, &(fr_wanted){.vector = fr_http_field_bool(call->rest, "with_vector", false)},
+        code = fr_get(worker->searcher, call->info->id, keys, count, &output.wanted,
                       hits, &found, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out_begin(&call->out, '{');
@@ -108,7 +108,7 @@ fr_http_next fr_http_on_scroll(fr_http *door, fr_http_call *call, fr_http_worker
     const char *filter = NULL;
     fr_code code = fr_http_collection(call);
     if (code == FR_OK && call->body.text.size) code = fr_http_body_in(call, worker);
-    if (code == FR_OK) code = fr_http_output_in(call->rest, &output, &call->err);
+    if (code == FR_OK) code = fr_http_output_in(call, &output);
     if (code == FR_OK) code = fr_http_field_text(call, call->rest, "filter", FR_FILTER_BYTES_MAX, &filter, &call->err);
     if (code == FR_OK) code = scroll_after(call, &after);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
@@ -116,7 +116,7 @@ fr_http_next fr_http_on_scroll(fr_http *door, fr_http_call *call, fr_http_worker
     fr_hit *hits = fr_arena_alloc(&call->arena, limit * sizeof *hits);
     if (!hits) return no_memory(call);
     code = fr_scroll(worker->searcher, call->info->id, &(fr_condition){filter, fr_http_field_params(call->rest)}, after, limit,
-                     &(fr_wanted){.vector = fr_http_field_bool(call->rest, "with_vector", false)}, hits, &count, &call->err);
+                     &output.wanted, hits, &count, &call->err);
     if (code != FR_OK) return fr_http_fail(call, &call->err, code);
     fr_out *out = &call->out;
     fr_out_begin(out, '{');
@@ -133,29 +133,38 @@ fr_http_next fr_http_on_scroll(fr_http *door, fr_http_call *call, fr_http_worker
 
 /* ---- log ---- */
 
-static void log_value_out(fr_out *out, const fr_value *value)
+/* Values of a record's vector fields: the first as "vector", others in "vectors", as a record is given. */
+static void log_vectors_out(fr_out *out, const fr_collection_info *info, const fr_event *event)
 {
-    if (value->field == FR_FIELD_DYNAMIC && value->type == FR_TYPE_JSON) {
+    const fr_field_def *field;
+    bool opened = false;
+    for (uint32_t f = 0; (field = fr_http_vector_field_at(info, f)) != NULL; f++)
+        for (uint32_t i = 0; i < event->value_count; i++) {
+            const fr_value *value = &event->values[i];
+            fr_field_def as = {.type = (fr_type)value->type}; /* numbers may stand for the field's own type */
+            if (value->field != field->id || value->bytes.size == 0) continue;
+            if (f != 0 && !opened) {
+                fr_out_key(out, "vectors");
+                fr_out_begin(out, '{');
+                opened = true;
+            }
+            fr_out_key_span(out, f == 0 ? fr_span_text("vector") : fr_span_text(field->name));
+            fr_http_vector_out(out, &as, value->bytes);
+        }
+    if (opened) fr_out_end(out, '}');
+}
+
+static void log_values_out(fr_out *out, const fr_collection_info *info, const fr_event *event)
+{
+    log_vectors_out(out, info, event);
+    for (uint32_t i = 0; i < event->value_count; i++) {
+        if (event->values[i].field != FR_FIELD_DYNAMIC || event->values[i].type != FR_TYPE_JSON) continue;
         fr_out_key(out, "metadata");
-        fr_out_doc(out, fr_doc_root(value->bytes));
-    } else if (fr_vector_bytes((fr_type)value->type, 1) != 0) {
-        size_t element = fr_vector_bytes((fr_type)value->type, 1);
-        fr_out_key(out, "vector");
-        if (value->type == FR_TYPE_VECTOR_BINARY) {
-            fr_out_bytes(out, value->bytes);
-            return;
-        }
-        fr_out_begin(out, '[');
-        for (size_t i = 0; i + element <= value->bytes.size; i += element) {
-            float number; /* the log's bytes are not aligned */
-            fr_vector_unpack((fr_type)value->type, (const uint8_t *)value->bytes.data + i, 1, &number);
-            fr_out_float(out, number);
-        }
-        fr_out_end(out, ']');
+        fr_out_doc(out, fr_doc_root(event->values[i].bytes));
     }
 }
 
-static void log_record_out(fr_out *out, const fr_record *record)
+static void log_record_out(fr_out *out, const fr_collection_info *info, const fr_record *record)
 {
     const fr_event *event = &record->event;
     fr_out_begin(out, '{');
@@ -167,7 +176,7 @@ static void log_record_out(fr_out *out, const fr_record *record)
     fr_http_id_out(out, event->key, event->key_is_int);
     fr_out_key(out, "op");
     fr_out_cstring(out, event->remove ? "delete" : "upsert");
-    for (uint32_t i = 0; i < event->value_count && !event->remove; i++) log_value_out(out, &event->values[i]);
+    if (!event->remove) log_values_out(out, info, event);
     if (event->source_time_ms != FR_TIME_NONE && !event->remove) {
         fr_out_key(out, "source_timestamp");
         fr_out_int(out, event->source_time_ms);
@@ -198,7 +207,7 @@ static bool view_out(fr_http_call *call, const fr_view *view, log_reading *readi
     bool room = record != NULL;
     while (room && fr_records_next(iter, record)) {
         if (record->offset < reading->next) continue;
-        log_record_out(&call->out, record);
+        log_record_out(&call->out, call->info, record);
         reading->next = record->offset + 1;
         room = --reading->left > 0 && call->out.size < PAGE_BYTES;
     }

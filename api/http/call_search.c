@@ -81,12 +81,12 @@ static fr_code vectors_choice(fr_http_call *call, searching *search)
     if (call->vectors.data && text.data) return fr_fail(&call->err, FR_ERR_INVALID, "text", "give one of vector, vectors, text");
     if (call->vectors.data) return FR_OK;
     if (!text.data) return fr_fail(&call->err, FR_ERR_INVALID, "vector", "is missing: give one of vector, vectors, text");
-    if (!call->info->def.embedder[0])
-        return fr_fail(&call->err, FR_ERR_INVALID, "text", "this collection has no embedder: give a vector");
+    if (!call->info->def.embedder[0] || call->query_in.field > FR_FIELD_VECTOR)
+        return fr_fail(&call->err, FR_ERR_INVALID, "text", "%s has no embedder: give a vector", call->info->def.embedder[0] ? "this field" : "this collection");
     fr_span span = fr_doc_string(text);
     search->text = span.data, search->text_size = span.size;
     call->vectors.count = 1;
-    call->vectors.data = fr_arena_alloc(&call->arena, call->vectors.dimension * sizeof(float));
+    call->vectors.data = fr_arena_alloc(&call->arena, call->vectors.form.dimension * sizeof(float));
     return call->vectors.data ? FR_OK : fr_fail(&call->err, FR_ERR_NO_MEMORY, NULL, "no memory for the vector");
 }
 
@@ -96,8 +96,8 @@ static fr_code query_fill(fr_http_call *call, searching *search)
     fr_query *query = &call->query_in;
     query->id = call->info->id;
     FR_TRY(vectors_choice(call, search));
-    query->vectors = call->vectors.binary ? NULL : call->vectors.data, query->vector_bytes = call->vectors.bytes;
-    query->query_count = call->vectors.count, query->dimension = call->vectors.dimension;
+    query->vectors = call->vectors.bytes ? NULL : call->vectors.data, query->vector_bytes = call->vectors.bytes;
+    query->query_count = call->vectors.count, query->dimension = call->vectors.form.dimension;
     query->k = (uint32_t)fr_http_field_int(body, "k", 10);
     query->offset = (uint32_t)fr_http_field_int(body, "offset", 0);
     query->ef = (uint32_t)fr_http_field_int(body, "ef", 0);
@@ -119,12 +119,27 @@ static fr_code query_fill(fr_http_call *call, searching *search)
     FR_TRY(number_in(call, "radius", &query->has_radius, &query->radius));
     FR_TRY(number_in(call, "range_filter", &query->has_range_filter, &query->range_filter));
     query->exact = fr_http_field_bool(body, "exact", false);
-    query->with_vector = fr_http_field_bool(body, "with_vector", false);
     search->explain = fr_http_field_bool(body, "explain", false);
-    FR_TRY(fr_http_output_in(body, &search->output, &call->err));
+    FR_TRY(fr_http_output_in(call, &search->output));
+    query->with_vector = search->output.wanted.vector, query->vector_fields = search->output.wanted.vector_fields;
     query->with_metadata = !search->output.none;
     call->wait_ms = fr_http_field_int(body, "timeout_ms", FR_HTTP_WAIT_MS);
     return min_offset_in(call);
+}
+
+/* "field": the vector field that is searched. */
+static fr_code field_in(void *user, fr_span name, fr_json_form *form_out, fr_err *err)
+{
+    fr_http_call *call = user;
+    const fr_field_def *field;
+    for (uint32_t i = 0; (field = fr_http_vector_field_at(call->info, i)) != NULL; i++) {
+        if (!fr_span_equal(name, fr_span_text(field->name))) continue;
+        *form_out = fr_http_form(field);
+        call->query_in.field = field->id;
+        return FR_OK;
+    }
+    return fr_fail(err, FR_ERR_INVALID, "field", "the collection has no vector field \"%.*s\"", (int)FR_MIN(name.size, (size_t)64),
+                   (const char *)name.data);
 }
 
 static fr_code search_in(fr_http_call *call, fr_http_worker *worker)
@@ -134,9 +149,8 @@ static fr_code search_in(fr_http_call *call, fr_http_worker *worker)
     *search = (searching){.text = NULL};
     call->scratch = search;
     const fr_field_def *field = fr_http_vector_field(call->info);
-    call->vectors = (fr_json_vectors){.dimension = fr_http_dimension(call->info), .binary = field && field->type == FR_TYPE_VECTOR_BINARY,
-                                      .refuse_zero = field && field->metric == FR_METRIC_COSINE};
     call->query_in = (fr_query){.k = 0};
+    call->vectors = (fr_json_vectors){.form = fr_http_form(field), .pick = field_in, .user = call};
     FR_TRY(fr_http_body_in(call, worker));
     return query_fill(call, search);
 }
@@ -149,7 +163,7 @@ static bool plain(const fr_http_call *call)
     const fr_query *query = &call->query_in;
     const searching *search = call->scratch;
     if (search->text || query->query_count != 1 || (query->filter && *query->filter) || query->group_by) return false;
-    return !query->exact && !query->with_vector && query->k + query->offset <= LOOP_K_MAX && query->ef <= LOOP_EF_MAX;
+    return !query->exact && !query->with_vector && !query->vector_fields && query->k + query->offset <= LOOP_K_MAX && query->ef <= LOOP_EF_MAX;
 }
 
 static _Atomic uint32_t *cost_slot(fr_http *door, const fr_http_call *call)

@@ -6,11 +6,11 @@ enum { STAGE_NEW, STAGE_PARSE, STAGE_WRITTEN };
 
 static fr_code upsert_in(fr_http_call *call, fr_http_worker *worker)
 {
-    const fr_field_def *field = fr_http_vector_field(call->info);
-    fr_json_schema schema = {.dimension = fr_http_dimension(call->info), .id_type = call->info->def.id_type,
-                             .metric = field ? field->metric : call->info->def.metric,
-                             .vector_type = field ? field->type : call->info->def.vector_type,
-                             .embed = call->info->def.embedder[0] ? fr_http_embed : NULL, .embed_user = call};
+    fr_json_schema schema = {.id_type = call->info->def.id_type, .embed = call->info->def.embedder[0] ? fr_http_embed : NULL, .embed_user = call};
+    const fr_field_def *field;
+    while (schema.field_count < FR_VECTOR_FIELDS_MAX && (field = fr_http_vector_field_at(call->info, schema.field_count)) != NULL)
+        schema.fields[schema.field_count++] =
+            (fr_json_field){.name = field->name, .id = field->id, .nullable = field->nullable, .form = fr_http_form(field)};
     fr_doc_builder *rest = &call->builders[0];
     fr_doc_reset(rest);
     fr_batch_reset(&call->batch);

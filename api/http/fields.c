@@ -10,7 +10,9 @@ static const char *kinds_text(unsigned kinds)
     case FR_IN_NUMBER: return "a number";
     case FR_IN_STRING: return "a string";
     case FR_IN_BOOL: return "true or false";
-    case FR_IN_ARRAY: return "an array";
+    case FR_IN_ARRAY:
+    case FR_IN_SCHEMA: return "an array";
+    case FR_IN_BOOL | FR_IN_ARRAY: return "true, false or an array";
     case FR_IN_OBJECT: return "an object";
     case FR_IN_INT | FR_IN_OBJECT: return "an integer or an object";
     case FR_IN_INT | FR_IN_STRING: return "an integer or a string";
@@ -26,7 +28,7 @@ static bool kind_fits(unsigned kinds, fr_doc value)
     case FR_DOC_INT: return kinds & (FR_IN_INT | FR_IN_NUMBER);
     case FR_DOC_FLOAT: return kinds & FR_IN_NUMBER;
     case FR_DOC_STRING: return kinds & FR_IN_STRING;
-    case FR_DOC_ARRAY: return kinds & FR_IN_ARRAY;
+    case FR_DOC_ARRAY: return kinds & (FR_IN_ARRAY | FR_IN_SCHEMA);
     case FR_DOC_OBJECT: return kinds & FR_IN_OBJECT;
     default: return false;
     }

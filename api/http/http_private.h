@@ -9,7 +9,8 @@
 /* ---- fields of bodies and queries: one table per route, for checking and for /openapi.json ---- */
 typedef enum fr_in_kind {
     FR_IN_INT = 1, FR_IN_NUMBER = 2, FR_IN_STRING = 4, FR_IN_BOOL = 8, FR_IN_ARRAY = 16, FR_IN_OBJECT = 32,
-    FR_IN_VECTOR = 64, FR_IN_VECTORS = 128, FR_IN_RECORDS = 256 /* taken out of the document before it is checked */
+    FR_IN_VECTOR = 64, FR_IN_VECTORS = 128, FR_IN_RECORDS = 256, /* taken out of the document before it is checked */
+    FR_IN_SCHEMA = 512 /* an array of fields: call_schema.c */
 } fr_in_kind;
 
 typedef struct fr_in_field {
@@ -76,17 +77,33 @@ fr_code fr_http_body_in(fr_http_call *call, fr_http_worker *worker); /* body to 
 fr_code fr_http_collection(fr_http_call *call);                      /* params[0] to call->info */
 uint32_t fr_http_dimension(const fr_collection_info *info);
 const fr_field_def *fr_http_vector_field(const fr_collection_info *info); /* the first */
+/* The at-th vector field; NULL: there are fewer. */
+const fr_field_def *fr_http_vector_field_at(const fr_collection_info *info, uint32_t at);
+fr_json_form fr_http_form(const fr_field_def *field);
 fr_code fr_http_ids_in(fr_http_call *call, fr_doc ids, fr_event *events, fr_span *keys); /* either may be NULL */
 fr_http_next fr_http_submit(fr_http_call *call);
 void fr_http_offsets_out(fr_http_call *call);
+/* call_schema.c: "fields" of a collection. */
+fr_code fr_http_schema_in(fr_http_call *call, fr_collection_def *def);
+void fr_http_schema_blame(const fr_http_call *call, fr_err *err_io);
+void fr_http_schema_out(fr_out *out, const fr_collection_info *info);
+const char *fr_http_metric_text(fr_metric metric);
+const char *fr_http_profile_text(fr_profile profile);
+const char *fr_http_vector_type_text(fr_type type);
+const char *fr_http_vectors_text(const fr_field_def *field);
+const char *fr_http_codes_text(const fr_field_def *field);
+void fr_http_vector_in(fr_doc body, fr_field_def *out); /* what a table has checked */
+
 void fr_http_collection_out(fr_out *out, const fr_collection_info *info);
 void fr_http_id_out(fr_out *out, fr_span key, bool is_int);
 /* "output" of a body: which metadata keys. */
 typedef struct fr_output {
     bool all, none;
     fr_doc names;
+    fr_wanted wanted; /* vectors */
 } fr_output;
-fr_code fr_http_output_in(fr_doc body, fr_output *out, fr_err *err);
+fr_code fr_http_output_in(fr_http_call *call, fr_output *out);
+void fr_http_vector_out(fr_out *out, const fr_field_def *field, fr_span bytes); /* elements of the field's type */
 void fr_http_metadata_out(fr_out *out, fr_span metadata, const fr_output *output);
 void fr_http_record_out(fr_http_call *call, const fr_hit *hit, const fr_output *output, bool search);
 fr_code fr_http_embed(void *user, fr_span text, float *out, fr_err *err);
@@ -144,10 +161,10 @@ FR_HTTP_HANDLER(readyz);
 FR_HTTP_HANDLER(metrics);
 FR_HTTP_HANDLER(openapi);
 
-extern const fr_in_field fr_in_create[], fr_in_upsert[], fr_in_record[], fr_in_delete[], fr_in_search[], fr_in_get[],
+extern const fr_in_field fr_in_create[], fr_in_schema[], fr_in_upsert[], fr_in_record[], fr_in_delete[], fr_in_search[], fr_in_get[],
     fr_in_count[], fr_in_scroll[], fr_in_alias[], fr_in_log[], fr_in_user[], fr_in_key[], fr_in_grant[], fr_in_limit[], fr_in_client[],
     fr_in_replay[], fr_in_letters[], fr_in_letters_replay[], fr_in_lag[];
-extern const size_t fr_in_create_count, fr_in_upsert_count, fr_in_record_count, fr_in_delete_count, fr_in_search_count,
+extern const size_t fr_in_create_count, fr_in_schema_count, fr_in_upsert_count, fr_in_record_count, fr_in_delete_count, fr_in_search_count,
     fr_in_get_count, fr_in_count_count, fr_in_scroll_count, fr_in_alias_count, fr_in_log_count;
 
 #endif

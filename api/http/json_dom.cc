@@ -170,6 +170,17 @@ bool fr_json_next(fr_json_iter *iter, const char **key_out, size_t *key_size_out
     return true;
 }
 
+uint32_t fr_json_elements(fr_json_value container)
+{
+    fr_json_iter iter = fr_json_begin(container);
+    const char *key;
+    size_t size;
+    fr_json_value item;
+    uint32_t count = 0;
+    while (fr_json_next(&iter, &key, &size, &item)) count++;
+    return count;
+}
+
 int64_t fr_json_floats(fr_json_value value, float *out, size_t max, size_t *bad_out, bool *number_out)
 {
     array items;

@@ -45,6 +45,8 @@ typedef struct fr_json_iter {
 fr_json_iter fr_json_begin(fr_json_value container);
 bool fr_json_next(fr_json_iter *iter, const char **key_out, size_t *key_size_out, fr_json_value *value_out);
 
+uint32_t fr_json_elements(fr_json_value container); /* of an array or an object */
+
 /* An array of numbers to f32. Returns how many elements it has, or -1: *bad_out is then the index of the first element that is
  * not a number or not finite as f32 (*number_out says which). Writes the first `max` only. */
 int64_t fr_json_floats(fr_json_value array, float *out, size_t max, size_t *bad_out, bool *number_out);

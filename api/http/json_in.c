@@ -1,8 +1,6 @@
 /* json_in.c: request bodies: values of simdjson's document to binary documents, vectors and events. */
 #include "api/http/json_in.h"
 
-#include "api/http/base64.h"
-
 #include <stdio.h>
 
 /* Levels around a record's metadata: body, records, record. */
@@ -92,51 +90,6 @@ static bool key_is(const char *key, size_t size, const char *name)
 
 /* ---- vectors ---- */
 
-static bool all_zero(const float *data, uint32_t dimension)
-{
-    for (uint32_t i = 0; i < dimension; i++)
-        if (data[i] > 0 || data[i] < 0) return false;
-    return true;
-}
-
-/* One vector into out, which has room for `dimension` numbers. prefix + suffix name the field in errors. */
-static fr_code vector_in(fr_json_value value, float *out, uint32_t dimension, bool refuse_zero, const char *field, fr_err *err)
-{
-    if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, field, "must be an array of numbers");
-    size_t bad;
-    bool number;
-    int64_t count = fr_json_floats(value, out, dimension, &bad, &number);
-    if (count < 0) {
-        char where[sizeof err->field];
-        snprintf(where, sizeof where, "%s[%zu]", field, bad);
-        return fr_fail(err, FR_ERR_INVALID, where,
-                       number ? "is not finite as a 32-bit float (limit 3.4028235e38)" : "must be a number");
-    }
-    if ((uint64_t)count != dimension)
-        return fr_fail(err, FR_ERR_INVALID, field, "has %lld numbers, the collection's dimension is %u", (long long)count,
-                       dimension);
-    if (refuse_zero && all_zero(out, dimension))
-        return fr_fail(err, FR_ERR_INVALID, field, "is zero: under the metric cosine a vector needs a direction");
-    return FR_OK;
-}
-
-/* A binary vector: `dimension` numbers 0 and 1, or dimension / 8 bytes as numbers or as base64. room: for `dimension` numbers. */
-static fr_code bits_in(fr_json_value value, uint8_t *out, float *room, uint32_t dimension, const char *field, fr_err *err)
-{
-    size_t size, bad;
-    bool number;
-    if (fr_json_type_of(value) == FR_JSON_STRING) {
-        const char *text = fr_json_string(value, &size);
-        int64_t bytes = fr_base64_decode(fr_span_of(text, size), out, dimension / 8);
-        if (bytes == (int64_t)(dimension / 8)) return FR_OK;
-        return fr_fail(err, FR_ERR_INVALID, field, "is not the base64 of %u bytes, the collection's %u bits", dimension / 8, dimension);
-    }
-    if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, field, "must be an array of numbers, or base64");
-    int64_t count = fr_json_floats(value, room, dimension, &bad, &number);
-    if (count < 0) return fr_fail(err, FR_ERR_INVALID, field, "holds something that is not a number at place %zu", bad);
-    return fr_vector_pack_bits(room, (uint32_t)FR_MIN(count, (int64_t)dimension + 1), dimension, out, field, err);
-}
-
 static uint32_t first_dimension(fr_json_value value)
 {
     size_t bad;
@@ -145,51 +98,47 @@ static uint32_t first_dimension(fr_json_value value)
     return count < 0 ? 0 : (uint32_t)FR_MIN(count, (int64_t)FR_DIMENSION_MAX + 1);
 }
 
-static uint32_t elements(fr_json_value array)
-{
-    fr_json_iter iter = fr_json_begin(array);
-    const char *key;
-    size_t size;
-    uint32_t count = 0;
-    fr_json_value item;
-    while (fr_json_next(&iter, &key, &size, &item)) count++;
-    return count;
-}
-
 static fr_code vectors_room(fr_json_vectors *to, uint32_t count, fr_json_value first, const char *field, fr_arena *arena,
                             fr_err *err)
 {
+    fr_json_form *form = &to->form;
+    bool binary = form->type == FR_TYPE_VECTOR_BINARY, sparse = form->type == FR_TYPE_VECTOR_SPARSE;
     if (to->data) return fr_fail(err, FR_ERR_INVALID, field, "give one of vector and vectors, once");
-    if (!to->dimension) to->dimension = first_dimension(first);
-    if (to->dimension > FR_DIMENSION_MAX && !to->binary)
+    if (!form->dimension && !sparse) form->dimension = first_dimension(first);
+    if (form->dimension > FR_DIMENSION_MAX && !binary)
         return fr_fail(err, FR_ERR_INVALID, field, "the dimension's limit is %u", FR_DIMENSION_MAX);
     to->count = count;
-    if (to->binary) { /* data: room for the numbers of one */
-        uint8_t *bytes = fr_arena_alloc(arena, (size_t)count * (to->dimension / 8));
-        to->bytes = fr_arena_alloc(arena, count * sizeof *to->bytes);
-        to->data = fr_arena_alloc(arena, to->dimension * sizeof *to->data);
-        if (!bytes || !to->bytes || !to->data) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for %u vectors", count);
-        for (uint32_t i = 0; i < count; i++) to->bytes[i] = fr_span_of(bytes + (size_t)i * (to->dimension / 8), to->dimension / 8);
-        return FR_OK;
-    }
-    to->data = fr_arena_alloc(arena, FR_MAX((size_t)1, (size_t)count * to->dimension) * sizeof *to->data);
-    return to->data ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for %u vectors", count);
+    size_t numbers = binary ? form->dimension : sparse ? 1 : (size_t)count * form->dimension; /* binary: of one, on the way */
+    to->data = fr_arena_alloc(arena, FR_MAX((size_t)1, numbers) * sizeof *to->data);
+    if (to->data && (binary || sparse)) to->bytes = fr_arena_alloc(arena, count * sizeof *to->bytes);
+    uint8_t *bits = to->bytes && binary ? fr_arena_alloc(arena, (size_t)count * (form->dimension / 8)) : NULL;
+    if (!to->data || ((binary || sparse) && !to->bytes) || (binary && !bits))
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for %u vectors", count);
+    for (uint32_t i = 0; i < count && binary; i++)
+        to->bytes[i] = fr_span_of(bits + (size_t)i * (form->dimension / 8), form->dimension / 8);
+    return FR_OK;
 }
 
-static fr_code one_vector_in(fr_json_value value, fr_json_vectors *to, uint32_t i, const char *field, fr_err *err)
+static fr_code one_vector_in(fr_json_value value, fr_json_vectors *to, uint32_t i, const char *field, fr_arena *arena, fr_err *err)
 {
-    if (to->binary) return bits_in(value, (uint8_t *)(uintptr_t)to->bytes[i].data, to->data, to->dimension, field, err);
-    return vector_in(value, to->data + (size_t)i * to->dimension, to->dimension, to->refuse_zero, field, err);
+    const fr_json_form *form = &to->form;
+    if (form->type == FR_TYPE_VECTOR_SPARSE) {
+        fr_json_room room = {.arena = arena}; /* each keeps its own */
+        return fr_json_sparse_in(value, form->metric, &room, &to->bytes[i], field, err);
+    }
+    if (form->type == FR_TYPE_VECTOR_BINARY)
+        return fr_json_bits_in(value, form->dimension, (uint8_t *)(uintptr_t)to->bytes[i].data, to->data, field, err);
+    return fr_json_dense_in(value, form, to->data + (size_t)i * form->dimension, field, err);
 }
 
 static fr_code vectors_in(fr_json_value value, bool many, fr_json_vectors *to, fr_arena *arena, fr_err *err)
 {
     if (!many) {
         FR_TRY(vectors_room(to, 1, value, "vector", arena, err));
-        return one_vector_in(value, to, 0, "vector", err);
+        return one_vector_in(value, to, 0, "vector", arena, err);
     }
     if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, "vectors", "must be an array of vectors");
-    uint32_t count = elements(value);
+    uint32_t count = fr_json_elements(value);
     if (count < 1 || count > FR_QUERIES_MAX)
         return fr_fail(err, FR_ERR_INVALID, "vectors", "has %u vectors, a search takes 1 to %u", count, FR_QUERIES_MAX);
     fr_json_iter iter = fr_json_begin(value);
@@ -200,9 +149,24 @@ static fr_code vectors_in(fr_json_value value, bool many, fr_json_vectors *to, f
         if (i == 0) FR_TRY(vectors_room(to, count, item, "vectors", arena, err));
         char field[32];
         snprintf(field, sizeof field, "vectors[%u]", i);
-        FR_TRY(one_vector_in(item, to, i, field, err));
+        FR_TRY(one_vector_in(item, to, i, field, arena, err));
     }
     to->many = true;
+    return FR_OK;
+}
+
+/* What "vector" is depends on "field", wherever it stands. */
+static fr_code pick_field(fr_json_value root, fr_json_vectors *vectors, fr_err *err)
+{
+    fr_json_iter iter = fr_json_begin(root);
+    const char *key;
+    size_t size;
+    fr_json_value value;
+    while (fr_json_next(&iter, &key, &size, &value)) {
+        if (!key_is(key, size, "field") || fr_json_type_of(value) != FR_JSON_STRING) continue; /* another type: refused by the table */
+        const char *name = fr_json_string(value, &size);
+        FR_TRY(vectors->pick(vectors->user, fr_span_of(name, size), &vectors->form, err));
+    }
     return FR_OK;
 }
 
@@ -211,6 +175,7 @@ fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr
 {
     fr_json_value root, value;
     FR_TRY(parse(dom, body, arena, &root, err));
+    if (vectors && vectors->pick) FR_TRY(pick_field(root, vectors, err));
     fr_json_iter iter = fr_json_begin(root);
     const char *key;
     size_t size;
@@ -235,14 +200,13 @@ fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr
 typedef struct intake {
     const fr_json_schema *schema;
     fr_doc_builder *metadata, *merged;
-    float *vector;
-    void *packed; /* the vector as the elements of its type */
+    fr_json_room rooms[FR_VECTOR_FIELDS_MAX];
     fr_batch *batch;
     uint32_t at; /* index of the record */
     fr_err *err;
 } intake;
 
-enum { SEEN_ID = 1, SEEN_VECTOR = 2, SEEN_TEXT = 4, SEEN_METADATA = 8, SEEN_EVENT_ID = 16, SEEN_TIMESTAMP = 32, SEEN_MODEL = 64 };
+enum { SEEN_ID = 1, SEEN_VECTOR = 2, SEEN_TEXT = 4, SEEN_METADATA = 8, SEEN_EVENT_ID = 16, SEEN_TIMESTAMP = 32, SEEN_MODEL = 64, SEEN_VECTORS = 128 };
 
 /* A record while its keys come in. */
 typedef struct incoming {
@@ -250,6 +214,8 @@ typedef struct incoming {
     char id_text[ID_TEXT_BYTES];
     fr_event event;
     fr_span text, metadata;
+    unsigned given; /* bit i: vectors[i] */
+    fr_span vectors[FR_VECTOR_FIELDS_MAX];
 } incoming;
 
 static fr_code record_fail(intake *in, const char *name, const char *why)
@@ -313,10 +279,38 @@ static fr_code metadata_in(intake *in, incoming *record, fr_json_value value)
     return FR_OK;
 }
 
+/* field: of the error. Null is a field without a vector, where that is allowed. */
+static fr_code field_in(intake *in, incoming *record, uint32_t at, fr_json_value value, const char *field)
+{
+    const fr_json_field *def = &in->schema->fields[at];
+    if (record->given & 1u << at) return fr_fail(in->err, FR_ERR_INVALID, field, "the vector of field \"%s\" is given twice", def->name);
+    record->given |= 1u << at;
+    if (fr_json_type_of(value) == FR_JSON_NULL && def->nullable) return FR_OK;
+    return fr_json_vector_in(value, &def->form, &in->rooms[at], &record->vectors[at], field, in->err);
+}
+
+static fr_code fields_in(intake *in, incoming *record, fr_json_value value)
+{
+    const char *key;
+    size_t size;
+    fr_json_value inner;
+    char field[sizeof in->err->field];
+    if (fr_json_type_of(value) != FR_JSON_OBJECT) return record_fail(in, "vectors", "must be an object: {field: vector}");
+    fr_json_iter iter = fr_json_begin(value);
+    while (fr_json_next(&iter, &key, &size, &inner)) {
+        uint32_t at = 0;
+        while (at < in->schema->field_count && !key_is(key, size, in->schema->fields[at].name)) at++;
+        snprintf(field, sizeof field, "records[%u].vectors.%.*s", in->at, (int)FR_MIN(size, (size_t)32), key);
+        if (at == in->schema->field_count) return fr_fail(in->err, FR_ERR_INVALID, field, "is no vector field of the collection");
+        FR_TRY(field_in(in, record, at, inner, field));
+    }
+    return FR_OK;
+}
+
 static fr_code record_key_in(intake *in, incoming *record, const char *key, size_t size, fr_json_value value)
 {
     static const struct { const char *name; unsigned bit; } names[] = {
-        {"id", SEEN_ID}, {"vector", SEEN_VECTOR}, {"text", SEEN_TEXT}, {"metadata", SEEN_METADATA},
+        {"id", SEEN_ID}, {"vector", SEEN_VECTOR}, {"vectors", SEEN_VECTORS}, {"text", SEEN_TEXT}, {"metadata", SEEN_METADATA},
         {"event_id", SEEN_EVENT_ID}, {"timestamp", SEEN_TIMESTAMP}, {"model_version", SEEN_MODEL}};
     unsigned bit = 0;
     for (size_t i = 0; i < FR_COUNT_OF(names) && !bit; i++)
@@ -324,7 +318,7 @@ static fr_code record_key_in(intake *in, incoming *record, const char *key, size
     char name[40];
     snprintf(name, sizeof name, "%.*s", (int)FR_MIN(size, sizeof name - 1), key);
     if (!bit)
-        return record_fail(in, name, "is not a key of a record (id, vector, text, metadata, event_id, timestamp, model_version)");
+        return record_fail(in, name, "is not a key of a record (id, vector, vectors, text, metadata, event_id, timestamp, model_version)");
     if (record->seen & bit) return record_fail(in, name, "is given twice");
     if (fr_json_type_of(value) == FR_JSON_NULL && bit != SEEN_ID && bit != SEEN_VECTOR) return FR_OK; /* as if absent */
     record->seen |= bit;
@@ -333,9 +327,8 @@ static fr_code record_key_in(intake *in, incoming *record, const char *key, size
     case SEEN_ID: return id_in(in, record, value);
     case SEEN_VECTOR:
         snprintf(field, sizeof field, "records[%u].vector", in->at);
-        if (in->schema->vector_type == FR_TYPE_VECTOR_BINARY)
-            return bits_in(value, in->packed, in->vector, in->schema->dimension, field, in->err);
-        return vector_in(value, in->vector, in->schema->dimension, in->schema->metric == FR_METRIC_COSINE, field, in->err);
+        return field_in(in, record, 0, value, field);
+    case SEEN_VECTORS: return fields_in(in, record, value);
     case SEEN_TEXT: {
         if (fr_json_type_of(value) != FR_JSON_STRING) return record_fail(in, "text", "must be a string");
         size_t text_size;
@@ -355,7 +348,7 @@ static fr_code text_in(intake *in, incoming *record)
 {
     if (!in->schema->embed)
         return record_fail(in, "text", "this collection has no embedder: give a vector, or create it with \"embedder\"");
-    if (record->seen & SEEN_VECTOR) return record_fail(in, "text", "give one of vector and text");
+    if (record->given & 1) return record_fail(in, "text", "give one of vector and text");
     fr_doc old = fr_doc_root(record->metadata), value;
     if (fr_doc_get(old, fr_span_text("text")).data) return record_fail(in, "metadata.text", "is taken by the record's text");
     fr_doc_builder *to = in->merged;
@@ -373,10 +366,20 @@ static fr_code text_in(intake *in, incoming *record)
     FR_TRY(builder_code(to, "records", in->err));
     FR_TRY(fr_doc_finish(to, &record->metadata));
     if (record->metadata.size > FR_METADATA_BYTES_MAX) return FR_OK; /* refused by the caller, before the work */
-    fr_code code = in->schema->embed(in->schema->embed_user, record->text, in->vector, in->err);
+    fr_code code = in->schema->embed(in->schema->embed_user, record->text, in->rooms[0].numbers, in->err);
     if (code != FR_OK && in->err && !in->err->field[0])
         snprintf(in->err->field, sizeof in->err->field, "records[%u].text", in->at);
-    return code;
+    FR_TRY(code);
+    record->given |= 1;
+    return fr_json_numbers_pack(&in->schema->fields[0].form, &in->rooms[0], &record->vectors[0], "text", in->err);
+}
+
+static fr_code missing(intake *in, uint32_t at)
+{
+    char name[sizeof in->err->field];
+    if (at == 0) return record_fail(in, "vector", in->schema->embed ? "is missing: give vector or text" : "is missing");
+    snprintf(name, sizeof name, "vectors.%.32s", in->schema->fields[at].name);
+    return record_fail(in, name, "is missing: the collection has this vector field, and it cannot be null");
 }
 
 static fr_code record_in(intake *in, fr_json_value value)
@@ -390,26 +393,26 @@ static fr_code record_in(intake *in, fr_json_value value)
     while (fr_json_next(&iter, &key, &size, &inner)) FR_TRY(record_key_in(in, &record, key, size, inner));
     if (!(record.seen & SEEN_ID)) return record_fail(in, "id", "is missing");
     if (record.seen & SEEN_TEXT) FR_TRY(text_in(in, &record));
-    else if (!(record.seen & SEEN_VECTOR)) return record_fail(in, "vector", "is missing: give vector or text");
     if (record.metadata.size > FR_METADATA_BYTES_MAX)
         return record_fail(in, "metadata", "is larger than 65,536 bytes in binary form");
-    fr_type type = in->schema->vector_type != FR_TYPE_NONE ? in->schema->vector_type : FR_TYPE_VECTOR_F32;
-    char field[48];
-    snprintf(field, sizeof field, "records[%u].vector", in->at);
-    if (type != FR_TYPE_VECTOR_F32 && type != FR_TYPE_VECTOR_BINARY)
-        FR_TRY(fr_vector_pack(type, in->vector, in->schema->dimension, in->packed, field, in->err));
-    fr_value values[2] = {{.field = FR_FIELD_VECTOR, .type = (uint8_t)type,
-                           .bytes = {type == FR_TYPE_VECTOR_F32 ? in->vector : in->packed, fr_vector_bytes(type, in->schema->dimension)}},
-                          {.field = FR_FIELD_DYNAMIC, .type = FR_TYPE_JSON, .bytes = record.metadata}};
+    fr_value values[FR_VECTOR_FIELDS_MAX + 1];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < in->schema->field_count; i++) {
+        const fr_json_field *def = &in->schema->fields[i];
+        bool there = record.vectors[i].size != 0; /* a sparse vector without numbers is none */
+        if (!there && !def->nullable) return missing(in, i);
+        if (there) values[count++] = (fr_value){.field = def->id, .type = (uint8_t)def->form.type, .bytes = record.vectors[i]};
+    }
+    if (record.metadata.size) values[count++] = (fr_value){.field = FR_FIELD_DYNAMIC, .type = FR_TYPE_JSON, .bytes = record.metadata};
     record.event.values = values;
-    record.event.value_count = record.metadata.size ? 2 : 1;
+    record.event.value_count = count;
     return fr_batch_put(in->batch, &record.event, in->err);
 }
 
 static fr_code records_in(intake *in, fr_json_value value)
 {
     if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(in->err, FR_ERR_INVALID, "records", "must be an array");
-    uint32_t count = elements(value);
+    uint32_t count = fr_json_elements(value);
     if (count < 1 || count > FR_RECORDS_MAX)
         return fr_fail(in->err, FR_ERR_INVALID, "records", "has %u records, a request takes 1 to %u", count, FR_RECORDS_MAX);
     fr_json_iter iter = fr_json_begin(value);
@@ -428,9 +431,14 @@ fr_code fr_json_in_upsert(fr_json_dom *dom, fr_json_body body, const fr_json_sch
     fr_json_value root, value;
     FR_TRY(parse(dom, body, arena, &root, err));
     intake in = {.schema = schema, .metadata = &scratch[0], .merged = &scratch[1], .batch = batch, .err = err};
-    in.vector = fr_arena_alloc(arena, (size_t)schema->dimension * sizeof(float));
-    in.packed = fr_arena_alloc(arena, (size_t)schema->dimension * sizeof(float));
-    if (!in.vector || !in.packed) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a vector");
+    for (uint32_t i = 0; i < schema->field_count; i++) {
+        fr_json_room *room = &in.rooms[i];
+        room->arena = arena;
+        if (schema->fields[i].form.type == FR_TYPE_VECTOR_SPARSE) continue;
+        room->numbers = fr_arena_alloc(arena, (size_t)schema->fields[i].form.dimension * sizeof(float));
+        room->packed = fr_arena_alloc(arena, (size_t)schema->fields[i].form.dimension * sizeof(float));
+        if (!room->numbers || !room->packed) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a vector");
+    }
     bool given = false;
     fr_json_iter iter = fr_json_begin(root);
     const char *key;

@@ -18,15 +18,40 @@ typedef struct fr_json_body {
     size_t readable;
 } fr_json_body;
 
+/* What a vector of JSON must be: dense, an array of `dimension` numbers; binary, the three forms of README.md; sparse, {"7":0.5} or
+ * {"indices":[7],"values":[0.5]}. */
+typedef struct fr_json_form {
+    fr_type type;
+    fr_metric metric; /* COSINE: zero is refused; BM25: negative numbers are */
+    uint32_t dimension;
+} fr_json_form;
+
+/* Where one vector is made. numbers, packed: `dimension` floats each, not needed for sparse vectors. */
+typedef struct fr_json_room {
+    float *numbers;
+    void *packed, *pairs;
+    uint32_t pair_capacity;
+    fr_arena *arena;
+} fr_json_room;
+
+/* field: named in errors. errors: INVALID, TOO_LARGE, NO_MEMORY */
+fr_code fr_json_dense_in(fr_json_value value, const fr_json_form *form, float *out, const char *field, fr_err *err);
+fr_code fr_json_bits_in(fr_json_value value, uint32_t dimension, uint8_t *out, float *room, const char *field, fr_err *err);
+fr_code fr_json_sparse_in(fr_json_value value, fr_metric metric, fr_json_room *room, fr_span *out, const char *field, fr_err *err);
+/* Elements of the form's type, in `room` until it is used again; numbers_pack: of room->numbers. */
+fr_code fr_json_vector_in(fr_json_value value, const fr_json_form *form, fr_json_room *room, fr_span *out, const char *field, fr_err *err);
+fr_code fr_json_numbers_pack(const fr_json_form *form, fr_json_room *room, fr_span *out, const char *field, fr_err *err);
+
 /* "vector" or "vectors" of a search, taken out of the body. */
 typedef struct fr_json_vectors {
-    bool binary;           /* in: vectors are bits, `dimension` of them; out: in `bytes` */
-    uint32_t dimension;    /* in: what each must have; 0 = any, then out: what they have */
-    bool refuse_zero;      /* in: cosine has no direction for it */
-    float *data;           /* out: count x dimension, in the arena; NULL: neither key was given */
-    fr_span *bytes;        /* binary: count x dimension / 8 bytes */
+    fr_json_form form; /* in: of each; dimension 0 = any, then out: what they have */
+    /* in: when the body names a "field", its form instead; NULL: the key is no business of ours */
+    fr_code (*pick)(void *user, fr_span name, fr_json_form *form_out, fr_err *err);
+    void *user;
+    float *data;    /* out: count x dimension, in the arena; NULL: neither key was given */
+    fr_span *bytes; /* binary, sparse: count vectors */
     uint32_t count;
-    bool many;             /* "vectors" */
+    bool many;      /* "vectors" */
 } fr_json_vectors;
 
 /* The body's object as a document in `rest` (finish it with fr_doc_finish); when `vectors` is not NULL, the keys "vector"
@@ -34,13 +59,20 @@ typedef struct fr_json_vectors {
 fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr_doc_builder *rest, fr_json_vectors *vectors,
                         fr_err *err);
 
-/* What records must look like. */
+/* A vector field of records. */
+typedef struct fr_json_field {
+    const char *name;
+    uint16_t id;
+    bool nullable;
+    fr_json_form form;
+} fr_json_field;
+
+/* What records must look like: "vector" is the first field's, "vectors" is {name: vector} of any. */
 typedef struct fr_json_schema {
-    uint32_t dimension;
-    fr_metric metric;
-    fr_type vector_type; /* 0 = VECTOR_F32 */
+    uint32_t field_count; /* 1 .. FR_VECTOR_FIELDS_MAX */
+    fr_json_field fields[FR_VECTOR_FIELDS_MAX];
     fr_id_type id_type;
-    /* Text to `dimension` floats; NULL: the collection has no embedder. */
+    /* Text to the first field's numbers; NULL: the collection has no embedder. */
     fr_code (*embed)(void *user, fr_span text, float *out, fr_err *err);
     void *embed_user;
 } fr_json_schema;

@@ -53,6 +53,9 @@ static void field_out(fr_out *out, const fr_in_field *field)
     } else if (field->kinds & FR_IN_RECORDS) {
         fr_out_text(out, ",\"type\":\"array\",\"items\":");
         fields_out(out, fr_in_record, fr_in_record_count);
+    } else if (field->kinds & FR_IN_SCHEMA) {
+        fr_out_text(out, ",\"type\":\"array\",\"items\":");
+        fields_out(out, fr_in_schema, fr_in_schema_count);
     } else {
         types_out(out, field->kinds);
     }

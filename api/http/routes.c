@@ -11,12 +11,13 @@ const fr_in_field fr_in_create[] = {
     {"name", FR_IN_STRING, true, 0, 0, NULL, "1 to 249 of A-Z a-z 0-9 . _ -"},
     {"dimension", FR_IN_INT, false, 1, FR_DIMENSION_BITS_MAX, NULL,
      "numbers of a vector, to 32,768; bits of a binary one, a multiple of 8; may come from embedder.dimension"},
-    {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine|hamming|jaccard", "default cosine; of binary vectors: hamming"},
+    {"metric", FR_IN_STRING, false, 0, 0, "l2|ip|cosine|hamming|jaccard|bm25", "default cosine; of binary vectors: hamming; of sparse ones: ip"},
     {"partitions", FR_IN_INT, false, 1, FR_PARTITIONS_MAX, NULL, "log partitions, default 1; cannot be raised later"},
     {"codes", FR_IN_STRING, false, 0, 0, "sq8|none", "what the graph walk reads; default sq8"},
     {"profile", FR_IN_STRING, false, 0, 0, "balanced|speed|compact", "memory against speed, default balanced"},
-    {"vector_type", FR_IN_STRING, false, 0, 0, "f32|f16|bf16|int8|binary",
-     "what a vector's numbers are kept as, default f32; f16, bf16: rounded to nearest; int8: whole numbers of -128 to 127; binary: bits"},
+    {"vector_type", FR_IN_STRING, false, 0, 0, "f32|f16|bf16|int8|binary|sparse",
+     "what a vector's numbers are kept as, default f32; f16, bf16: rounded to nearest; int8: whole numbers of -128 to 127; binary: bits; sparse: "
+     "{\"7\":0.5}, no dimension"},
     {"vectors", FR_IN_STRING, false, 0, 0, "memory|disk", "where original vectors live; default by profile: speed memory, others disk"},
     {"m", FR_IN_INT, false, 2, 32, NULL, "links per row, default 16, compact 10"},
     {"ef_construction", FR_IN_INT, false, 8, 4096, NULL, "default 100"},
@@ -24,11 +25,15 @@ const fr_in_field fr_in_create[] = {
     {"id_type", FR_IN_STRING, false, 0, 0, "any|int64|string", "default any: 1 and \"1\" are one entity"},
     {"drop_stale", FR_IN_BOOL, false, 0, 0, NULL, "a record whose timestamp is older than the stored one does nothing; default false"},
     {"indexed", FR_IN_ARRAY, false, 0, 0, NULL, "up to 16 metadata paths that filters will name often: [\"color\", \"a.b\"]; others are noticed"},
+    {"fields", FR_IN_SCHEMA, false, 0, 0, NULL, "instead of dimension, metric and so on: up to 8 vector fields, and scalar fields with types"},
+    {"dynamic", FR_IN_BOOL, false, 0, 0, NULL, "with fields: metadata may have keys that are not declared; default true"},
 };
 const fr_in_field fr_in_record[] = {
     {"id", FR_IN_INT | FR_IN_STRING, true, 0, 0, NULL, "a string of 1 to 512 bytes or a 64-bit integer"},
     {"vector", FR_IN_VECTOR, false, 0, 0, NULL,
-     "this or text; numbers in the range of the collection's vector_type; binary: numbers 0 and 1, or bytes as numbers or base64"},
+     "this or text; numbers in the range of the collection's vector_type; binary: numbers 0 and 1, or bytes as numbers or base64; "
+     "sparse: {\"7\":0.5} or {\"indices\":[7],\"values\":[0.5]}"},
+    {"vectors", FR_IN_OBJECT, false, 0, 0, NULL, "{field: vector}, where there are several vector fields"},
     {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder; kept as metadata text"},
     {"metadata", FR_IN_OBJECT, false, 0, 0, NULL, "any JSON object, 65,536 bytes"},
     {"event_id", FR_IN_STRING, false, 0, 0, NULL, "makes a retry harmless; 1 to 256 bytes"},
@@ -48,6 +53,7 @@ const fr_in_field fr_in_search[] = {
     {"vector", FR_IN_VECTOR, false, 0, 0, NULL, "one of vector, vectors, text"},
     {"vectors", FR_IN_VECTORS, false, 0, 0, NULL, "1 to 1,024 vectors: hits is then a list of lists"},
     {"text", FR_IN_STRING, false, 0, 0, NULL, "embedded by the collection's embedder"},
+    {"field", FR_IN_STRING, false, 0, 0, NULL, "the vector field that is searched; default: the first"},
     {"k", FR_IN_INT, false, 1, FR_K_MAX, NULL, "hits wanted, default 10"},
     {"ef", FR_IN_INT, false, 1, FR_EF_MAX, NULL, "breadth of the walk; default: the collection's"},
     {"recall", FR_IN_NUMBER, false, 0, 0, NULL, "instead of ef, 0.5 to 0.999: the breadth that reached this recall@10"},
@@ -56,7 +62,8 @@ const fr_in_field fr_in_search[] = {
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys of each hit, or [\"*\"]; default all"},
     {"min_offset", FR_IN_INT | FR_IN_OBJECT, false, 0, INT64_MAX, NULL, "read your writes: 17 or {\"0\":17}, inclusive"},
     {"timeout_ms", FR_IN_INT, false, 0, FR_HTTP_WAIT_MS_MAX, NULL, "how long to wait for min_offset, default 5000"},
-    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "of the first vector field; default false"},
+    {"with_vectors", FR_IN_BOOL | FR_IN_ARRAY, false, 0, 0, NULL, "names of vector fields, or true: \"vectors\" of each"},
     {"offset", FR_IN_INT, false, 0, FR_K_MAX, NULL, "hits to skip; offset + k is at most 16,384"},
     {"radius", FR_IN_NUMBER, false, 0, 0, NULL, "l2: distance below it; ip, cosine: score above it"},
     {"range_filter", FR_IN_NUMBER, false, 0, 0, NULL, "l2: distance from it on; ip, cosine: score up to it"},
@@ -68,7 +75,8 @@ const fr_in_field fr_in_search[] = {
 const fr_in_field fr_in_get[] = {
     {"ids", FR_IN_ARRAY, true, 0, 0, NULL, "1 to 10,000 ids"},
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},
-    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "of the first vector field; default false"},
+    {"with_vectors", FR_IN_BOOL | FR_IN_ARRAY, false, 0, 0, NULL, "names of vector fields, or true: \"vectors\" of each"},
 };
 const fr_in_field fr_in_count[] = {
     {"filter", FR_IN_STRING, false, 0, 0, NULL, "default: everything"},
@@ -80,7 +88,8 @@ const fr_in_field fr_in_scroll[] = {
     {"limit", FR_IN_INT, false, 1, FR_RECORDS_MAX, NULL, "default 100"},
     {"cursor", FR_IN_STRING, false, 0, 0, NULL, "of the answer before; opaque"},
     {"output", FR_IN_ARRAY, false, 0, 0, NULL, "metadata keys, or [\"*\"]; default all"},
-    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "default false"},
+    {"with_vector", FR_IN_BOOL, false, 0, 0, NULL, "of the first vector field; default false"},
+    {"with_vectors", FR_IN_BOOL | FR_IN_ARRAY, false, 0, 0, NULL, "names of vector fields, or true: \"vectors\" of each"},
 };
 const fr_in_field fr_in_alias[] = {{"collection", FR_IN_STRING, true, 0, 0, NULL, "the collection that the name means from now on"}};
 const fr_in_field fr_in_log[] = {
@@ -138,7 +147,11 @@ const size_t fr_in_record_count = FR_COUNT_OF(fr_in_record);
 #define COLLECTION_EXAMPLE                                                                                             \
     "{\"name\":\"docs\",\"id\":1,\"dimension\":3,\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\","                     \
     "\"vector_type\":\"f32\",\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100,\"partitions\":1,"                                                  \
-    "\"id_type\":\"any\",\"drop_stale\":false,\"indexed\":[\"color\"],\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"        \
+    "\"id_type\":\"any\",\"drop_stale\":false,\"indexed\":[\"color\"],"                                                   \
+    "\"fields\":[{\"name\":\"id\",\"type\":\"varchar\",\"primary\":true,\"nullable\":false,\"max_length\":512},"            \
+    "{\"name\":\"vector\",\"type\":\"vector\",\"nullable\":false,\"dimension\":3,\"vector_type\":\"f32\","                  \
+    "\"metric\":\"l2\",\"codes\":\"sq8\",\"profile\":\"balanced\",\"vectors\":\"disk\",\"m\":16,\"ef_construction\":100}]," \
+    "\"dynamic\":true,\"embedder\":null,\"count\":1,\"unlinked\":0,\"deleted_unreclaimed\":0,"                             \
     "\"created\":1700000000000,\"state\":\"ok\",\"bytes\":{\"index\":0,\"log\":0,\"snapshot\":0},\"freshness_ms\":{\"p50\":0.5,"    \
     "\"p99\":1.5},\"offsets\":{\"0\":{\"start\":0,\"end\":1,\"durable\":0,\"applied\":0,\"snapshot\":-1}}}"
 

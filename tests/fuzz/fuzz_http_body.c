@@ -21,7 +21,11 @@ static fr_code embed(void *user, fr_span text, float *out, fr_err *err)
 static void upsert(fr_json_body body)
 {
     fr_err err = {.code = FR_OK};
-    fr_json_schema schema = {.dimension = 2, .metric = FR_METRIC_COSINE, .embed = embed};
+    fr_json_schema schema = {.field_count = 3,
+                             .fields = {{.name = "v", .id = FR_FIELD_VECTOR, .form = {FR_TYPE_VECTOR_F32, FR_METRIC_COSINE, 2}},
+                                        {.name = "s", .id = 3, .nullable = true, .form = {.type = FR_TYPE_VECTOR_SPARSE, .metric = FR_METRIC_IP}},
+                                        {.name = "b", .id = 4, .nullable = true, .form = {FR_TYPE_VECTOR_BINARY, FR_METRIC_HAMMING, 16}}},
+                             .embed = embed};
     fr_code code = fr_json_in_upsert(dom, body, &schema, &arena, &rest, scratch, &batch, &err);
     FR_ASSERT(code == FR_OK ? batch.count > 0 : err.text[0] != 0);
 }
@@ -58,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fr_doc_reset(&rest);
     fr_batch_reset(&batch);
     fr_json_body body = {{data + 1, size - 1}, size - 1};
-    fr_json_vectors vectors = {.dimension = 2};
+    fr_json_vectors vectors = {.form = {FR_TYPE_VECTOR_F32, FR_METRIC_L2, 2}};
+    if (data[0] & 4) vectors.form = (fr_json_form){.type = FR_TYPE_VECTOR_SPARSE, .metric = FR_METRIC_IP};
     switch (data[0] & 3) {
     case 0: upsert(body); break;
     case 1: any(body, &vectors); break;

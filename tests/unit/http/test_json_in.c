@@ -57,9 +57,15 @@ static fr_code upsert_text(const char *text, size_t size)
     return fr_json_in_upsert(dom, body_of(text, size), &schema, &arena, &rest, scratch, &batch, &err);
 }
 
+static fr_json_schema one_field(uint32_t dimension, fr_metric metric, fr_type type)
+{
+    return (fr_json_schema){.field_count = 1, .fields = {{.name = "vector", .id = FR_FIELD_VECTOR, .form = {type, metric, dimension}}}};
+}
+#define F32(dimension, metric) one_field(dimension, metric, FR_TYPE_VECTOR_F32)
+
 static fr_code upsert(const char *text)
 {
-    schema = (fr_json_schema){.dimension = 3, .metric = FR_METRIC_L2};
+    schema = F32(3, FR_METRIC_L2);
     return upsert_text(text, strlen(text));
 }
 
@@ -108,7 +114,7 @@ static void zero_vector_is_refused_under_cosine_only(void **state)
     (void)state;
     const char *text = "{\"records\":[{\"id\":1,\"vector\":[0,-0.0,0]}]}";
     assert_int_equal(upsert(text), FR_OK);
-    schema = (fr_json_schema){.dimension = 3, .metric = FR_METRIC_COSINE};
+    schema = F32(3, FR_METRIC_COSINE);
     assert_int_equal(upsert_text(text, strlen(text)), FR_ERR_INVALID);
     assert_string_equal(err.field, "records[0].vector");
 }
@@ -121,7 +127,7 @@ static void binary_vectors_have_three_forms(void **state)
     static const char *const bad[] = {"[1,2,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "[256,0]", "[0.5,0]", "[1,2,3]", "\"pf\"", "\"pfsA\"", "\"p*s=\"",
                                       "7", "[]", "[1,\"a\"]", "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "\"p\"", "\"pfs==\""};
     char text[200];
-    schema = (fr_json_schema){.dimension = 16, .metric = FR_METRIC_HAMMING, .vector_type = FR_TYPE_VECTOR_BINARY};
+    schema = one_field(16, FR_METRIC_HAMMING, FR_TYPE_VECTOR_BINARY);
     for (size_t i = 0; i < FR_COUNT_OF(good) + FR_COUNT_OF(bad); i++) {
         bool fine = i < FR_COUNT_OF(good);
         const char *vector = fine ? good[i] : bad[i - FR_COUNT_OF(good)];
@@ -149,7 +155,8 @@ static void ids_are_held_to_the_rule(void **state)
         snprintf(text, sizeof text, "{\"records\":[{\"id\":\"%0*d\",\"vector\":[1,2,3]}]}", size, 7);
         assert_int_equal(upsert(text), size == 512 ? FR_OK : FR_ERR_INVALID);
     }
-    schema = (fr_json_schema){.dimension = 3, .id_type = FR_ID_INT64};
+    schema = F32(3, FR_METRIC_L2);
+    schema.id_type = FR_ID_INT64;
     const char *string_id = "{\"records\":[{\"id\":\"1\",\"vector\":[1,2,3]}]}";
     assert_int_equal(upsert_text(string_id, strlen(string_id)), FR_ERR_INVALID);
     schema.id_type = FR_ID_STRING;
@@ -198,7 +205,8 @@ static void text_needs_an_embedder(void **state)
 {
     (void)state;
     refused("{\"records\":[{\"id\":1,\"text\":\"x\"}]}", "records[0].text");
-    schema = (fr_json_schema){.dimension = 3, .embed = embed_three};
+    schema = F32(3, FR_METRIC_L2);
+    schema.embed = embed_three;
     const char *fine = "{\"records\":[{\"id\":1,\"text\":\"four\",\"metadata\":{\"a\":1}}]}";
     assert_int_equal(upsert_text(fine, strlen(fine)), FR_OK);
     const char *both = "{\"records\":[{\"id\":1,\"text\":\"four\",\"vector\":[1,2,3]}]}";
@@ -234,7 +242,7 @@ static fr_code search(const char *text, fr_json_vectors *vectors)
 static void search_vectors_arrive(void **state)
 {
     (void)state;
-    fr_json_vectors one = {.dimension = 2}, many = {.dimension = 2};
+    fr_json_vectors one = {.form = {.type = FR_TYPE_VECTOR_F32, .dimension = 2}}, many = one;
     assert_int_equal(search("{\"k\":3,\"vector\":[0.1,-2]}", &one), FR_OK);
     assert_int_equal(one.count, 1);
     assert_false(one.many);
@@ -247,7 +255,7 @@ static void search_vectors_arrive(void **state)
 static void binary_search_vectors_arrive(void **state)
 {
     (void)state;
-    fr_json_vectors one = {.dimension = 16, .binary = true}, many = one, wrong = one;
+    fr_json_vectors one = {.form = {FR_TYPE_VECTOR_BINARY, FR_METRIC_HAMMING, 16}}, many = one, wrong = one;
     assert_int_equal(search("{\"vector\":\"pfs=\"}", &one), FR_OK);
     assert_int_equal(one.bytes[0].size, 2);
     assert_memory_equal(one.bytes[0].data, "\xa5\xfb", 2);
@@ -272,12 +280,73 @@ static void search_vectors_are_refused_by_name(void **state)
         {"{\"vector\":[1,2],\"vector\":[1,2]}", "vector"},
     };
     for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
-        fr_json_vectors vectors = {.dimension = 2};
+        fr_json_vectors vectors = {.form = {.type = FR_TYPE_VECTOR_F32, .dimension = 2}};
         assert_int_equal(search(rows[i].text, &vectors), FR_ERR_INVALID);
         assert_string_equal(err.field, rows[i].field);
     }
-    fr_json_vectors zero = {.dimension = 2, .refuse_zero = true};
+    fr_json_vectors zero = {.form = {FR_TYPE_VECTOR_F32, FR_METRIC_COSINE, 2}};
     assert_int_equal(search("{\"vector\":[0,0]}", &zero), FR_ERR_INVALID);
+}
+
+/* ---- sparse vectors, several fields ---- */
+
+static void sparse_vectors_have_two_forms(void **state)
+{
+    (void)state;
+    static const uint32_t wanted[] = {3, 0x3f000000, 7, 0xbf800000, 4294967295, 0x40000000}; /* 0.5, -1, 2 */
+    static const char *const good[] = {"{\"7\":-1,\"3\":0.5,\"4294967295\":2}", "{\"indices\":[4294967295,3,7],\"values\":[2.0,0.5,-1]}"};
+    static const char *const bad[] = {"[1]", "\"a\"", "{\"a\":1}", "{\"-1\":1}", "{\"01\":1}", "{\"4294967296\":1}", "{\"1\":\"x\"}", "{\"1\":1e39}",
+                                      "{\"indices\":[1],\"values\":[]}", "{\"indices\":[1,1],\"values\":[1,2]}", "{\"indices\":[-1],\"values\":[1]}",
+                                      "{\"indices\":1,\"values\":[1]}", "{\"indices\":[1.5],\"values\":[1]}", "{\"indices\":[1]}", "{}", "null"};
+    char text[200];
+    schema = one_field(0, FR_METRIC_IP, FR_TYPE_VECTOR_SPARSE);
+    for (size_t i = 0; i < FR_COUNT_OF(good) + FR_COUNT_OF(bad); i++) {
+        bool fine = i < FR_COUNT_OF(good);
+        const char *vector = fine ? good[i] : bad[i - FR_COUNT_OF(good)];
+        int size = snprintf(text, sizeof text, "{\"records\":[{\"id\":1,\"vector\":%s}]}", vector);
+        fr_code code = upsert_text(text, (size_t)size);
+        if (code != (fine ? FR_OK : FR_ERR_INVALID)) print_error("%s: %s\n", vector, err.text);
+        assert_int_equal(code, fine ? FR_OK : FR_ERR_INVALID);
+        if (!fine) assert_string_equal(err.field, "records[0].vector");
+        fr_json_vectors one = {.form = schema.fields[0].form};
+        snprintf(text, sizeof text, "{\"vector\":%s}", vector);
+        if (!fine) continue;
+        assert_int_equal(search(text, &one), FR_OK);
+        assert_int_equal(one.bytes[0].size, sizeof wanted);
+        assert_memory_equal(one.bytes[0].data, wanted, sizeof wanted);
+    }
+    schema = one_field(0, FR_METRIC_BM25, FR_TYPE_VECTOR_SPARSE); /* frequencies */
+    assert_int_equal(upsert_text("{\"records\":[{\"id\":1,\"vector\":{\"1\":-1}}]}", 41), FR_ERR_INVALID);
+}
+
+static void records_with_several_vectors(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *field; } rows[] = {
+        {"\"vector\":[1,2],\"vectors\":{\"tags\":{\"5\":1}}", NULL},
+        {"\"vectors\":{\"tags\":{\"5\":1},\"vector\":[1,2],\"bits\":[255]}", NULL},
+        {"\"vectors\":{\"tags\":{\"5\":1},\"vector\":[1,2],\"bits\":null}", NULL},
+        {"\"vector\":[1,2]", "records[0].vectors.tags"},
+        {"\"vectors\":{\"tags\":{\"5\":1}}", "records[0].vector"},
+        {"\"vector\":[1,2],\"vectors\":{\"tags\":null}", "records[0].vectors.tags"},
+        {"\"vector\":[1,2],\"vectors\":{\"tags\":{\"5\":1},\"vector\":[1,2]}", "records[0].vectors.vector"},
+        {"\"vectors\":{\"vector\":[1,2],\"tags\":{\"5\":1}},\"vector\":[1,2]", "records[0].vector"},
+        {"\"vector\":[1,2],\"vectors\":{\"tags\":{\"5\":1},\"other\":[1]}", "records[0].vectors.other"},
+        {"\"vector\":[1,2],\"vectors\":{\"tags\":{\"5\":1},\"bits\":[1,2]}", "records[0].vectors.bits"},
+        {"\"vector\":[1,2],\"vectors\":[[1,2]]", "records[0].vectors"},
+    };
+    char text[200];
+    schema = F32(2, FR_METRIC_L2);
+    schema.fields[1] = (fr_json_field){.name = "tags", .id = 3, .form = {FR_TYPE_VECTOR_SPARSE, FR_METRIC_IP, 0}};
+    schema.fields[2] = (fr_json_field){.name = "bits", .id = 4, .nullable = true, .form = {FR_TYPE_VECTOR_BINARY, FR_METRIC_HAMMING, 8}};
+    schema.field_count = 3;
+    for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
+        int size = snprintf(text, sizeof text, "{\"records\":[{\"id\":1,%s}]}", rows[i].text);
+        fr_code code = upsert_text(text, (size_t)size);
+        if (code != (rows[i].field ? FR_ERR_INVALID : FR_OK)) print_error("%s: %s\n", rows[i].text, err.text);
+        assert_int_equal(code, rows[i].field ? FR_ERR_INVALID : FR_OK);
+        if (rows[i].field) assert_string_equal(err.field, rows[i].field);
+    }
 }
 
 /* ---- the oracle ---- */
@@ -325,7 +394,7 @@ static void memory_failures_are_reported(void **state)
     (void)state;
     const char *text = "{\"records\":[{\"id\":\"a\",\"vector\":[1,2,3],\"metadata\":{\"x\":1}}],\"ack\":\"durable\"}";
     fr_code code = FR_ERR_NO_MEMORY;
-    schema = (fr_json_schema){.dimension = 3, .metric = FR_METRIC_L2};
+    schema = F32(3, FR_METRIC_L2);
     for (uint64_t nth = 1; code != FR_OK; nth++) {
         fr_arena_free(&arena);
         fr_arena_init(&arena, FR_MEM_TEST, 0);
@@ -375,6 +444,8 @@ int main(void)
         cmocka_unit_test(binary_search_vectors_arrive),
         cmocka_unit_test(search_vectors_arrive),
         cmocka_unit_test(search_vectors_are_refused_by_name),
+        cmocka_unit_test(sparse_vectors_have_two_forms),
+        cmocka_unit_test(records_with_several_vectors),
         cmocka_unit_test(nothing_is_json_that_jansson_refuses),
         cmocka_unit_test(memory_failures_are_reported),
         cmocka_unit_test(times_are_read),
