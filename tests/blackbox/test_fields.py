@@ -1,5 +1,8 @@
 """Collections with several vector fields and typed scalars, and sparse vectors, over /v1."""
+import os
 import random
+import shutil
+import signal
 
 import pytest
 
@@ -56,6 +59,11 @@ def test_every_field_is_searched_also_after_a_restart(server):
     logged = server.ok("GET", "/v1/collections/shop/log?offset=20")["records"][0]
     assert logged["vector"] == [20, 0, 0, 0] and logged["vectors"] == {"words": {"1": 0.25}}
     server.stop()
+    server.start()
+    assert questions(server, "shop") == found
+    server.ok("POST", "/v1/collections/shop/compact")  # what is overwritten goes; then the log alone must do
+    server.stop(signal.SIGKILL)
+    shutil.rmtree(os.path.join(server.data, "snap"))
     server.start()
     assert questions(server, "shop") == found
 
