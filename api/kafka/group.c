@@ -257,9 +257,7 @@ static void empty(fr_group *group)
 {
     group->state = FR_GROUP_EMPTY;
     group->generation++;
-    group->protocol[0] = group->leader[0] = 0;
-    fr_free(FR_MEM_DOOR, group->protocol_type);
-    group->protocol_type = NULL;
+    group->protocol[0] = group->leader[0] = 0; /* the protocol type stays, as Apache Kafka lists it */
 }
 
 static int32_t longest_rebalance(const fr_group *group)

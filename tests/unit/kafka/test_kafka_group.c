@@ -119,6 +119,7 @@ static void test_rounds(void **state)
     assert_int_equal(c.generation, 3);
     assert_int_equal(fr_group_leave(&group, 3, fr_span_text(b.member_id), NONE), KAFKA_UNKNOWN_MEMBER_ID);
     assert_int_equal(fr_group_leave(&group, 3, fr_span_text(a.member_id), NONE), KAFKA_NONE);
+    assert_string_equal(group.protocol_type, "consumer"); /* also without members */
     assert_int_equal(group.state, FR_GROUP_EMPTY);
     assert_int_equal(group.member_count, 0);
 }
