@@ -64,6 +64,17 @@ step() {
     return 0
 }
 
+# lanes COMMAND STEP...: COMMAND STEP for each, two at a time: for steps that wait much or use one core.
+lanes() {
+    local command=$1 name
+    shift
+    for name in "$@"; do
+        while [ "$(jobs -pr | wc -l)" -ge 2 ]; do wait -n || true; done
+        "$command" "$name" &
+    done
+    wait
+}
+
 # Passed, failed and skipped tests that a log reports itself, or 0 0 0.
 count() {
     awk '
