@@ -246,5 +246,6 @@ bool fr_engine_applier_step(fr_db *db)
         fr_engine_commit_free(db, commit);
         worked = true;
     }
+    (void)fr_engine_reshape_step(db); /* under a load that never pauses, too */
     return worked;
 }

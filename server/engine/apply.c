@@ -105,10 +105,15 @@ static fr_code put_row(fr_shard *shard, const fr_schema *schema, const fr_decode
                        fr_put_result *result_out, fr_err *err)
 {
     for (uint32_t i = shard->index_count; i-- > 0;) {
-        fr_table *table = fr_shard_table_of(shard, i);
+        fr_table *tables[] = {atomic_load_explicit(&shard->indexes[i].next.table, memory_order_relaxed), fr_shard_table_of(shard, i)};
         FR_TRY(row_vector(shard, schema->vectors[i], decoded, &row->vector, &row->vector_size));
-        if (schema->builds[i] != 0 && row->vector != NULL && lacks_direction(fr_table_settings(table), row->vector)) row->vector = NULL;
-        FR_TRY(fr_table_put(table, row, commit, result_out, err));
+        const void *vector = row->vector;
+        for (uint32_t t = 0; t < FR_COUNT_OF(tables); t++) { /* the one that is made anew, and the one in place: it tells */
+            if (tables[t] == NULL) continue;
+            row->vector = vector;
+            if (schema->builds[i] != 0 && vector != NULL && lacks_direction(fr_table_settings(tables[t]), vector)) row->vector = NULL;
+            FR_TRY(fr_table_put(tables[t], row, commit, result_out, err));
+        }
     }
     return FR_OK;
 }
@@ -180,9 +185,10 @@ static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t comm
 {
     bool existed = false;
     for (uint32_t i = shard->index_count; i-- > 0;) {
-        fr_table *table = fr_shard_table_of(shard, i);
-        if (table != NULL && fr_table_remove(table, record->key, record->offset, commit, &existed) == FR_ERR_NO_MEMORY)
-            return FR_ERR_NO_MEMORY;
+        fr_table *tables[] = {atomic_load_explicit(&shard->indexes[i].next.table, memory_order_relaxed), fr_shard_table_of(shard, i)};
+        for (uint32_t t = 0; t < FR_COUNT_OF(tables); t++)
+            if (tables[t] != NULL && fr_table_remove(tables[t], record->key, record->offset, commit, &existed) == FR_ERR_NO_MEMORY)
+                return FR_ERR_NO_MEMORY;
     }
     if (existed) {
         tally->existed++;

@@ -176,6 +176,8 @@ void fr_engine_collection_free(fr_collection *c, bool remove_files)
         for (uint32_t f = 0; f < shard->index_count; f++) {
             fr_table_free(fr_shard_table_of(shard, f));
             fr_originals_free(shard->indexes[f].originals);
+            fr_table_free(atomic_load(&shard->indexes[f].next.table));
+            fr_originals_free(shard->indexes[f].next.originals);
         }
         fr_snapshot_source_free(shard->source);
         fr_manifest_free(shard->newest);

@@ -297,6 +297,7 @@ static void free_db(fr_db *db)
     int save = atomic_load(&db->save.state);
     for (uint32_t i = 0; (save == FR_SAVE_BEGUN || save == FR_SAVE_WRITTEN) && i < db->save.shard->index_count; i++)
         fr_table_save_end(fr_shard_table_of(db->save.shard, i), false);
+    fr_engine_reshape_room_free(db);
     fr_engine_retired_free(db->garbage_tables); /* before what their chunks are mapped from */
     fr_engine_retired_free(db->leaving_tables);
     if (db->stalled != NULL) fr_engine_refuse(db, db->stalled, FR_ERR_CLOSED, NULL);

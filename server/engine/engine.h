@@ -143,6 +143,13 @@ typedef struct fr_shard_index { /* of one vector field: its table has every row 
     _Atomic(fr_table *) table; /* NULL until the first row; the first field's is made last */
     fr_originals *originals;   /* as long as the table */
     uint8_t build;             /* applier: of the schema that the table was made by */
+    struct {                   /* the table that will take its place, while it is made (reshape.c): takes every write, too */
+        _Atomic(fr_table *) table; /* linkers link it; NULL: none is made */
+        fr_originals *originals;
+        uint32_t row; /* of the table in place: before it all is copied */
+        bool copied;
+        uint8_t build;
+    } next;
 } fr_shard_index;
 typedef struct fr_retired { /* a table that was made anew: readers may be inside */
     struct fr_retired *next;
@@ -485,6 +492,11 @@ typedef struct fr_db {
     fr_schema *garbage_schemas;
     fr_retired *garbage_tables, *leaving_tables;
     _Atomic bool reshape; /* applier: a definition asks for another index */
+    struct fr_reshape_room { /* applier: what copying rows needs */
+        struct fr_scratch *scratch;
+        void *vector;
+        uint32_t dimension;
+    } reshape_room;
     fr_map *leaving_maps; /* keeper: waiting for the grace period */
     fr_collection *leaving_collections, *left_collections;
     fr_schema *leaving_schemas;
@@ -636,7 +648,8 @@ fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
 fr_code fr_engine_table_options(fr_shard *shard, uint32_t index, fr_table_options *out); /* by the schema; makes the originals */
 /* reshape.c: applier: a vector field's index that was ordered anew is made from the rows. */
-bool fr_engine_reshape_step(fr_db *db);
+bool fr_engine_reshape_step(fr_db *db); /* about 2 ms of it; whether there was something to do */
+void fr_engine_reshape_room_free(fr_db *db);
 void fr_engine_retired_free(fr_retired *list);
 
 /* What apply makes of a producer's record: OK, or why it is skipped. NO_MEMORY is no verdict. */
