@@ -376,7 +376,7 @@ static fr_code text_in(intake *in, incoming *record)
 
 static fr_code missing(intake *in, uint32_t at)
 {
-    char name[sizeof in->err->field];
+    char name[44];
     if (at == 0) return record_fail(in, "vector", in->schema->embed ? "is missing: give vector or text" : "is missing");
     snprintf(name, sizeof name, "vectors.%.32s", in->schema->fields[at].name);
     return record_fail(in, name, "is missing: the collection has this vector field, and it cannot be null");
