@@ -70,6 +70,16 @@ MUTANTS = [
     ("named_chunks_removed", "server/engine/snapshot.c", "if (state->manifests[i]->chunks[c].generation == generation) return;", "if (i == 0 && state->manifests[i]->chunks[c].generation == generation) return;", "test_engine_snapshot"),
     ("newest_is_never_the_older", "server/engine/manifest.c", "if (*count_out == 2 && found[1]->generation > found[0]->generation) {", "if (*count_out == 2 && found[1] == found[0]) {", "test_engine_snapshot"),
     ("tombstones_go_at_once", "log/log_compact.c", "answer = horizon_passed ? DROP : KEEP_TOMBSTONE;", "answer = DROP;", "test_compact"),
+    # ---- what searches see, and when ----
+    ("rows_seen_before_their_request_is_whole", "server/engine/applier.c", "        fr_apply_tally tally = {0};\n        FR_TRY(fr_engine_apply_record",
+     "        fr_apply_tally tally = {0};\n        atomic_store(&c->visible, commit->number);\n        FR_TRY(fr_engine_apply_record", "test_engine_history"),
+    ("partitions_seen_at_two_moments", "server/engine/query.c", "        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
+     "        x->at.visible = atomic_load(&x->collection->visible);\n        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
+     "test_engine_history"),
+    ("answered_before_visible", "server/engine/applier.c", "        publish(db, commit);\n        care(db, commit);\n        answer(db, commit);",
+     "        answer(db, commit);\n        publish(db, commit);\n        care(db, commit);", "test_engine_history"),
+    ("dead_rows_seen_a_moment_longer", "index/rows.c", "return atomic_load_explicit(&r->death, memory_order_acquire) > visible ? row : FR_ROW_NONE;",
+     "return atomic_load_explicit(&r->death, memory_order_acquire) >= visible ? row : FR_ROW_NONE;", "test_engine_history"),
     ("compaction_keeps_the_oldest", "log/log_compact.c", "!c->keep(c->user, record.key, record.offset, tombstone)", "c->keep(c->user, record.key, record.offset, tombstone)", "sim"),
 ]
 
