@@ -220,7 +220,7 @@ typedef struct fr_options {
     uint32_t linkers;            /* 0 = half the cores, at least 1 */
     uint64_t snapshot_bytes;     /* snapshot after so many log bytes; 0 = 256 MiB */
     int64_t snapshot_ms;         /* ... or after this long with changes; 0 = 300,000 */
-    uint64_t memory_limit;       /* 0 = 80 % of RAM or cgroup */
+    uint64_t memory_limit;       /* above it upserts are NO_MEMORY; 0 = 80 % of RAM or cgroup */
     uint64_t reserve_bytes;      /* disk space held back for deletes and compaction, at most a sixteenth of what is free; 0 = none */
     bool no_snapshot_on_close;
     bool no_threads;             /* simulation: the caller drives fr_engine_step() */

@@ -11,6 +11,7 @@ static const struct {
 } codes[] = {
     {MILVUS_NOT_READY, 1, true},
     {MILVUS_UNAVAILABLE, 1, true},
+    {MILVUS_MEMORY, 53, true},     /* memory quota exhausted: clients say so at once */
     {MILVUS_RATE_LIMIT, 49, true}, /* clients wait and try again */
     {MILVUS_COLLECTION_NOT_FOUND, 4, false},
     {MILVUS_SCHEMA_MISMATCH, 62, false},

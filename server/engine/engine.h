@@ -599,7 +599,7 @@ fr_code fr_engine_judge_part(const fr_schema *schema, const fr_decoded *decoded,
 /* ---- submit.c ---- */
 fr_code fr_engine_judge_again(fr_db *db, fr_write *write, fr_err *err); /* writer: the schema is another one by now */
 fr_code fr_engine_check_events(fr_db *db, const fr_schema *schema, const fr_batch *batch, fr_err *err);
-fr_code fr_engine_room(const fr_db *db, fr_err *err); /* BUSY above memory_limit: upserts wait, deletes go on */
+fr_code fr_engine_room(const fr_db *db, fr_err *err); /* NO_MEMORY above memory_limit; deletes are not asked */
 void fr_engine_finish(fr_db *db, fr_write *write, fr_code code, const fr_err *err); /* calls done() */
 
 /* ---- writer.c, erase.c, syncer.c, applier.c, linker.c, keeper.c: the steps ---- */

@@ -13,7 +13,7 @@ fr_code fr_engine_room(const fr_db *db, fr_err *err)
     uint64_t used = 0;
     for (uint32_t tag = 0; tag < FR_MEM_COUNT; tag++) used += fr_mem_used((fr_mem)tag);
     if (used > db->memory_limit)
-        return fr_fail(err, FR_ERR_BUSY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on",
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "memory_limit: %llu of %llu bytes are in use; deletes go on",
                        (unsigned long long)used, (unsigned long long)db->memory_limit);
     return FR_OK;
 }

@@ -51,7 +51,8 @@ static void memory_limit_refuses_growth_only(void **state)
     fr_id id;
     must(create_collection(db, "full", 1, FR_METRIC_L2, &id, err));
     fr_err e = {0};
-    assert_int_equal(upsert(db, id, "k", 1, 1, NULL, &e), FR_ERR_BUSY);
+    assert_int_equal(upsert(db, id, "k", 1, 1, NULL, &e), FR_ERR_NO_MEMORY);
+    assert_true(fr_code_retriable(FR_ERR_NO_MEMORY));
     assert_non_null(strstr(e.text, "memory_limit"));
     must(delete_key(db, id, "k", NULL, err));
     fr_close(db);
