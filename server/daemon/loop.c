@@ -30,6 +30,7 @@
 #define LINGERING_MAX 256u
 #define TICK_MS 50
 #define SWEEP_MS 1000
+#define ROUND_NS 10000000LL
 
 /* ---- types ---- */
 
@@ -106,7 +107,8 @@ struct fr_loop {
     _Atomic uint32_t connection_count; /* also those on their way to this loop */
     uint32_t lingering_count, free_count;
     daemon_call *free_calls;
-    fr_http_worker worker;
+    fr_http_worker worker, tired; /* tired: without a searcher */
+    int64_t round_ms, round_begin_ns; /* the wait for sockets that returned last */
     bool draining, stop, accept_paused;
     fr_counters counters;
 };
@@ -406,6 +408,14 @@ static void request_in(daemon_call *self, const h2o_buffer_t *input)
     call->body = (fr_json_body){{req->entity.base, req->entity.len}, readable(input, req->entity)};
 }
 
+/* Hundreds of sockets can be readable at once. Past a while a loop leaves searches to the pool, which knows what is too much: health and
+ * metrics wait behind parsing and refusing, not behind searching. */
+static fr_http_worker *worker_for(fr_loop *loop, int64_t now_ns)
+{
+    if (loop->round_ms != loop_ms(loop)) loop->round_ms = loop_ms(loop), loop->round_begin_ns = now_ns;
+    return now_ns - loop->round_begin_ns < ROUND_NS ? &loop->worker : &loop->tired;
+}
+
 static int on_request(h2o_handler_t *handler, h2o_req_t *req)
 {
     (void)handler;
@@ -431,7 +441,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *req)
         return 0;
     }
     self->close_after = head.chunked; /* chunk framing is read leniently: nothing may follow it */
-    advance(self, fr_http_begin(&loop->daemon->door, &self->call, &loop->worker));
+    advance(self, fr_http_begin(&loop->daemon->door, &self->call, worker_for(loop, self->start_ns)));
     return 0;
 }
 
@@ -885,7 +895,7 @@ fr_code fr_loop_create(fr_daemon *daemon, uint32_t index, const int fds[FR_LISTE
 {
     fr_loop *loop = fr_zalloc(FR_MEM_DAEMON, sizeof *loop);
     int fd = fcntl(fds[FR_LISTEN_HTTP], F_DUPFD_CLOEXEC, 0);
-    if (loop) loop->worker = (fr_http_worker){.dom = fr_json_dom_create(), .loop = true};
+    if (loop) loop->worker = loop->tired = (fr_http_worker){.dom = fr_json_dom_create(), .loop = true};
     if (!loop || fd < 0 || !loop->worker.dom) {
         if (fd >= 0) close(fd);
         if (loop) fr_json_dom_free(loop->worker.dom);

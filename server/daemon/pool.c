@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#define RUN_MEMORY 16 /* jobs that an average is over, about */
+
 typedef struct member {
     pthread_t thread;
     bool started;
@@ -13,10 +15,11 @@ typedef struct member {
 } member;
 
 struct fr_pool {
-    pthread_mutex_t mutex; /* guards head, tail, depth, stopping */
+    pthread_mutex_t mutex; /* guards head, tail, depth, run_ns, stopping */
     pthread_cond_t some;
     fr_pool_job *head, **tail;
     uint32_t depth, max, threads;
+    int64_t run_ns; /* of a job, on average of the last ones */
     bool stopping;
     char name[12];
     fr_metrics_histogram waits;
@@ -30,9 +33,11 @@ int64_t fr_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-static fr_pool_job *pop(fr_pool *pool)
+/* ran_ns: how long the job before took; -1 = there was none. */
+static fr_pool_job *pop(fr_pool *pool, int64_t ran_ns)
 {
     pthread_mutex_lock(&pool->mutex);
+    if (ran_ns >= 0) pool->run_ns += (ran_ns - pool->run_ns) / RUN_MEMORY;
     while (!pool->head && !pool->stopping) pthread_cond_wait(&pool->some, &pool->mutex);
     fr_pool_job *job = pool->head;
     if (job) {
@@ -48,9 +53,12 @@ static void *work(void *context)
 {
     member *self = context;
     fr_pool_job *job;
-    while ((job = pop(self->pool))) {
-        fr_metrics_add_shared(&self->pool->waits, fr_now_ns() - job->queued_ns);
+    int64_t ran_ns = -1;
+    while ((job = pop(self->pool, ran_ns))) {
+        int64_t begin_ns = fr_now_ns();
+        fr_metrics_add_shared(&self->pool->waits, begin_ns - job->queued_ns);
         job->run(job, &self->worker);
+        ran_ns = fr_now_ns() - begin_ns;
     }
     return NULL;
 }
@@ -90,12 +98,19 @@ fr_code fr_pool_create(const char *name, uint32_t threads, uint32_t queue_max, f
     return FR_OK;
 }
 
+/* A short line is always let in; of a longer one, what would wait too long is refused while that costs little. */
+static bool has_room(const fr_pool *pool)
+{
+    if (pool->stopping || pool->depth >= pool->max) return false;
+    return pool->depth < FR_POOL_SURE || pool->depth * pool->run_ns / pool->threads < FR_POOL_WAIT_NS;
+}
+
 bool fr_pool_push(fr_pool *pool, fr_pool_job *job)
 {
     job->next = NULL;
     job->queued_ns = fr_now_ns();
     pthread_mutex_lock(&pool->mutex);
-    bool room = pool->depth < pool->max && !pool->stopping;
+    bool room = has_room(pool);
     if (room) {
         *pool->tail = job;
         pool->tail = &job->next;

@@ -1,8 +1,12 @@
-/* pool.h: named threads behind one bounded queue. A full queue refuses; a stopping pool finishes what it holds. */
+/* pool.h: named threads behind one bounded queue. A full queue refuses, and one of more than FR_POOL_SURE jobs also what would wait longer
+ * than FR_POOL_WAIT_NS: under more load than can be served, those that are let in are served soon. A stopping pool finishes what it holds. */
 #ifndef FR_POOL_H
 #define FR_POOL_H
 
 #include "server/daemon/metrics.h"
+
+#define FR_POOL_SURE 128u /* as many clients as benchmarks and web servers keep, each with one request */
+#define FR_POOL_WAIT_NS 100000000LL
 
 typedef struct fr_pool fr_pool;
 typedef struct fr_pool_job {
@@ -13,7 +17,7 @@ typedef struct fr_pool_job {
 
 /* Each thread gets a parser, and a searcher when db is not NULL. */
 fr_code fr_pool_create(const char *name, uint32_t threads, uint32_t queue_max, fr_db *db, fr_pool **pool_out, fr_err *err);
-bool fr_pool_push(fr_pool *pool, fr_pool_job *job); /* false: full or stopping. Any thread */
+bool fr_pool_push(fr_pool *pool, fr_pool_job *job); /* false: full, too long a wait, or stopping. Any thread */
 void fr_pool_free(fr_pool *pool);                   /* runs what is queued, joins; accepts NULL */
 fr_metrics_queue fr_pool_figures(fr_pool *pool);
 

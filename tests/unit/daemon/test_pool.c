@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <semaphore.h>
+#include <time.h>
 
 #define JOBS 1000
 
@@ -35,12 +36,14 @@ static void stopping_runs_what_is_queued(void **state)
     fr_err err;
     atomic_store(&ran, 0);
     assert_int_equal(fr_pool_create("test", 3, JOBS, NULL, &pool, &err), FR_OK);
+    uint32_t taken = 0;
     for (size_t i = 0; i < JOBS; i++) {
         jobs[i].run = run;
-        assert_true(fr_pool_push(pool, &jobs[i]));
+        taken += fr_pool_push(pool, &jobs[i]);
+        assert_true(i >= FR_POOL_SURE || taken == i + 1);
     }
     fr_pool_free(pool);
-    assert_int_equal(atomic_load(&ran), JOBS);
+    assert_int_equal(atomic_load(&ran), taken);
     assert_int_equal(atomic_load(&without_parser), 0);
 }
 
@@ -67,6 +70,38 @@ static void a_full_queue_refuses(void **state)
     assert_int_equal(atomic_load(&ran), taken);
 }
 
+static void slow(fr_pool_job *job, fr_http_worker *worker)
+{
+    (void)job, (void)worker;
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    atomic_fetch_add(&ran, 1);
+}
+
+/* Behind slow jobs a line of any length would be let in only to be answered too late. */
+static void a_long_wait_is_refused(void **state)
+{
+    (void)state;
+    fr_pool *pool = NULL;
+    fr_err err;
+    sem_init(&gate, 0, 0);
+    atomic_store(&ran, 0);
+    assert_int_equal(fr_pool_create("slow", 1, JOBS, NULL, &pool, &err), FR_OK);
+    for (size_t i = 0; i < 30; i++) { /* it learns */
+        jobs[i].run = slow;
+        assert_true(fr_pool_push(pool, &jobs[i]));
+    }
+    while (atomic_load(&ran) < 30) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    uint32_t taken = 0;
+    for (size_t i = 0; i < JOBS; i++) {
+        jobs[i].run = blocked;
+        taken += fr_pool_push(pool, &jobs[i]);
+    }
+    assert_in_range(taken, FR_POOL_SURE, FR_POOL_SURE + 1);
+    for (uint32_t i = 0; i < taken; i++) sem_post(&gate);
+    fr_pool_free(pool);
+    assert_int_equal(atomic_load(&ran), 30 + taken);
+}
+
 static void creation_fails_cleanly(void **state)
 {
     (void)state;
@@ -84,6 +119,7 @@ static void creation_fails_cleanly(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stopping_runs_what_is_queued), cmocka_unit_test(a_full_queue_refuses),
+                                       cmocka_unit_test(a_long_wait_is_refused),
                                        cmocka_unit_test(creation_fails_cleanly)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
