@@ -11,7 +11,7 @@
  * A failure prints the command that repeats it. Same seed, same run. */
 #include "server/engine/engine.h"
 #include "tests/sim/io_sim.h"
-#include "tests/sim/sim_topics.h"
+#include "tests/sim/sim_fields.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,6 +48,7 @@ typedef struct world {
     io_sim *sim;
     fr_db *db;
     sim_topics *topics;
+    sim_fields *fields;
     fr_id ids[COLLECTIONS];
     model model;
     op ops[OPS_MAX];
@@ -524,6 +525,8 @@ static void recover(world *w)
     w->phase = "topics after recovery";
     if (w->ids_unsure) sim_topics_forget(w->topics);
     if (!io_sim_is_down(w->sim)) sim_topics_recover(w->topics, w->db);
+    w->phase = "fields after recovery";
+    if (!io_sim_is_down(w->sim)) sim_fields_check(w->fields, w->db);
 }
 
 /* ==== the catalog ==== */
@@ -612,6 +615,7 @@ static void one_step(world *w)
     } else if (dice < 243) toggle_extra(w);
     else if (dice < 246) move_alias(w);
     else if (dice < 300) sim_topics_step(w->topics, w->db);
+    else if (dice < 320) sim_fields_step(w->fields, w->db);
     else fr_engine_step(w->db, (fr_role)below(w, FR_ROLE_COUNT));
     settle(w);
 }
@@ -670,10 +674,12 @@ static void same_answers(world *w)
     if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
     check_all(w);
     sim_topics_check(w->topics, w->db);
+    sim_fields_check(w->fields, w->db);
     w->phase = "compacted";
     if (fr_compact(w->db, 0, &err) != FR_OK) broken(w, "compact: %s", err.text);
     check_all(w);
     sim_topics_check(w->topics, w->db);
+    sim_fields_check(w->fields, w->db);
     io_sim_advance(w->sim, 30 * 3600 * 1000); /* tombstones may go now */
     if (fr_compact(w->db, 0, &err) != FR_OK) broken(w, "compact: %s", err.text);
     for (uint32_t round = 0; round < 2; round++) {
@@ -683,6 +689,7 @@ static void same_answers(world *w)
         if (fr_open("/data", &options, &w->db, &err) != FR_OK) broken(w, "open: %s", err.text);
         check_all(w);
         sim_topics_check(w->topics, w->db);
+        sim_fields_check(w->fields, w->db);
     }
 }
 
@@ -701,6 +708,7 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     create_collections(w);
     const sim_host host = {w, dice_for_topics, broken_topics, w->sim};
     w->topics = sim_topics_create(&host, w->db);
+    w->fields = sim_fields_create(&host, w->db);
     uint32_t lives = 3 + below(w, 4);
     for (uint32_t i = 0; i < lives; i++) {
         one_life(w);
@@ -717,6 +725,7 @@ static void run_seed(uint64_t seed, uint64_t totals[3])
     totals[0] += w->steps, totals[1] += w->acked, totals[2] += w->cuts;
     while (w->op_count != 0) remove_op(w, w->op_count - 1);
     sim_topics_free(w->topics);
+    sim_fields_free(w->fields);
     io_sim_free(w->sim);
     free(w);
 }
