@@ -1,6 +1,7 @@
 /* Bits that turn on a disk at rest, anywhere in any file: what is damaged is named, or it did not matter. A wrong answer never.
  * FRESHET_FLIPS=10000 tries longer, FRESHET_SEED begins elsewhere. */
 #include "keys_help.h"
+#include "topic_help.h"
 
 typedef struct file_set {
     char paths[64][128];
@@ -107,8 +108,102 @@ static void wrong_answers_never(void **state)
     io_sim_free(base);
 }
 
+/* ==== producers' state ==== */
+
+#define PRODUCERS 6
+
+typedef struct known_producer {
+    producer who;
+    int32_t last, next; /* sequences: of its last batch, of what follows */
+    fr_offset at;       /* of its last batch */
+} known_producer;
+
+static void note_state_file(void *user, const char *path, uint64_t size)
+{
+    if (strstr(path, "/PRODUCERS-") != NULL) note_file(user, path, size);
+}
+
+static void feed_all(fr_db *db, fr_id id, known_producer *all, uint32_t rounds)
+{
+    for (uint32_t r = 0; r < rounds; r++)
+        for (int i = 0; i < PRODUCERS; i++) {
+            known_producer *p = &all[i];
+            uint32_t count = 1 + (r + (uint32_t)i) % 3;
+            fr_produce part = produce(db, id, 0, &p->who, p->next, count, "v");
+            assert_int_equal(part.reason, FR_REASON_NONE);
+            p->at = part.base_offset, p->last = p->next, p->next += (int32_t)count;
+        }
+}
+
+/* A topic with idempotent producers, both slots of their state written, and batches behind them. */
+static io_sim *prepare_producers(known_producer *all, fr_id *id_out)
+{
+    io_sim *sim = io_sim_create(6);
+    fr_db *db;
+    must(fr_open("/d", options_of(sim), &db, err));
+    must(make_topic(db, "p", 1, NULL, 0, id_out, NULL));
+    for (int i = 0; i < PRODUCERS; i++) all[i] = (known_producer){.who = {.id = 1000 + i}};
+    for (uint32_t round = 0; round < 3; round++) {
+        feed_all(db, *id_out, all, 2 + round);
+        if (round < 2) must(fr_snapshot(db, err));
+    }
+    fr_close(db);
+    return sim;
+}
+
+/* What a producer sent last is known as a duplicate of itself, a gap is refused, and what follows is taken. */
+static void check_producers(fr_db *db, fr_id id, const known_producer *all, const char *what)
+{
+    for (int i = 0; i < PRODUCERS; i++) {
+        const known_producer *p = &all[i];
+        fr_produce again = produce(db, id, 0, &p->who, p->last, (uint32_t)(p->next - p->last), "v");
+        if (again.reason != FR_REASON_DUPLICATE || again.base_offset != p->at)
+            fail_msg("%s: producer %d: reason %d, offset %lld, not %lld", what, i, (int)again.reason, (long long)again.base_offset, (long long)p->at);
+        assert_int_equal(produce(db, id, 0, &p->who, p->next + 1, 1, "v").reason, FR_REASON_OUT_OF_ORDER_SEQUENCE);
+        assert_int_equal(produce(db, id, 0, &p->who, p->next, 1, "v").reason, FR_REASON_NONE);
+    }
+}
+
+static void producers_are_known_or_read_again(void **state)
+{
+    (void)state;
+    fr_note_level((fr_level)-1);
+    known_producer all[PRODUCERS];
+    fr_id id;
+    io_sim *base = prepare_producers(all, &id);
+    file_set files = {.count = 0};
+    io_sim_list(base, "/d", note_state_file, &files);
+    assert_int_equal(files.count, 2);
+    uint64_t flips = number_of("FRESHET_FLIPS", 500) / 2, fell_back = 0;
+    random_state = number_of("FRESHET_SEED", 1) * 2000003;
+    for (uint64_t n = 0; n < flips; n++) {
+        io_sim *sim = io_sim_clone(base);
+        char what[160];
+        uint32_t file = (uint32_t)some(2);
+        uint64_t byte = some(files.sizes[file]);
+        for (uint64_t bits = 1 + some(8); bits > 0; bits--) {
+            uint64_t at = byte + some(16);
+            if (at >= files.sizes[file]) at = byte;
+            assert_true(io_sim_flip(sim, files.paths[file], at, (unsigned)some(8)));
+        }
+        snprintf(what, sizeof what, "%s byte %llu", files.paths[file], (unsigned long long)byte);
+        fr_db *db;
+        fr_stats stats;
+        must(fr_open("/d", options_of(sim), &db, err)); /* the log tells all of it, too: nothing is refused */
+        fr_stats_get(db, &stats);
+        fell_back += stats.snapshot_fallbacks != 0;
+        check_producers(db, id, all, what);
+        fr_engine_abandon(db);
+        io_sim_kill(sim);
+        io_sim_free(sim);
+    }
+    print_message("%llu flips in producers' state: %llu fell back, 0 wrong\n", (unsigned long long)flips, (unsigned long long)fell_back);
+    assert_true(fell_back > flips / 2);
+    io_sim_free(base);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(wrong_answers_never)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(wrong_answers_never), cmocka_unit_test(producers_are_known_or_read_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
