@@ -21,10 +21,11 @@ import live  # noqa: E402
 
 DIMENSION = 128
 ROWS = 20000
+EF = 20000  # milliseconds a search: at 10 times capacity the clients, on the same cores, must not be what is full
 
 
 def request_of(numbers):
-    body = json.dumps({"vector": [round(numbers.random(), 4) for _ in range(DIMENSION)], "k": 10, "ef": 400}).encode()
+    body = json.dumps({"vector": [round(numbers.random(), 4) for _ in range(DIMENSION)], "k": 10, "ef": EF}).encode()
     return (b"POST /v1/collections/load/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Churn for minutes or hours: upserts, deletes, searches, snapshots and compaction at a steady rate; resident memory, open files, recall and
-latency over time as JSON, and a picture of them. Fails when memory, files or recall drift.
+latency over time as JSON, and a picture of them. Fails when memory, files, recall or the typical p99 drift.
 
 usage: soak.py --binary FILE [--minutes 10] [--rows 5000] [--writes 200] [--searches 50] [--json FILE] [--svg FILE]
 """
@@ -156,6 +156,11 @@ def drifts(samples):
         found.append("open files grow")
     if mean(end, "recall") < mean(middle, "recall") - 0.02:
         found.append("recall falls")
+    def typical(part, key):
+        values = sorted(s[key] for s in part if s[key] is not None)
+        return values[len(values) // 2] if values else 0
+    if typical(end, "search_p99_ms") > 2 * typical(middle, "search_p99_ms") + 5:
+        found.append("search p99 grows")
     return found
 
 
