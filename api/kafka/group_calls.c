@@ -179,7 +179,7 @@ static fr_kafka_next sync_answer(fr_kafka_call *call, const fr_group *group, con
         response->errorCode = KAFKA_REBALANCE_IN_PROGRESS;
     response->assignment = fr_span_of("", 0);
     response->protocolType = response->protocolName = (fr_span){NULL, 0};
-    if (!response->errorCode) {
+    if (!response->errorCode && group && m) { /* without an error both are there */
         response->protocolType = fr_span_text(group->protocol_type ? group->protocol_type : "");
         response->protocolName = fr_span_text(group->protocol);
         if (m->assignment) response->assignment = fr_span_of(m->assignment, m->assignment_size);

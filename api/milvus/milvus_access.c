@@ -328,12 +328,13 @@ static bool list_change(char *list, size_t capacity, const char *name, bool add)
 {
     char *at = in_list(list, name);
     size_t used = strlen(list), size = strlen(name);
-    if (add == (at != NULL)) return true;
     if (add) {
+        if (at) return true;
         if (used + size + 2 > capacity) return false;
         snprintf(list + used, capacity - used, "%s%s", used ? "," : "", name);
         return true;
     }
+    if (!at) return true;
     char *next = at + size + (at[size] == ',');
     memmove(at, next, strlen(next) + 1);
     used = strlen(list);

@@ -202,6 +202,7 @@ static fr_code check(fr_topic_kind kind, const char *name, const char *value, fr
 
 static const char *default_of(fr_topic_kind kind, const config_row *row)
 {
+    FR_ASSERT(row != NULL); /* names are our own */
     if (kind != FR_TOPIC_PLAIN && strcmp(row->name, "cleanup.policy") == 0) return "compact";
     return row->value;
 }
