@@ -151,14 +151,19 @@ static void an_index_is_ordered_anew(void **state)
 
 #define MANY 6000u
 
-/* Row i of a version: {i, version, 0, 1}. */
-static void fill_batch(fr_batch *batch, uint32_t from, uint32_t count, float version)
+/* Row i of a version: anywhere in a cube. */
+static void place(float *out, uint32_t i, uint32_t version)
+{
+    for (uint32_t d = 0; d < DIM; d++) out[d] = (float)(fr_mix64(((uint64_t)i << 8 | version) * DIM + d) >> 40);
+}
+
+static void fill_batch(fr_batch *batch, uint32_t from, uint32_t count, uint32_t version)
 {
     for (uint32_t i = from; i < from + count; i++) {
         char key[16];
         float vector[DIM];
         snprintf(key, sizeof key, "k%05u", i);
-        vector_of(vector, (float)i, version);
+        place(vector, i, version);
         fr_value value = {FR_FIELD_VECTOR, FR_TYPE_VECTOR_F32, {vector, sizeof vector}};
         fr_event event = {.key = fr_span_text(key), .source_time_ms = FR_TIME_NONE, .values = &value, .value_count = 1};
         must(fr_batch_put(batch, &event, err));
@@ -172,7 +177,6 @@ static fr_id create_many(fr_db *db)
     fr_collection_def *def = calloc(1, sizeof *def);
     snprintf(def->name, sizeof def->name, "many");
     def->dimension = DIM;
-    def->codes = FR_CODES_NONE; /* a line of so many points has too few codes */
     must(create_def(db, def, &id, err));
     free(def);
     for (uint32_t i = 0; i < MANY; i += 1000) {
@@ -198,7 +202,7 @@ static void change_some(fr_batch *batch, uint32_t r)
     must(fr_batch_put(batch, &gone, err));
 }
 
-static void nearest_of_many(fr_db *db, fr_id id, uint32_t i, float version, bool there)
+static void nearest_of_many(fr_db *db, fr_id id, uint32_t i, uint32_t version, bool there)
 {
     fr_searcher *s;
     fr_hit hit;
@@ -206,7 +210,7 @@ static void nearest_of_many(fr_db *db, fr_id id, uint32_t i, float version, bool
     char key[16];
     float vector[DIM];
     snprintf(key, sizeof key, "k%05u", i);
-    vector_of(vector, (float)i, version);
+    place(vector, i, version);
     fr_query q = {.id = id, .vectors = vector, .dimension = DIM, .query_count = 1, .k = 1};
     must(fr_searcher_create(db, &s));
     must(fr_search(s, &q, &hit, &count, NULL, err));
@@ -231,7 +235,7 @@ static void check_many(fr_db *db, fr_id id, uint32_t rounds)
 
 static void order_anew(fr_db *db, fr_id id, uint32_t m)
 {
-    fr_field_def other = {.name = "vector", .type = FR_TYPE_VECTOR_F32, .dimension = DIM, .metric = FR_METRIC_L2, .codes = FR_CODES_NONE, .m = m};
+    fr_field_def other = {.name = "vector", .type = FR_TYPE_VECTOR_F32, .dimension = DIM, .metric = FR_METRIC_L2, .m = m};
     fr_collection_change change = {.set = &other, .set_count = 1};
     fr_write write = {.kind = FR_WRITE_COLLECTION_ALTER, .id = id, .change = &change};
     must(fr_submit_wait(db, &write, err));
@@ -247,7 +251,7 @@ static void writes_go_on_meanwhile(void **state)
     fr_db *db = open_with(&options);
     fr_id id = create_many(db);
     fr_engine_drain(db);
-    fr_field_def other = {.name = "vector", .type = FR_TYPE_VECTOR_F32, .dimension = DIM, .metric = FR_METRIC_L2, .codes = FR_CODES_NONE, .m = 8};
+    fr_field_def other = {.name = "vector", .type = FR_TYPE_VECTOR_F32, .dimension = DIM, .metric = FR_METRIC_L2, .m = 8};
     fr_collection_change change = {.set = &other, .set_count = 1};
     bool altered = false;
     fr_write alter_write = {.kind = FR_WRITE_COLLECTION_ALTER, .id = id, .change = &change, .done = done, .user = &altered};
@@ -293,7 +297,7 @@ static void *ask(void *user)
     for (uint32_t i = 0; !atomic_load(&a->stop); i = (i + 7919) % 900) { /* rows that nobody changes */
         float vector[DIM];
         char key[16];
-        vector_of(vector, (float)(2000 + i), 1);
+        place(vector, 2000 + i, 1);
         snprintf(key, sizeof key, "k%05u", 2000 + i);
         fr_query q = {.id = a->id, .vectors = vector, .dimension = DIM, .query_count = 1, .k = 10};
         bool fine = fr_search(s, &q, hits, &count, NULL, NULL) == FR_OK && count == 10 && fr_span_equal(hits[0].key, fr_span_text(key));
