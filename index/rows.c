@@ -190,6 +190,9 @@ void fr_table_row(const fr_table *t, uint32_t row, fr_row_view *view)
                           .offset = atomic_load_explicit(&fr_row_at(t, row)->made, memory_order_relaxed)};
 }
 
+uint64_t fr_table_serial(const fr_table *t) { return t->serial; }
+uint64_t fr_table_born(const fr_table *t) { return atomic_load_explicit(&t->born, memory_order_acquire); }
+
 uint32_t fr_table_find(const fr_table *t, fr_span key, uint64_t visible)
 {
     fr_settle_keys(t);
@@ -422,6 +425,7 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (!bare) fr_cells_put(t, row);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
+    atomic_store_explicit(&t->born, commit, memory_order_release);
     if (!bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
     if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);

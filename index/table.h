@@ -152,6 +152,10 @@ fr_code fr_table_ef_for(const fr_table *table, fr_scratch *scratch, uint64_t vis
 bool fr_table_recall_measured(const fr_table *table, uint32_t ef, float *near_out, float *strict_out);
 /* Key look-up at `visible`: FR_ROW_NONE when absent. */
 uint32_t fr_table_find(const fr_table *table, fr_span key, uint64_t visible);
+/* Which table of this process it is, never given twice; and the commit of the newest row put into it since it was made or loaded. Read behind
+ * `visible`: when it is not above an older `visible`, the rows of then are the rows of now but for those that died. */
+uint64_t fr_table_serial(const fr_table *table);
+uint64_t fr_table_born(const fr_table *table);
 
 typedef struct fr_row_view {
     fr_span key;

@@ -112,6 +112,7 @@ struct fr_table {
     _Atomic uint32_t routers[FR_ROUTERS]; /* a random sample of linked rows, row + 1: more ways into the graph */
     _Atomic uint64_t router_version; /* moves after every change of routers */
     uint64_t serial;              /* of the table in this process: copies in scratches know whose they are */
+    _Atomic uint64_t born;        /* commit of the newest row */
     _Atomic uint64_t linked_ever;
     struct fr_recall *recall;     /* recall.h */
     /* lists and the sweep */

@@ -77,6 +77,9 @@ typedef struct fr_milvus {
 fr_code fr_milvus_init(fr_milvus *door) FR_MUST_CHECK; /* db: stored by the carrier, with release, when it is open */
 void fr_milvus_free(fr_milvus *door);    /* after the last call; accepts one that was not initialised */
 
+/* Entities that are older than their collection's TTL are deleted; how many. For a thread that may block, now and then. */
+uint64_t fr_milvus_expire(fr_milvus *door, fr_searcher *searcher);
+
 typedef struct fr_milvus_out {
     uint8_t *data;
     size_t size, capacity;
@@ -125,6 +128,13 @@ void fr_milvus_refuse(fr_milvus_call *call, fr_grpc_status status, const char *w
 
 /* The table of RPCs, for tests and metrics. */
 size_t fr_milvus_rpc_count(void);
-const char *fr_milvus_rpc_name(size_t index); /* "/service/Name" */
+const char *fr_milvus_rpc_name(size_t index); /* "Search"; "other" at the count */
+size_t fr_milvus_rpc_index(const fr_milvus_call *call); /* the count: not in the table */
+/* What calls are answered with, for metrics: a closed list of Milvus's codes and gRPC's statuses. */
+size_t fr_milvus_answer_count(void);
+const char *fr_milvus_answer_name(size_t index);      /* "0", "100", "UNAVAILABLE", "other" */
+size_t fr_milvus_answer(const fr_milvus_call *call);  /* of a call that has ended */
+size_t fr_milvus_answer_milvus(int code);
+size_t fr_milvus_answer_grpc(int status);
 
 #endif

@@ -55,6 +55,18 @@ static const char *asked_collection(const fr_milvus_call *call)
     return "";
 }
 
+/* Who names no collection may give its number; the check is for what it stands for. false: it is of none. */
+static bool asked_by_number(fr_milvus_call *call, const char **database, const char **name)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(call->rpc->request, "collectionID");
+    if (!field || field->type != PROTOBUF_C_TYPE_INT64) return false;
+    int64_t number = *(const int64_t *)((const uint8_t *)call->request + field->offset);
+    fr_collection_info *info = number > 0 ? fr_milvus_alloc(call, sizeof *info) : NULL;
+    if (!info || fr_collection_get(call->db, (fr_id)number, info) != FR_OK) return false;
+    *database = info->def.database, *name = info->def.name;
+    return true;
+}
+
 static fr_milvus_next turn_away(const fr_milvus_access *access, fr_milvus_call *call, const char *object, fr_grpc_status status)
 {
     if (access->told) access->told(access->user, &call->principal, call->rpc->name, object, true, call->err.text);
@@ -81,8 +93,9 @@ fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_m
     }
     call->known = true;
     if (!call->rpc->action) return FR_MILVUS_SUBMITTED;
-    const char *name = call->rpc->object == FR_OBJECT_TOPIC ? asked_collection(call) : NULL;
-    code = fr_access_check(call->db, &call->principal, call->rpc->action, call->rpc->object, fr_milvus_database(call), name, &call->err);
+    const char *name = call->rpc->object == FR_OBJECT_TOPIC ? asked_collection(call) : NULL, *database = fr_milvus_database(call);
+    if (name && !*name) (void)asked_by_number(call, &database, &name);
+    code = fr_access_check(call->db, &call->principal, call->rpc->action, call->rpc->object, database, name, &call->err);
     if (code != FR_OK) return turn_away(access, call, name ? name : "", FR_GRPC_PERMISSION_DENIED);
     if (call->rpc->action == FR_ACTION_ADMIN && access->told)
         access->told(access->user, &call->principal, call->rpc->name, name ? name : "", false, "");

@@ -8,8 +8,7 @@ static fr_milvus_next over(fr_milvus_call *call) { return call->reply ? FR_MILVU
 
 /* ---- describe, has, show ---- */
 
-/* By number where there is no name: what iterators send. */
-static const fr_milvus_schema *schema_by(fr_milvus *door, fr_milvus_call *call, const char *name, int64_t number)
+const fr_milvus_schema *fr_milvus_schema_by(fr_milvus *door, fr_milvus_call *call, const char *name, int64_t number)
 {
     fr_collection_info *info;
     if (*name || number <= 0) return fr_milvus_schema_in(door, call, name);
@@ -34,7 +33,7 @@ fr_milvus_next fr_milvus_on_describe_collection(fr_milvus *door, fr_milvus_call 
 {
     (void)worker;
     const Milvus__DescribeCollectionRequest *in = call->request;
-    const fr_milvus_schema *schema = schema_by(door, call, in->collection_name, in->collectionid);
+    const fr_milvus_schema *schema = fr_milvus_schema_by(door, call, in->collection_name, in->collectionid);
     if (!schema) return FR_MILVUS_REPLY;
     Milvus__DescribeCollectionResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!out || !(out->schema = fr_milvus_schema_out(call, schema)) ||
@@ -238,6 +237,7 @@ fr_milvus_next fr_milvus_on_alter_collection(fr_milvus *door, fr_milvus_call *ca
                               "The properties to alter and keys to delete must not be empty at the same time: invalid parameter");
     if (change.set_count && change.drop_count)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "can not provide properties and deletekeys at the same time: invalid parameter");
+    if (!fr_milvus_ttl_ok(call, in->properties, in->n_properties)) return FR_MILVUS_REPLY;
     fr_milvus_change(call, in->collection_name, properties_edit, &change);
     return over(call);
 }

@@ -488,6 +488,10 @@ static fr_code document_of(fr_milvus_rows *rows, const size_t *places, fr_err *e
         if (partition > 0) fr_doc_put_int(b, partition);
         else fr_doc_put_null(b);
     }
+    if (schema->ttl_s) {
+        fr_doc_put_key(b, FR_MILVUS_WRITTEN_KEY, strlen(FR_MILVUS_WRITTEN_KEY));
+        fr_doc_put_int(b, fr_milvus_seconds());
+    }
     fr_doc_end_object(b);
     return FR_OK;
 }

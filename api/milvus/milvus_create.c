@@ -116,6 +116,7 @@ static bool schema_in(fr_milvus_call *call, const Milvus__CreateCollectionReques
     schema->shards = in->shards_num > 0 ? in->shards_num : 1;
     schema->next_field_id = FR_MILVUS_FIRST_FIELD_ID, schema->next_index_id = 1;
     if (in->consistency_level < MILVUS_STRONG || in->consistency_level > MILVUS_CUSTOMIZED) return bad(call, "consistency level is not known");
+    if (!fr_milvus_ttl_ok(call, in->properties, in->n_properties)) return false;
     if (fr_milvus_pairs_in(schema, &schema->properties, in->properties, in->n_properties) != FR_OK) return no_memory(call);
     for (size_t i = 0; i < given->n_fields; i++) {
         if (given->fields[i]->is_dynamic) continue; /* $meta: made by the server */

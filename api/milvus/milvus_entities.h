@@ -91,6 +91,9 @@ bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_m
                       fr_condition *condition_out);
 /* Is the filter nothing but `key in list`, `key == constant`? The keys, as documents of a list; absent: no. */
 fr_doc fr_milvus_filter_keys(const fr_milvus_schema *schema, const fr_condition *condition);
+int64_t fr_milvus_seconds(void); /* since 1970 */
+/* A page of an iterator says `id > last` beside its filter: the key to go on behind, and the filter without it. false: it is none. */
+bool fr_milvus_filter_cursor(fr_milvus_call *call, const fr_milvus_schema *schema, const char *expression, const char **rest_out, fr_span *after_out);
 /* A key of the schema's type from a value; false: not of the type. text: room for 24 bytes. */
 bool fr_milvus_key_of(const fr_milvus_schema *schema, fr_doc value, char *text, fr_span *key_out);
 /* The keys of IDs. False: the reply has the error. */

@@ -56,6 +56,48 @@ int fr_milvus_code_of(fr_code code, const char *field)
     return MILVUS_INTERNAL;
 }
 
+/* ---- answers by name ---- */
+
+#define ANSWER(code) {code, false, #code}
+static const struct {
+    int code;
+    bool grpc;
+    const char *name;
+} answers[] = {
+    {0, false, "0"}, {1, false, "1"}, {2, false, "2"}, {3, false, "3"}, {5, false, "5"}, {7, false, "7"}, {8, false, "8"},
+    ANSWER(100), ANSWER(101), ANSWER(105), ANSWER(109), ANSWER(200), ANSWER(201), ANSWER(700), ANSWER(702), ANSWER(800), ANSWER(802),
+    ANSWER(1100), ANSWER(1101), ANSWER(1102), ANSWER(1400), ANSWER(1401), ANSWER(1600), ANSWER(1601), ANSWER(1602), ANSWER(1700), ANSWER(1701),
+    ANSWER(1800), ANSWER(1801), ANSWER(1802), ANSWER(1804), ANSWER(3000), ANSWER(65535),
+    {FR_GRPC_CANCELLED, true, "CANCELLED"}, {FR_GRPC_INVALID_ARGUMENT, true, "INVALID_ARGUMENT"},
+    {FR_GRPC_DEADLINE_EXCEEDED, true, "DEADLINE_EXCEEDED"}, {FR_GRPC_PERMISSION_DENIED, true, "PERMISSION_DENIED"},
+    {FR_GRPC_RESOURCE_EXHAUSTED, true, "RESOURCE_EXHAUSTED"}, {FR_GRPC_UNIMPLEMENTED, true, "UNIMPLEMENTED"},
+    {FR_GRPC_UNAVAILABLE, true, "UNAVAILABLE"}, {FR_GRPC_UNAUTHENTICATED, true, "UNAUTHENTICATED"},
+};
+
+static size_t answer_of(int code, bool grpc)
+{
+    size_t i = 0;
+    while (i < FR_COUNT_OF(answers) && (answers[i].code != code || answers[i].grpc != grpc)) i++;
+    return i; /* the count is "other" */
+}
+
+size_t fr_milvus_answer_count(void) { return FR_COUNT_OF(answers) + 1; }
+const char *fr_milvus_answer_name(size_t index) { return index < FR_COUNT_OF(answers) ? answers[index].name : "other"; }
+size_t fr_milvus_answer_milvus(int code) { return answer_of(code, false); }
+size_t fr_milvus_answer_grpc(int status) { return answer_of(status, status != FR_GRPC_OK); }
+
+size_t fr_milvus_answer(const fr_milvus_call *call)
+{
+    if (call->status != FR_GRPC_OK || !call->rpc || !call->reply) return fr_milvus_answer_grpc(call->status);
+    const ProtobufCMessageDescriptor *descriptor = call->rpc->reply;
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field(descriptor, 1);
+    const Milvus__Status *status = NULL; /* none: success */
+    if (descriptor == &milvus__status__descriptor) status = call->reply;
+    else if (field && field->descriptor == &milvus__status__descriptor)
+        status = *(Milvus__Status *const *)((const uint8_t *)call->reply + field->offset);
+    return fr_milvus_answer_milvus(status ? status->code : MILVUS_OK);
+}
+
 /* ---- statuses ---- */
 
 /* Every reply is a Status, or has one as its field 1. */

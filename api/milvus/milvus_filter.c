@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define LIST_NAME "__l" /* {__l0}, {__l1}, ... */
 
@@ -252,6 +253,24 @@ static bool put_partitions(fr_milvus_call *call, const fr_milvus_schema *schema,
     return true;
 }
 
+/* ==== age ==== */
+
+int64_t fr_milvus_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec;
+}
+
+/* In whole seconds, so that the filter is the same for all of one. */
+static void put_age(const fr_milvus_schema *schema, fr_milvus_json_text *out)
+{
+    char text[96];
+    snprintf(text, sizeof text, "($meta[\"" FR_MILVUS_WRITTEN_KEY "\"] is null or $meta[\"" FR_MILVUS_WRITTEN_KEY "\"] >= %lld)",
+             (long long)(fr_milvus_seconds() - schema->ttl_s));
+    fr_milvus_json_bytes(out, text, strlen(text));
+}
+
 /* ==== doors ==== */
 
 static bool blank(const char *text) { return !text || !text[skip(text, strlen(text), 0)]; }
@@ -262,26 +281,29 @@ bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_m
 {
     *condition_out = (fr_condition){NULL, {NULL, 0}};
     bool none = blank(expression);
-    if (none && partition_count == 0) return true;
+    if (none && partition_count == 0 && !schema->ttl_s) return true;
     fr_milvus_json_text text = {.arena = &call->arena};
     fr_doc_builder b = {.limit = FR_MILVUS_MESSAGE_BYTES_MAX};
     fr_span params;
     fr_doc_begin_object(&b);
     fr_code code = FR_OK;
     if (!none) {
-        if (partition_count) fr_milvus_json_bytes(&text, "(", 1);
+        bool more = partition_count || schema->ttl_s;
+        if (more) fr_milvus_json_bytes(&text, "(", 1);
         take_lists(call, expression, &text, &b);
-        if (partition_count) fr_milvus_json_bytes(&text, ") and (", 7);
+        if (more) fr_milvus_json_bytes(&text, ") and ", 6);
         for (size_t i = 0; code == FR_OK && i < value_count; i++) code = put_value(call, worker, values[i], &b);
         bool match = strstr(expression, "_match") || strstr(expression, "_MATCH");
         if (code == FR_OK && match && !schema->foreign) code = put_analyzers(call, worker, schema, &b);
     }
+    if (partition_count) fr_milvus_json_bytes(&text, "(", 1);
     bool fine = code == FR_OK && put_partitions(call, schema, partitions, partition_count, &text);
     if (code == FR_OK && !fine) {
         fr_doc_free(&b);
         return false;
     }
-    if (!none && partition_count) fr_milvus_json_bytes(&text, ")", 1);
+    if (partition_count) fr_milvus_json_bytes(&text, schema->ttl_s ? ") and " : ")", schema->ttl_s ? 6 : 1);
+    if (schema->ttl_s) put_age(schema, &text);
     fr_milvus_json_bytes(&text, "", 1);
     fr_doc_end_object(&b);
     if (code == FR_OK && (code = fr_doc_finish(&b, &params)) != FR_OK)
@@ -328,6 +350,78 @@ fr_doc fr_milvus_filter_keys(const fr_milvus_schema *schema, const fr_condition 
     fr_doc list = fr_doc_get(fr_doc_root(condition->params), (fr_span){text + name, end - name});
     return list.data && fr_doc_type(list) == FR_DOC_ARRAY ? list : none;
 }
+
+/* ==== cursors ==== */
+
+/* `> 17` or `> "text"` at *at, which moves behind it. Texts with escapes are left to the filter. */
+static bool bound_in(fr_milvus_call *call, bool text, const char **at, fr_span *key_out)
+{
+    const char *p = *at;
+    if (strncmp(p, " > ", 3) != 0) return false;
+    p += 3;
+    if (text) {
+        size_t size = *p == '"' ? strcspn(p + 1, "\"\\") : 0;
+        if (*p != '"' || p[size + 1] != '"') return false;
+        *key_out = fr_span_of(p + 1, size);
+        *at = p + size + 2;
+        return true;
+    }
+    char digits[24];
+    size_t size = (size_t)(*p == '-') + strspn(p + (*p == '-'), "0123456789");
+    int64_t number;
+    if (size >= sizeof digits) return false;
+    memcpy(digits, p, size), digits[size] = 0;
+    if (!fr_milvus_int(digits, &number)) return false;
+    const char *canonical = fr_milvus_text(call, "%lld", (long long)number);
+    if (!canonical) return false;
+    *key_out = fr_span_text(canonical);
+    *at = p + size;
+    return true;
+}
+
+/* The end of what begins with '(' at `at`; NULL: it does not end. */
+static const char *closing(const char *at)
+{
+    size_t depth = 0;
+    for (char quote = 0; *at; at++) {
+        if (quote) {
+            if (*at == '\\' && at[1]) at++;
+            else if (*at == quote) quote = 0;
+        } else if (*at == '"' || *at == '\'') quote = *at;
+        else if (*at == '(') depth++;
+        else if (*at == ')' && --depth == 0) return at;
+    }
+    return NULL;
+}
+
+static const char *inside(fr_milvus_call *call, const char *open, const char *close)
+{
+    return fr_milvus_text(call, "%.*s", (int)(close - open - 1), open + 1);
+}
+
+/* The forms that clients' iterators write. */
+bool fr_milvus_filter_cursor(fr_milvus_call *call, const fr_milvus_schema *schema, const char *expression, const char **rest_out, fr_span *after_out)
+{
+    const fr_milvus_field *primary = &schema->fields[schema->primary];
+    bool text = primary->type == FR_TYPE_VARCHAR;
+    size_t name = strlen(primary->name);
+    const char *at = expression, *close;
+    if (schema->foreign || strlen(expression) > FR_FILTER_BYTES_MAX) return false;
+    if (*at == '(') { /* (...) and id > last */
+        if (!(close = closing(at)) || strncmp(close + 1, " and ", 5) != 0 || strncmp(close + 6, primary->name, name) != 0) return false;
+        const char *behind = close + 6 + name;
+        return bound_in(call, text, &behind, after_out) && !*behind && (*rest_out = inside(call, at, close)) && !blank(*rest_out);
+    }
+    if (strncmp(at, primary->name, name) != 0) return false;
+    at += name;
+    if (!bound_in(call, text, &at, after_out)) return false;
+    *rest_out = "";
+    if (!*at) return true;
+    if (strncmp(at, " and (", 6) != 0 || !(close = closing(at + 5)) || close[1]) return false;
+    return (*rest_out = inside(call, at + 5, close)) && !blank(*rest_out);
+}
+
+/* ==== keys ==== */
 
 bool fr_milvus_key_of(const fr_milvus_schema *schema, fr_doc value, char *text, fr_span *key_out)
 {

@@ -90,6 +90,8 @@ const char *fr_milvus_database(const fr_milvus_call *call); /* the request's, el
 /* The schema by name or alias, held until the call is reset. NULL: the reply has the error. */
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name);
 const fr_milvus_schema *fr_milvus_schema_at(fr_milvus *door, fr_milvus_call *call, const char *database, const char *name);
+/* By number where there is no name: what some calls of clients send. */
+const fr_milvus_schema *fr_milvus_schema_by(fr_milvus *door, fr_milvus_call *call, const char *name, int64_t number);
 /* call->write is filled: submit it; `resume` goes on when it is done (call->write.code). */
 fr_milvus_next fr_milvus_submit(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker, fr_milvus_handler *resume);
 const char *fr_milvus_param(Milvus__KeyValuePair *const *pairs, size_t count, const char *key); /* NULL = not given */
@@ -109,6 +111,7 @@ fr_metric fr_milvus_metric_default(const fr_milvus_field *field);
 /* What a vector field may be measured by; false: none of that name for it. */
 bool fr_milvus_metric_of(const fr_milvus_field *field, const char *name, fr_metric *out);
 bool fr_milvus_name_ok(fr_milvus_call *call, const char *what, const char *name); /* false: the reply says why */
+bool fr_milvus_ttl_ok(fr_milvus_call *call, Milvus__KeyValuePair *const *properties, size_t count); /* false: the reply says why */
 bool fr_milvus_database_there(fr_milvus_call *call, const char *name);            /* false: the reply says so */
 
 /* Change a collection: its schema is read, edited, and written if nobody else was faster, else again. Blocks.

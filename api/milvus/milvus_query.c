@@ -102,9 +102,8 @@ static bool get_keys(fr_milvus_call *call, fr_milvus_worker *worker, const fr_mi
 }
 
 static bool scroll(fr_milvus_call *call, fr_milvus_worker *worker, const fr_milvus_schema *schema, const fr_condition *condition, uint64_t wanted_rows,
-                   uint64_t skipped, const fr_wanted *wanted, const char *expression, page *p)
+                   uint64_t skipped, const fr_wanted *wanted, const char *expression, fr_span after, page *p)
 {
-    fr_span after = {"", 0};
     size_t passed = 0; /* bytes of rows that are skipped do not count */
     while (wanted_rows + skipped > 0) {
         uint32_t limit = (uint32_t)FR_MIN(wanted_rows + skipped, (uint64_t)4096), found = 0;
@@ -164,11 +163,15 @@ static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, cons
     fr_milvus_output output;
     fr_condition condition;
     int64_t limit, offset;
+    fr_span after = {"", 0};
+    const char *expression = r->expr;
+    /* A page of an iterator: the engine goes on behind a key without looking at what stands before it. */
+    if (!fr_milvus_filter_cursor(call, schema, r->expr, &expression, &after)) expression = r->expr, after.size = 0;
     if (!fr_milvus_loaded(call, schema, r->partition_names, r->n_partition_names) ||
         !fr_milvus_output_resolve(call, schema, r->output_fields, r->n_output_fields, true, &output) ||
         !fr_milvus_param_int(call, r->query_params, r->n_query_params, "limit", -1, FR_MILVUS_LIMIT_MAX, -1, &limit) ||
         !fr_milvus_param_int(call, r->query_params, r->n_query_params, "offset", 0, FR_MILVUS_LIMIT_MAX, 0, &offset) ||
-        !fr_milvus_filter(call, worker, schema, r->expr, r->expr_template_values, r->n_expr_template_values, r->partition_names, r->n_partition_names,
+        !fr_milvus_filter(call, worker, schema, expression, r->expr_template_values, r->n_expr_template_values, r->partition_names, r->n_partition_names,
                           &condition))
         return FR_MILVUS_REPLY;
     bool empty = !r->expr[strspn(r->expr, " \t\r\n")];
@@ -185,16 +188,19 @@ static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, cons
     reply->primary_field_name = (char *)(uintptr_t)schema->fields[schema->primary].name;
     reply->session_ts = fr_timestamp(call->db);
     call->reply = reply;
+    if (output.count && after.size && !fr_milvus_filter(call, worker, schema, r->expr, r->expr_template_values, r->n_expr_template_values,
+                                                        r->partition_names, r->n_partition_names, &condition))
+        return FR_MILVUS_REPLY; /* counting has no place to begin at */
     if (output.count) return count_all(call, worker, schema, &condition, reply);
     page p = {.hits = NULL};
     fr_wanted wanted = {.vector_fields = output.vector_fields};
-    fr_doc keys = fr_milvus_filter_keys(schema, &condition);
+    fr_doc keys = after.size ? (fr_doc){NULL} : fr_milvus_filter_keys(schema, &condition);
     uint64_t rows = limit < 0 ? UINT32_MAX : (uint64_t)limit;
     if (keys.data) {
         if (!get_keys(call, worker, schema, keys, &wanted, &p)) return FR_MILVUS_REPLY;
         size_t drop = FR_MIN((size_t)offset, p.count);
         p.hits += drop, p.count = FR_MIN(p.count - drop, (size_t)rows);
-    } else if (!scroll(call, worker, schema, condition.filter ? &condition : NULL, rows, (uint64_t)offset, &wanted, r->expr, &p)) {
+    } else if (!scroll(call, worker, schema, condition.filter ? &condition : NULL, rows, (uint64_t)offset, &wanted, r->expr, after, &p)) {
         return FR_MILVUS_REPLY;
     }
     reply->output_fields = output.names, reply->n_output_fields = output.name_count;

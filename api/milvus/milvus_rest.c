@@ -20,7 +20,7 @@ void fr_milvus_rest_reset(fr_milvus *door, fr_milvus_rest *rest)
     else fr_doc_reset(&rest->builder);
     if (rest->out.capacity > KEPT_BYTES) fr_out_free(&rest->out);
     else fr_out_reset(&rest->out);
-    rest->status = 0, rest->route = NULL, rest->root = (fr_doc){NULL}, rest->schema = NULL;
+    rest->status = rest->code = 0, rest->route = NULL, rest->root = (fr_doc){NULL}, rest->schema = NULL;
     rest->parsed = rest->running = rest->int64_numbers = false;
 }
 
@@ -36,7 +36,7 @@ void fr_milvus_rest_free(fr_milvus *door, fr_milvus_rest *rest)
 
 static fr_milvus_next say(fr_milvus_rest *rest, int status, int code, const char *words)
 {
-    rest->status = status;
+    rest->status = status, rest->code = code;
     fr_out_reset(&rest->out);
     fr_out_begin(&rest->out, '{');
     fr_out_key(&rest->out, "code");
@@ -74,7 +74,7 @@ fr_milvus_next fr_milvus_rest_error(fr_milvus_rest *rest)
 
 void fr_milvus_rest_begin(fr_milvus_rest *rest)
 {
-    rest->status = 200;
+    rest->status = 200, rest->code = MILVUS_OK;
     fr_out_reset(&rest->out);
     fr_out_begin(&rest->out, '{');
     fr_out_key(&rest->out, "code");
@@ -276,6 +276,13 @@ static const fr_milvus_rest_route *route_of(fr_span path)
     for (size_t i = 0; i < fr_milvus_rest_route_count; i++)
         if (fr_span_equal(fr_span_text(fr_milvus_rest_routes[i].path), rest)) return &fr_milvus_rest_routes[i];
     return NULL;
+}
+
+size_t fr_milvus_rest_count(void) { return fr_milvus_rest_route_count; }
+const char *fr_milvus_rest_name(size_t index) { return index < fr_milvus_rest_route_count ? fr_milvus_rest_routes[index].path : "other"; }
+size_t fr_milvus_rest_index(const fr_milvus_rest *rest)
+{
+    return rest->route ? (size_t)(rest->route - fr_milvus_rest_routes) : fr_milvus_rest_route_count;
 }
 
 static bool required_there(fr_milvus_rest *rest)

@@ -46,7 +46,7 @@ char *fr_milvus_rest_json(fr_milvus_rest *rest, fr_doc value, size_t *size_out);
 bool fr_milvus_rest_columns(fr_milvus_rest *rest, const fr_milvus_schema *schema, fr_doc rows, bool partial, Milvus__FieldData ***columns_out,
                             size_t *count_out, uint32_t *rows_out);
 bool fr_milvus_rest_placeholders(fr_milvus_rest *rest, const fr_milvus_field *field, fr_doc vectors, ProtobufCBinaryData *out);
-/* Row `row` of columns into the open object (milvus_rest_out.c). */
+/* Row `row` of columns into the open object (milvus_rest_entities.c). */
 typedef struct fr_milvus_rest_table {
     Milvus__FieldData *const *columns;
     size_t count;
@@ -57,6 +57,37 @@ typedef struct fr_milvus_rest_table {
 } fr_milvus_rest_table;
 void fr_milvus_rest_row(fr_milvus_rest *rest, fr_milvus_worker *worker, fr_milvus_rest_table *table, size_t row);
 
+/* For handlers: a request filled so far, or the answer is the error's; an RPC run, or the answer is its error. */
+#define FR_MILVUS_REST_REQUEST(variable, type, rpc) \
+    type *variable = fr_milvus_rest_request(rest, rpc); \
+    if (!variable) return fr_milvus_rest_fail(rest, MILVUS_MEMORY, "no memory for the request")
+#define FR_MILVUS_REST_RUN(rpc, request) \
+    if (!fr_milvus_rest_run(door, rest, worker, rpc, request)) return FR_MILVUS_REPLY
+
+/* What is written often (milvus_rest_out.c). */
+void fr_milvus_rest_text_out(fr_milvus_rest *rest, const char *key, const char *text);
+void fr_milvus_rest_int_out(fr_milvus_rest *rest, const char *key, int64_t value);
+void fr_milvus_rest_flag_out(fr_milvus_rest *rest, const char *key, bool value);
+void fr_milvus_rest_names_out(fr_milvus_rest *rest, const char *key, char *const *names, size_t count);
+void fr_milvus_rest_pairs_out(fr_milvus_rest *rest, Milvus__KeyValuePair *const *pairs, size_t count); /* a list of {"key", "value"} */
+fr_milvus_next fr_milvus_rest_list_out(fr_milvus_rest *rest, char *const *items, size_t count);        /* data: the list */
+fr_milvus_next fr_milvus_rest_one_flag(fr_milvus_rest *rest, const char *key, bool value);             /* data: {key: value} */
+fr_milvus_next fr_milvus_rest_count_out(fr_milvus_rest *rest, Milvus__KeyValuePair *const *stats, size_t count); /* data: {"rowCount": ..} */
+Milvus__KeyValuePair *fr_milvus_rest_pair_of(fr_milvus_rest *rest, const char *key, char *value);
+/* An index of one of indexParams; the one of a quick creation; false: the answer is the error's (milvus_rest_indexes.c). */
+bool fr_milvus_rest_index_make(fr_milvus *door, fr_milvus_rest *rest, fr_milvus_worker *worker, fr_doc one);
+bool fr_milvus_rest_index_quick(fr_milvus *door, fr_milvus_rest *rest, fr_milvus_worker *worker, char *field);
+
+#define FR_MILVUS_REST_HANDLERS(one) \
+    one(list) one(has) one(describe) one(create) one(rename) one(stats) one(load_state) one(flush) one(refresh) one(properties) \
+    one(field_properties) one(field_add) one(compact) one(compaction_state) one(partitions) one(partition_has) one(partition_create) \
+    one(partition_drop) one(partition_stats) one(partitions_load) one(partitions_release) one(aliases) one(alias_describe) \
+    one(alias_create) one(alias_alter) one(alias_drop) one(databases) one(database_create) one(database_describe) \
+    one(database_alter) one(indexes) one(index_describe) one(index_create) one(index_drop) one(index_alter) one(users) \
+    one(user_describe) one(user_create) one(user_update) one(user_drop) one(user_role) one(roles) one(role_describe) \
+    one(role_create) one(role_drop) one(privilege) one(privilege_v2)
+#define FR_MILVUS_REST_DECLARE(name) fr_milvus_rest_handler fr_milvus_rest_on_##name;
+FR_MILVUS_REST_HANDLERS(FR_MILVUS_REST_DECLARE)
 fr_milvus_rest_handler fr_milvus_rest_insert, fr_milvus_rest_delete, fr_milvus_rest_query, fr_milvus_rest_get_entities, fr_milvus_rest_search,
     fr_milvus_rest_hybrid_search;
 

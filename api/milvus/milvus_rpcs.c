@@ -108,4 +108,5 @@ const fr_milvus_rpc *fr_milvus_rpc_find(const char *name)
 }
 
 size_t fr_milvus_rpc_count(void) { return FR_COUNT_OF(fr_milvus_rpcs); }
-const char *fr_milvus_rpc_name(size_t index) { return index < FR_COUNT_OF(fr_milvus_rpcs) ? fr_milvus_rpcs[index].name : ""; }
+const char *fr_milvus_rpc_name(size_t index) { return index < FR_COUNT_OF(fr_milvus_rpcs) ? fr_milvus_rpcs[index].name : "other"; }
+size_t fr_milvus_rpc_index(const fr_milvus_call *call) { return call->rpc ? (size_t)(call->rpc - fr_milvus_rpcs) : FR_COUNT_OF(fr_milvus_rpcs); }

@@ -246,6 +246,8 @@ static void attributes_read(fr_milvus_schema *self, fr_doc root)
     self->next_index_id = int_of(root, "next_index");
     self->next_partition_id = int_of(root, "next_partition");
     self->properties = pairs_of(self, root, "properties");
+    const char *ttl = fr_milvus_pairs_get(&self->properties, FR_MILVUS_TTL_PROPERTY);
+    self->ttl_s = ttl ? FR_MAX(strtoll(ttl, NULL, 10), 0ll) : 0; /* it was judged when it was set */
     fields_read(self, root);
     functions_read(self, root);
     indexes_read(self, root);

@@ -9,6 +9,9 @@
 
 #define FR_MILVUS_FIRST_FIELD_ID 100
 #define FR_MILVUS_PARTITION_KEY "$p"   /* of an entity's document: the id of its partition; absent = _default */
+#define FR_MILVUS_WRITTEN_KEY "$t"     /* of an entity's document: when it was written, seconds since 1970; where the collection has a TTL */
+#define FR_MILVUS_TTL_PROPERTY "collection.ttl.seconds"
+#define FR_MILVUS_TTL_MAX 3155760000   /* a hundred years */
 #define FR_MILVUS_DEFAULT_PARTITION "_default"
 #define FR_MILVUS_PARTITIONS_MAX 1024u
 #define FR_MILVUS_KEY_PARTITIONS 16u   /* of a collection with a partition key, unless said */
@@ -79,6 +82,7 @@ typedef struct fr_milvus_schema {
     fr_milvus_partition *partitions; /* [0] = _default, unless there is a partition key: then _default_0 ... and id = place */
     uint32_t partition_count;
     fr_milvus_pairs properties;
+    int64_t ttl_s; /* of the properties; 0 = entities stay */
     int64_t next_field_id, next_index_id, next_partition_id;
     fr_span attributes; /* as they were read */
     _Atomic uint32_t refs;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static bool refuse(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool refuse(fr_milvus_call *call, const char *format, ...)
@@ -465,18 +466,69 @@ fr_milvus_next fr_milvus_search_reply(fr_milvus_call *call, const fr_milvus_sear
     return fr_milvus_done(call);
 }
 
+/* ==== where it runs ==== */
+
+#define LOOP_HITS_MAX 100u
+#define LOOP_EF_MAX 512u
+#define LOOP_COST_NS 200000u
+
+/* A plain search: one vector, no filter, few hits. Their cost is measured per collection, and only they may run on a loop, where a
+ * hand-over to another thread would cost as much as they do. */
+static bool looks_plain(const Milvus__SearchRequest *r)
+{
+    return r->search_input_case != MILVUS__SEARCH_REQUEST__SEARCH_INPUT_IDS && r->nq <= 1 && !r->dsl[0] && !r->n_partition_names;
+}
+
+static bool is_plain(const fr_milvus_search *s)
+{
+    const fr_query *q = &s->query;
+    return s->query_count == 1 && !s->condition.filter && !s->group_key && !s->iterator && !q->exact && !s->output.vector_fields &&
+           s->limit + s->offset <= LOOP_HITS_MAX && q->ef <= LOOP_EF_MAX;
+}
+
+static _Atomic uint32_t *cost_slot(fr_milvus *door, fr_id id) { return &door->search_cost_ns[fr_mix64(id) % FR_MILVUS_COST_SLOTS]; }
+
+static bool cheap(fr_milvus *door, fr_id id)
+{
+    uint32_t cost_ns = atomic_load_explicit(cost_slot(door, id), memory_order_relaxed);
+    return cost_ns && cost_ns <= LOOP_COST_NS;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* A moving mean over about eight searches. Lost updates between threads do no harm. */
+static void cost_learn(fr_milvus *door, fr_id id, int64_t took_ns)
+{
+    int64_t old = atomic_load_explicit(cost_slot(door, id), memory_order_relaxed);
+    took_ns = FR_MIN(took_ns, (int64_t)1000000000);
+    int64_t mean = old ? old + (took_ns - old) / 8 : took_ns;
+    atomic_store_explicit(cost_slot(door, id), (uint32_t)FR_MAX(mean, (int64_t)1), memory_order_relaxed);
+}
+
 fr_milvus_next fr_milvus_on_search(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
     const Milvus__SearchRequest *r = call->request;
-    if (!worker->searcher || worker->loop) return FR_MILVUS_SEARCHER;
+    if (!worker->searcher || (worker->loop && !looks_plain(r))) return FR_MILVUS_SEARCHER;
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, r->collection_name);
-    fr_milvus_search *s = schema ? fr_milvus_alloc(call, sizeof *s) : NULL;
-    fr_milvus_found found;
     if (!schema) return FR_MILVUS_REPLY;
+    if (worker->loop && !cheap(door, schema->id)) return FR_MILVUS_SEARCHER;
+    int64_t begin = now_ns();
+    fr_milvus_search *s = fr_milvus_alloc(call, sizeof *s);
+    fr_milvus_found found;
     if (!s) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the request");
     if (!fr_milvus_loaded(call, schema, r->partition_names, r->n_partition_names) || !fr_milvus_search_in(door, call, worker, schema, r, s) ||
-        !fr_milvus_output_resolve(call, schema, r->output_fields, r->n_output_fields, false, &s->output) || !fr_milvus_search_run(call, worker, s, &found))
+        !fr_milvus_output_resolve(call, schema, r->output_fields, r->n_output_fields, false, &s->output))
         return FR_MILVUS_REPLY;
+    bool plain = is_plain(s);
+    if (worker->loop && !plain) return FR_MILVUS_SEARCHER; /* from its beginning */
+    if (!fr_milvus_search_run(call, worker, s, &found)) return FR_MILVUS_REPLY;
     if (s->output.count) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "count(*) is not a field of a search: invalid parameter");
-    return fr_milvus_search_reply(call, s, &found, r->collection_name);
+    fr_milvus_next next = fr_milvus_search_reply(call, s, &found, r->collection_name);
+    if (plain) cost_learn(door, schema->id, now_ns() - begin);
+    return next;
 }

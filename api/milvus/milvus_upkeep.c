@@ -174,7 +174,7 @@ fr_milvus_next fr_milvus_on_replicas(fr_milvus *door, fr_milvus_call *call, fr_m
 {
     (void)worker;
     const Milvus__GetReplicasRequest *in = call->request;
-    const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
+    const fr_milvus_schema *schema = fr_milvus_schema_by(door, call, in->collection_name, in->collectionid);
     if (!schema) return FR_MILVUS_REPLY;
     Milvus__GetReplicasResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     Milvus__ReplicaInfo *one = fr_milvus_message(&call->arena, &milvus__replica_info__descriptor);

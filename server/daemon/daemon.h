@@ -25,6 +25,7 @@ typedef struct fr_daemon {
     fr_kafka kafka; /* db is set before Kafka's connections are accepted, groups before door.db */
     fr_milvus milvus;
     struct fr_replays *replays; /* set before door.db; NULL = none */
+    struct fr_expiry *expiry;   /* NULL = none */
     fr_pool *searchers, *workers, *chores; /* set before door.db */
     fr_loop *loops[FR_DAEMON_LOOPS_MAX];
     uint32_t loop_count;

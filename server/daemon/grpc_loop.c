@@ -39,10 +39,13 @@ typedef struct stream {
     fr_pool_job work;
     h2o_linklist_t link, timed; /* of the connection; of the loop, with a deadline */
     struct stream *free_next;
+    /* What other threads write while the loop may look at the flags below: never in one word with them. */
+    _Alignas(8) struct {
+        fr_milvus_next next;
+        bool woken; /* the message is a wake() */
+    } told;
     grpc_connection *from;
     int32_t id;
-    fr_milvus_next told; /* of a message */
-    bool woken;          /* the message is a wake() */
     bool in_flight;      /* a message will come */
     bool closed;         /* nghttp2 has forgotten the stream */
     bool answered;       /* a response was submitted */
@@ -54,6 +57,7 @@ typedef struct stream {
     size_t body_size, body_capacity;
     size_t sent, counted; /* of call.out; in output_bytes */
     int64_t deadline_ms, progress_ms;
+    int64_t start_ns; /* 0: not begun, or answered */
 } stream;
 
 struct grpc_connection {
@@ -82,6 +86,7 @@ struct fr_grpc_loop {
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     const fr_http_worker *worker; /* the loop's */
+    fr_rpc_counters *counters;
     stream *free_streams;
     uint32_t free_count, alive; /* alive: connections not freed yet */
     bool draining;
@@ -96,7 +101,7 @@ static void flush(grpc_connection *self);
 static void on_wake(fr_milvus_call *call)
 {
     stream *self = call->carrier; /* any thread */
-    self->woken = true;
+    self->told.woken = true;
     h2o_multithread_send_message(&self->from->loop->receiver, &self->message);
 }
 
@@ -115,8 +120,8 @@ static stream *stream_take(grpc_connection *from, int32_t id)
         self->call.carrier = self;
     }
     self->from = from, self->id = id;
-    self->woken = self->in_flight = self->closed = self->answered = self->begun = self->post = self->grpc = self->compressed = false;
-    self->path[0] = 0, self->header_bytes = 0, self->sent = self->counted = 0, self->deadline_ms = 0;
+    self->told.woken = self->in_flight = self->closed = self->answered = self->begun = self->post = self->grpc = self->compressed = false;
+    self->path[0] = 0, self->header_bytes = 0, self->sent = self->counted = 0, self->deadline_ms = self->start_ns = 0;
     self->progress_ms = now_ms(loop);
     h2o_linklist_insert(&from->streams, &self->link);
     from->stream_count++;
@@ -128,6 +133,15 @@ static void body_free(stream *self)
     self->from->input_bytes -= self->body_capacity;
     fr_free(FR_MEM_DAEMON, self->body);
     self->body = NULL, self->body_size = self->body_capacity = 0;
+}
+
+/* Once for a stream: when it is answered, or nobody waits any more. */
+static void count(stream *self, size_t answer, size_t bytes_in, size_t bytes_out)
+{
+    fr_rpc_counters *counters = self->from->loop->counters;
+    if (self->start_ns) fr_tally(&counters->in_flight, (uint64_t)-1);
+    fr_counters_rpc(counters, fr_milvus_rpc_index(&self->call), answer, self->start_ns ? fr_now_ns() - self->start_ns : 0, bytes_in, bytes_out);
+    self->start_ns = 0;
 }
 
 static void connection_free_if_over(grpc_connection *self)
@@ -146,6 +160,7 @@ static void stream_free_if_over(stream *self)
     grpc_connection *from = self->from;
     fr_grpc_loop *loop = from->loop;
     if (!self->closed || self->in_flight) return;
+    if (!self->answered) count(self, fr_milvus_answer_grpc(FR_GRPC_CANCELLED), self->body_size, 0);
     body_free(self);
     from->output_bytes -= self->counted;
     if (h2o_linklist_is_linked(&self->timed)) h2o_linklist_unlink(&self->timed);
@@ -230,6 +245,7 @@ static void answer_status(stream *self, int status, const char *words)
     words_encode(words, text, sizeof text);
     nghttp2_nv headers[] = {header(":status", "200"), header("content-type", "application/grpc"), header("grpc-accept-encoding", "identity"),
                             header("grpc-status", number), header("grpc-message", text)};
+    count(self, fr_milvus_answer_grpc(status), self->body_size, 0); /* the call may be in another thread's hands: only its RPC is looked at */
     self->answered = self->begun = true;
     nghttp2_submit_response(self->from->session, self->id, headers, FR_COUNT_OF(headers), NULL);
 }
@@ -238,6 +254,7 @@ static void answer_status(stream *self, int status, const char *words)
 static void answer_http(stream *self, const char *status)
 {
     nghttp2_nv headers[] = {header(":status", status)};
+    count(self, fr_milvus_answer_count() - 1, self->body_size, 0);
     self->answered = self->begun = true;
     nghttp2_submit_response(self->from->session, self->id, headers, FR_COUNT_OF(headers), NULL);
 }
@@ -247,14 +264,19 @@ static void answer(stream *self)
 {
     fr_milvus_call *call = &self->call;
     grpc_connection *from = self->from;
-    body_free(self);
-    if (self->answered || self->closed || !from->sock) return;
+    if (self->answered || self->closed || !from->sock) {
+        body_free(self);
+        return;
+    }
     if (call->status == FR_GRPC_OK && from->output_bytes > FR_DAEMON_GRPC_OUTPUT_MAX)
         fr_milvus_refuse(call, FR_GRPC_RESOURCE_EXHAUSTED, "too many bytes of replies of this connection have not been taken");
     if (call->status != FR_GRPC_OK) {
         answer_status(self, call->status, call->words);
+        body_free(self);
         return;
     }
+    count(self, fr_milvus_answer(call), self->body_size, call->out.size);
+    body_free(self);
     nghttp2_nv headers[] = {header(":status", "200"), header("content-type", "application/grpc"), header("grpc-accept-encoding", "identity")};
     nghttp2_data_provider data = {.source.ptr = self, .read_callback = on_send_data};
     self->answered = true;
@@ -273,8 +295,8 @@ static void on_work(fr_pool_job *work, fr_http_worker *worker)
     fr_milvus_worker with = {.searcher = worker->searcher, .dom = worker->dom};
     fr_milvus_next next = fr_milvus_step(&loop->daemon->milvus, &self->call, &with);
     if (next == FR_MILVUS_SUBMITTED) return; /* not ours any more */
-    self->told = next;
-    self->woken = false;
+    self->told.next = next;
+    self->told.woken = false;
     h2o_multithread_send_message(&loop->receiver, &self->message);
 }
 
@@ -314,11 +336,11 @@ static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
         stream *self = H2O_STRUCT_FROM_MEMBER(stream, message.link, messages->next);
         grpc_connection *from = self->from;
         h2o_linklist_unlink(&self->message.link);
-        fr_milvus_next next = self->told;
-        if (self->woken && !atomic_load(&loop->daemon->closing)) {
+        fr_milvus_next next = self->told.next;
+        if (self->told.woken && !atomic_load(&loop->daemon->closing)) {
             fr_milvus_worker worker = loop_worker(loop);
             next = fr_milvus_step(&loop->daemon->milvus, &self->call, &worker);
-        } else if (self->woken) {
+        } else if (self->told.woken) {
             fr_milvus_refuse(&self->call, FR_GRPC_UNAVAILABLE, "the server is stopping");
             next = FR_MILVUS_REPLY;
         }
@@ -338,6 +360,8 @@ static void begin(stream *self)
     fr_grpc_loop *loop = self->from->loop;
     fr_milvus_worker worker = loop_worker(loop);
     self->begun = true;
+    self->start_ns = fr_now_ns();
+    fr_tally(&loop->counters->in_flight, 1);
     if (self->body_size < PREFIX_BYTES || fr_load_be32(self->body + 1) != self->body_size - PREFIX_BYTES) {
         answer_status(self, FR_GRPC_INVALID_ARGUMENT, "a request is one message with five bytes before it");
         return;
@@ -669,7 +693,8 @@ static bool nghttp2_prepare(fr_grpc_loop *self)
     return true;
 }
 
-fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, const fr_http_worker *worker)
+fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, const fr_http_worker *worker,
+                                  fr_rpc_counters *counters)
 {
     fr_grpc_loop *self = fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) return NULL;
@@ -679,7 +704,7 @@ fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2
         fr_free(FR_MEM_DAEMON, self);
         return NULL;
     }
-    self->daemon = daemon, self->loop = loop, self->queue = queue, self->worker = worker;
+    self->daemon = daemon, self->loop = loop, self->queue = queue, self->worker = worker, self->counters = counters;
     h2o_linklist_init_anchor(&self->connections);
     h2o_linklist_init_anchor(&self->timed);
     h2o_multithread_register_receiver(queue, &self->receiver, on_messages);

@@ -19,7 +19,8 @@
 struct fr_daemon;
 typedef struct fr_grpc_loop fr_grpc_loop;
 
-fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, const fr_http_worker *worker);
+fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2o_multithread_queue_t *queue, const fr_http_worker *worker,
+                                  fr_rpc_counters *counters);
 /* A connection that has begun with HTTP/2's preface, which is still in its input. Who counts it does so by sock->on_close. */
 void fr_grpc_loop_adopt(fr_grpc_loop *self, h2o_socket_t *sock);
 void fr_grpc_loop_drain(fr_grpc_loop *self);

@@ -12,6 +12,7 @@
 #include "server/daemon/grpc_loop.h"
 #include "server/daemon/headscan.h"
 #include "server/daemon/kafka_loop.h"
+#include "server/daemon/milvus_guest.h"
 #include "server/daemon/peer.h"
 
 #include <errno.h>
@@ -258,8 +259,9 @@ static void answer(daemon_call *self)
     connection *from = self->from;
     self->in_flight = false;
     fr_tally(&loop->counters.in_flight, (uint64_t)-1);
-    fr_counters_reply(&loop->counters, fr_http_route_index(call->route), call->status, fr_now_ns() - self->start_ns,
-                      call->body.text.size, call->out.size);
+    int64_t took_ns = fr_now_ns() - self->start_ns;
+    if (!fr_milvus_guest_count(call, took_ns, &loop->counters.rest))
+        fr_counters_reply(&loop->counters, fr_http_route_index(call->route), call->status, took_ns, call->body.text.size, call->out.size);
     fr_http_account(&loop->daemon->door, call);
     if (call->status == 429) fr_tally(&loop->counters.shed_busy, 1);
     if (!req) {
@@ -881,7 +883,7 @@ static void set_up(fr_loop *loop)
     h2o_multithread_register_receiver(loop->queue, &loop->orders, on_orders);
     h2o_multithread_register_receiver(loop->queue, &loop->arrivals, on_arrivals);
     timeouts_init(loop);
-    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker);
+    loop->grpc = fr_grpc_loop_create(loop->daemon, loop->loop, loop->queue, &loop->worker, &loop->counters.grpc);
     if (loop->fds[FR_LISTEN_KAFKA] >= 0 || loop->fds[FR_LISTEN_KAFKA_SASL] >= 0)
         loop->kafka = fr_kafka_loop_create(loop->daemon, loop->loop, loop->queue, loop, kafka_gone);
     for (int i = 0; i < FR_LISTENERS; i++) {

@@ -2,8 +2,11 @@
  * query or a user; collections beyond the first 1,000 are summed up under "other". */
 #include "server/daemon/metrics.h"
 
+#include "api/milvus/milvus_rest.h"
+
 #include <dirent.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -43,6 +46,15 @@ void fr_counters_reply(fr_counters *counters, size_t op, int status, int64_t ns,
     if (op >= FR_METRICS_OPS_MAX) op = FR_METRICS_OPS_MAX - 1;
     fr_tally(&counters->requests[op][status_slot(status)], 1);
     fr_metrics_add(&counters->durations[op], ns);
+    fr_tally(&counters->bytes_in, bytes_in);
+    fr_tally(&counters->bytes_out, bytes_out);
+}
+
+void fr_counters_rpc(fr_rpc_counters *counters, size_t rpc, size_t answer, int64_t ns, size_t bytes_in, size_t bytes_out)
+{
+    rpc = FR_MIN(rpc, (size_t)FR_METRICS_RPCS_MAX - 1), answer = FR_MIN(answer, (size_t)FR_METRICS_ANSWERS_MAX - 1);
+    fr_tally(&counters->answers[rpc][answer], 1);
+    fr_metrics_add(&counters->durations[rpc], ns);
     fr_tally(&counters->bytes_in, bytes_in);
     fr_tally(&counters->bytes_out, bytes_out);
 }
@@ -89,10 +101,29 @@ static void histogram_lines(fr_out *out, const char *name, const char *labels, c
     fr_out_format(out, "%s_count{%s} %llu\n", name, labels, (unsigned long long)total);
 }
 
-static void requests_out(const fr_metrics_source *source, fr_out *out)
+/* HTTP, gRPC and REST have their own counters and share the families. */
+typedef struct protocol {
+    const char *name;
+    size_t ops;
+    const char *(*op_name)(size_t op);
+    size_t offset; /* of its fr_rpc_counters in fr_counters */
+} protocol;
+
+static const fr_rpc_counters *rpc_counters(const fr_metrics_source *source, const protocol *by, size_t loop)
 {
-    size_t ops = FR_MIN(fr_http_route_count() + 1, (size_t)FR_METRICS_OPS_MAX);
-    head(out, "freshet_requests_total", "counter", "Requests answered, by operation and status.");
+    return (const fr_rpc_counters *)((const char *)source->counters[loop] + by->offset);
+}
+
+/* The sum of one field of a protocol's counters over all loops. */
+#define RPC_SUM(source, by, field)                                                                                                      \
+    ({                                                                                                                                  \
+        uint64_t sum_ = 0;                                                                                                              \
+        for (size_t l_ = 0; l_ < (source)->counter_count; l_++) sum_ += read_counter(&rpc_counters(source, by, l_)->field);             \
+        sum_;                                                                                                                           \
+    })
+
+static void http_counts_out(const fr_metrics_source *source, size_t ops, fr_out *out)
+{
     for (size_t op = 0; op < ops; op++) {
         for (size_t slot = 0; slot < FR_STATUS_SLOTS; slot++) {
             uint64_t value = SUM(source, requests[op][slot]);
@@ -103,20 +134,68 @@ static void requests_out(const fr_metrics_source *source, fr_out *out)
                           (unsigned long long)value);
         }
     }
-    head(out, "freshet_request_duration_seconds", "histogram", "From the whole request read to the answer handed to the socket.");
-    for (size_t op = 0; op < ops; op++) {
-        uint64_t buckets[FR_METRICS_BUCKETS + 1], seen = 0;
-        for (size_t i = 0; i <= FR_METRICS_BUCKETS; i++) seen += buckets[i] = SUM(source, durations[op].buckets[i]);
-        if (!seen) continue;
-        char labels[80];
-        snprintf(labels, sizeof labels, "proto=\"http\",op=\"%s\"", fr_http_route_op(op));
-        histogram_lines(out, "freshet_request_duration_seconds", labels, buckets, SUM(source, durations[op].sum_ns));
+}
+
+static void rpc_counts_out(const fr_metrics_source *source, const protocol *by, fr_out *out)
+{
+    size_t answers = FR_MIN(fr_milvus_answer_count(), (size_t)FR_METRICS_ANSWERS_MAX);
+    for (size_t op = 0; op < by->ops; op++) {
+        for (size_t slot = 0; slot < answers; slot++) {
+            uint64_t value = RPC_SUM(source, by, answers[op][slot]);
+            if (!value) continue;
+            fr_out_format(out, "freshet_requests_total{proto=\"%s\",op=\"%s\",code=\"%s\"} %llu\n", by->name, by->op_name(op),
+                          fr_milvus_answer_name(slot), (unsigned long long)value);
+        }
     }
+}
+
+static void duration_out(fr_out *out, const char *proto, const char *op, const uint64_t *buckets, uint64_t sum_ns)
+{
+    char labels[112];
+    snprintf(labels, sizeof labels, "proto=\"%s\",op=\"%s\"", proto, op);
+    histogram_lines(out, "freshet_request_duration_seconds", labels, buckets, sum_ns);
+}
+
+static void durations_out(const fr_metrics_source *source, size_t ops, const protocol *rpcs, size_t rpc_count, fr_out *out)
+{
+    uint64_t buckets[FR_METRICS_BUCKETS + 1];
+    for (size_t op = 0; op < ops; op++) {
+        uint64_t seen = 0;
+        for (size_t i = 0; i <= FR_METRICS_BUCKETS; i++) seen += buckets[i] = SUM(source, durations[op].buckets[i]);
+        if (seen) duration_out(out, "http", fr_http_route_op(op), buckets, SUM(source, durations[op].sum_ns));
+    }
+    for (const protocol *by = rpcs; by < rpcs + rpc_count; by++) {
+        for (size_t op = 0; op < by->ops; op++) {
+            uint64_t seen = 0;
+            for (size_t i = 0; i <= FR_METRICS_BUCKETS; i++) seen += buckets[i] = RPC_SUM(source, by, durations[op].buckets[i]);
+            if (seen) duration_out(out, by->name, by->op_name(op), buckets, RPC_SUM(source, by, durations[op].sum_ns));
+        }
+    }
+}
+
+static void bytes_out(fr_out *out, const char *proto, uint64_t in, uint64_t sent)
+{
+    fr_out_format(out, "freshet_request_bytes_total{proto=\"%s\",direction=\"in\"} %llu\n", proto, (unsigned long long)in);
+    fr_out_format(out, "freshet_request_bytes_total{proto=\"%s\",direction=\"out\"} %llu\n", proto, (unsigned long long)sent);
+}
+
+static void requests_out(const fr_metrics_source *source, fr_out *out)
+{
+    size_t ops = FR_MIN(fr_http_route_count() + 1, (size_t)FR_METRICS_OPS_MAX);
+    const protocol rpcs[] = {
+        {"grpc", FR_MIN(fr_milvus_rpc_count() + 1, (size_t)FR_METRICS_RPCS_MAX), fr_milvus_rpc_name, offsetof(fr_counters, grpc)},
+        {"rest", FR_MIN(fr_milvus_rest_count() + 1, (size_t)FR_METRICS_RPCS_MAX), fr_milvus_rest_name, offsetof(fr_counters, rest)}};
+    head(out, "freshet_requests_total", "counter", "Requests answered, by operation and status; of Milvus's by its code, or gRPC's status.");
+    http_counts_out(source, ops, out);
+    for (size_t i = 0; i < FR_COUNT_OF(rpcs); i++) rpc_counts_out(source, &rpcs[i], out);
+    head(out, "freshet_request_duration_seconds", "histogram", "From the whole request read to the answer handed to the socket.");
+    durations_out(source, ops, rpcs, FR_COUNT_OF(rpcs), out);
     head(out, "freshet_request_bytes_total", "counter", "Bodies in and out.");
-    fr_out_format(out, "freshet_request_bytes_total{proto=\"http\",direction=\"in\"} %llu\n", (unsigned long long)SUM(source, bytes_in));
-    fr_out_format(out, "freshet_request_bytes_total{proto=\"http\",direction=\"out\"} %llu\n", (unsigned long long)SUM(source, bytes_out));
+    bytes_out(out, "http", SUM(source, bytes_in), SUM(source, bytes_out));
+    for (size_t i = 0; i < FR_COUNT_OF(rpcs); i++) bytes_out(out, rpcs[i].name, RPC_SUM(source, &rpcs[i], bytes_in), RPC_SUM(source, &rpcs[i], bytes_out));
     head(out, "freshet_requests_in_flight", "gauge", "Requests being worked on.");
-    fr_out_format(out, "freshet_requests_in_flight{proto=\"http\"} %llu\n", (unsigned long long)SUM(source, in_flight));
+    fr_out_format(out, "freshet_requests_in_flight{proto=\"http\"} %llu\n", (unsigned long long)SUM(source, in_flight)); /* REST's too */
+    fr_out_format(out, "freshet_requests_in_flight{proto=\"grpc\"} %llu\n", (unsigned long long)RPC_SUM(source, &rpcs[0], in_flight));
 }
 
 static void connections_out(const fr_metrics_source *source, fr_out *out)

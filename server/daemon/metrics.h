@@ -5,6 +5,8 @@
 #include "api/http/http.h"
 
 #define FR_METRICS_OPS_MAX 96u
+#define FR_METRICS_RPCS_MAX 96u /* of gRPC and of REST each, with the unknown one */
+#define FR_METRICS_ANSWERS_MAX 48u
 #define FR_METRICS_BUCKETS 16u /* 0.25 ms x 2^i, up to 8.192 s; the rest is +Inf */
 
 typedef enum fr_status_slot {
@@ -17,6 +19,13 @@ typedef struct fr_metrics_histogram {
     _Atomic uint64_t sum_ns;
 } fr_metrics_histogram;
 
+/* Calls of the Milvus door by RPC or route, and by what they were answered with (fr_milvus_answer). */
+typedef struct fr_rpc_counters {
+    _Atomic uint64_t answers[FR_METRICS_RPCS_MAX][FR_METRICS_ANSWERS_MAX];
+    fr_metrics_histogram durations[FR_METRICS_RPCS_MAX];
+    _Atomic uint64_t bytes_in, bytes_out, in_flight;
+} fr_rpc_counters;
+
 typedef struct fr_counters { /* one writer: the loop's thread */
     _Atomic uint64_t requests[FR_METRICS_OPS_MAX][FR_STATUS_SLOTS];
     fr_metrics_histogram durations[FR_METRICS_OPS_MAX];
@@ -25,6 +34,7 @@ typedef struct fr_counters { /* one writer: the loop's thread */
     _Atomic uint64_t rejected_total, rejected_address; /* connections over a cap */
     _Atomic uint64_t stalled;                          /* connections cut: no progress in writing */
     _Atomic uint64_t refused_heads;
+    fr_rpc_counters grpc, rest;
 } fr_counters;
 
 /* One writer per counter: load and store, no locked instruction. */
@@ -35,6 +45,7 @@ static inline void fr_tally(_Atomic uint64_t *counter, uint64_t by)
 void fr_metrics_add(fr_metrics_histogram *histogram, int64_t ns);        /* one writer */
 void fr_metrics_add_shared(fr_metrics_histogram *histogram, int64_t ns); /* many writers */
 void fr_counters_reply(fr_counters *counters, size_t op, int status, int64_t ns, size_t bytes_in, size_t bytes_out);
+void fr_counters_rpc(fr_rpc_counters *counters, size_t rpc, size_t answer, int64_t ns, size_t bytes_in, size_t bytes_out);
 
 /* What a scrape reads besides the loops' counters. */
 typedef struct fr_metrics_queue {

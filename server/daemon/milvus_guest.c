@@ -68,6 +68,16 @@ static void reset(void *user, fr_http_call *call)
     call->guest_call = NULL;
 }
 
+bool fr_milvus_guest_count(const fr_http_call *call, int64_t ns, fr_rpc_counters *counters)
+{
+    const fr_milvus_rest *rest = call->guest_call;
+    if (!rest) return false;
+    /* What the carrier refuses by itself has no code of Milvus's. */
+    size_t answer = rest->status == call->status ? fr_milvus_answer_milvus(rest->code) : fr_milvus_answer_count() - 1;
+    fr_counters_rpc(counters, fr_milvus_rest_index(rest), answer, ns, call->body.text.size, call->out.size);
+    return true;
+}
+
 const fr_http_guest *fr_milvus_guest(fr_milvus *door)
 {
     static fr_http_guest guest = {.prefix = FR_MILVUS_REST_PREFIX, .step = step, .reset = reset};

@@ -9,6 +9,7 @@
 #include "server/daemon/daemon.h"
 #include "server/daemon/jobs.h"
 #include "server/daemon/kafka_json.h"
+#include "server/daemon/expiry.h"
 #include "server/daemon/milvus_guest.h"
 #include "server/daemon/sasl.h"
 
@@ -313,6 +314,7 @@ static void go_down(fr_daemon *daemon, fr_db *db, fr_searcher *searchers[FR_DAEM
     fr_pool_free(daemon->workers);
     fr_pool_free(daemon->chores);
     fr_jobs_stop(daemon);
+    fr_expiry_stop(daemon->expiry);
     atomic_store(&daemon->closing, true);
     for (uint32_t i = 0; i < daemon->loop_count && all_empty(daemon); i++) fr_searcher_free(searchers[i]); /* else one may be in use */
     if (all_empty(daemon)) fr_kafka_groups_close(daemon->kafka.groups); /* else a call may be in it */
@@ -400,6 +402,7 @@ static int serve(fr_daemon *daemon)
     int starting = FR_HTTP_STARTING;
     atomic_compare_exchange_strong(&daemon->door.state, &starting, FR_HTTP_SERVING);
     atomic_store_explicit(&daemon->milvus.db, db, memory_order_release); /* pairs with the acquire in fr_milvus_begin */
+    if (!(daemon->expiry = fr_expiry_start(&daemon->milvus, db))) fr_note(FR_NOTE_WARN, "event=expiry_off reason=\"no memory, or no thread\"");
     for (uint32_t i = 0; i < daemon->loop_count; i++) fr_loop_accept_kafka(daemon->loops[i]);
     fr_note(FR_NOTE_INFO, "event=ready address=%s data=\"%s\" open_ms=%.1f", shown[FR_LISTEN_HTTP], option("data")->text,
             (double)(fr_now_ns() - begin) / 1e6);

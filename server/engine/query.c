@@ -37,6 +37,7 @@ void fr_searcher_free(fr_searcher *s)
     fr_free(FR_MEM_SEARCH, s->merged);
     fr_free(FR_MEM_SEARCH, s->groups);
     fr_free(FR_MEM_SEARCH, s->unpacked);
+    fr_scroll_run_free(&s->run);
     fr_free(FR_MEM_SEARCH, s);
 }
 

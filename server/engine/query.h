@@ -15,6 +15,20 @@ typedef struct fr_group {
     uint32_t count;
 } fr_group;
 
+/* What the pages of one walk through a collection share (scroll.c): keys behind a page, in order. */
+typedef struct fr_scroll_run {
+    fr_id id; /* 0: nothing is kept */
+    uint64_t schema_version, visible;
+    uint64_t serials[FR_PARTITIONS_MAX]; /* of the tables, 0 = none */
+    char *condition; /* filter, NUL, params */
+    size_t condition_size;
+    char *keys; /* `count` keys one behind the other */
+    uint32_t *ends;
+    uint32_t count, served, unserved; /* pages made of it; runs in a row that made none */
+    fr_span from; /* in `condition`: keys behind this one */
+    bool whole;   /* nothing matches behind the last key */
+} fr_scroll_run;
+
 struct fr_searcher { /* one thread at a time */
     fr_db *db;
     fr_scratch *scratch;
@@ -33,7 +47,9 @@ struct fr_searcher { /* one thread at a time */
     fr_group *groups;
     uint32_t found_capacity, merged_capacity, group_capacity;
     uint64_t distances;
+    fr_scroll_run run;
 };
+void fr_scroll_run_free(fr_scroll_run *run);
 
 void fr_query_reset(fr_searcher *s);
 fr_code fr_query_begin(fr_searcher *s, fr_id id, fr_collection **out, fr_err *err); /* pins; fr_query_end when OK */

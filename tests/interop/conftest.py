@@ -16,14 +16,15 @@ VENVS = os.environ.get("FRESHET_INTEROP_VENVS") or os.path.join(ROOT, "build/int
 
 
 class Server:
-    def __init__(self, arguments=()):
+    def __init__(self, arguments=(), binary=None, environment=None):
+        self.binary, self.environment = binary or BINARY, {**os.environ, **(environment or {})}
         self.folder = tempfile.mkdtemp(prefix="freshet-interop-")
         self.arguments = list(arguments)
         self.notes = open(os.path.join(self.folder, "notes.txt"), "ab")
 
     def start(self):
-        self.process = subprocess.Popen([BINARY, "serve", "--data", os.path.join(self.folder, "data"), "--listen", "127.0.0.1:0", *self.arguments],
-                                        stdout=subprocess.PIPE, stderr=self.notes)
+        self.process = subprocess.Popen([self.binary, "serve", "--data", os.path.join(self.folder, "data"), "--listen", "127.0.0.1:0", *self.arguments],
+                                        stdout=subprocess.PIPE, stderr=self.notes, env=self.environment)
         self.port = int(self.process.stdout.readline().decode().rsplit(":", 1)[1])
         until = time.monotonic() + 60
         while self.ready() != 200:

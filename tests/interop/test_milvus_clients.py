@@ -1,11 +1,15 @@
 """The Milvus door under pymilvus, both generations, each in an environment of its own; and REST as curl and Node's client send it."""
+import base64
 import json
 import os
+import re
 import shutil
 import socket
 import struct
 import subprocess
 import threading
+import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -21,6 +25,13 @@ def test_definitions(server, client):
     python = python_with(client, *CLIENTS[client])
     done = subprocess.run([python, os.path.join(HERE, "milvus_definitions.py"), server.uri], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_orm_and_async(server, client):
+    python = python_with(client, *CLIENTS[client])
+    done = subprocess.run([python, os.path.join(HERE, "milvus_styles.py"), server.uri], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stdout[-3000:] + done.stderr[-3000:]
 
 
 def post(server, path, body, **headers):
@@ -89,6 +100,41 @@ def test_rest_entities(server):
     assert post(server, "collections/get_stats", {"collectionName": "a"})["data"] == {"rowCount": 1}
 
 
+def test_entities_expire(server):
+    for bad in ("-2", "soon", "99999999999"):
+        assert post(server, "collections/create", {"collectionName": "x", "dimension": 2, "params": {"ttlSeconds": bad}})["code"] == 1100
+    assert post(server, "collections/create", {"collectionName": "short", "dimension": 2, "params": {"ttlSeconds": 1}})["code"] == 0
+    assert post(server, "collections/create", {"collectionName": "long", "dimension": 2})["code"] == 0
+    rows = [{"id": 1, "vector": [1, 0], "a": 1}, {"id": 2, "vector": [0, 1], "a": 2}]
+    for name in ("short", "long"):
+        assert post(server, "entities/insert", {"collectionName": name, "data": rows})["data"]["insertCount"] == 2
+
+    def seen(name):
+        found = post(server, "entities/search", {"collectionName": name, "data": [[1, 0]], "limit": 5, "filter": "a > 0 or a < 0"})["data"]
+        rows = post(server, "entities/query", {"collectionName": name, "filter": "", "limit": 9, "outputFields": ["*"]})["data"]
+        assert all("$t" not in row for row in rows), rows
+        return len(found), len(rows), len(post(server, "entities/get", {"collectionName": name, "id": [1, 2]})["data"])
+
+    def stored(name):
+        request = urllib.request.Request(f"{server.uri}/v1/collections/{name}/count", data=b"{}")
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)["count"]
+
+    assert seen("short") == seen("long") == (2, 2, 2)
+    assert post(server, "collections/alter_properties", {"collectionName": "long", "properties": {"collection.ttl.seconds": "1"}})["code"] == 0
+    assert post(server, "entities/upsert", {"collectionName": "long", "data": rows[:1]})["code"] == 0  # written under the property: it goes
+    time.sleep(2.2)
+    assert seen("short") == (0, 0, 0) and seen("long") == (1, 1, 1)
+    until = time.monotonic() + 30
+    while stored("short") or stored("long") != 1:
+        assert time.monotonic() < until
+        time.sleep(0.5)
+    assert post(server, "entities/insert", {"collectionName": "short", "data": rows[:1]})["code"] == 0
+    assert post(server, "collections/drop_properties", {"collectionName": "short", "propertyKeys": ["collection.ttl.seconds"]})["code"] == 0
+    time.sleep(2.2)
+    assert seen("short") == (1, 1, 1)
+
+
 def test_users_are_asked_for():
     import urllib.error
     from conftest import Server
@@ -106,6 +152,22 @@ def test_users_are_asked_for():
         path = b"/milvus.proto.milvus.MilvusService/ShowCollections"
         wire.sock.sendall(frame(1, 4, 1, headers(path)) + frame(0, 1, 1, b"\0\0\0\0\0"))
         assert b"16" in wire.until(1, 1)[3] or b"\x0216" in wire.until(1, 1)[3]
+        root = {"Authorization": "Bearer root:Milvus-secret"}
+        number = {}
+        for name in ("mine", "yours"):
+            assert post(one, "collections/create", {"collectionName": name, "dimension": 4}, **root)["code"] == 0
+            number[name] = int(post(one, "collections/describe", {"collectionName": name}, **root)["data"]["collectionID"])
+        for path, body in (("users/create", {"userName": "ann", "password": "Ann-secret"}), ("roles/create", {"roleName": "reader"}),
+                           ("roles/grant_privilege", {"roleName": "reader", "objectType": "Collection", "objectName": "mine", "privilege": "Query"}),
+                           ("users/grant_role", {"userName": "ann", "roleName": "reader"})):
+            assert post(one, path, body, **root)["code"] == 0, path
+        ann = (b"authorization", base64.b64encode(b"ann:Ann-secret"))
+        for stream, name, status in ((3, "mine", None), (5, "yours", b"7")):  # a collection by its number alone
+            block = headers(b"/milvus.proto.milvus.MilvusService/DescribeCollection", b"POST", b"application/grpc", ann)
+            body = bytes([4 << 3, number[name]])
+            wire.sock.sendall(frame(1, 4, stream, block) + frame(0, 1, stream, struct.pack(">BI", 0, len(body)) + body))
+            reply = wire.until(1, stream)
+            assert (b"grpc-status" not in reply[3] and name.encode() in wire.until(0, stream)[3]) if status is None else b"\x017" in reply[3], reply
     finally:
         assert one.stop() == 0
 
@@ -201,6 +263,35 @@ def test_what_is_not_grpc(server):
     assert wire.until(0, 9)[3][:1] == b"\0"
 
 
+def samples(server, name):
+    """{labels: value} of one metric."""
+    with urllib.request.urlopen(server.uri + "/metrics", timeout=60) as reply:
+        lines = reply.read().decode().splitlines()
+    return {tuple(re.findall(r'="([^"]*)"', line)): float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + "{")}
+
+
+def test_calls_are_counted_by_name(server):
+    service = b"/milvus.proto.milvus.MilvusService/"
+    wire = Wire(server.port)
+    empty = b"\0\0\0\0\0"
+    for stream, path in ((1, b"GetVersion"), (3, b"GetVersion"), (5, b"DescribeCollection"), (7, b"Nonsense")):
+        wire.sock.sendall(frame(1, 4, stream, headers(service + path)) + frame(0, 1, stream, empty))
+        assert wire.until(1 if path == b"Nonsense" else 0, stream) is not None
+    post(server, "collections/list", {})
+    post(server, "collections/describe", {"collectionName": "none"})
+    with pytest.raises(urllib.error.HTTPError):
+        post(server, "collections/nonsense/of/a/client", {})
+    counts = samples(server, "freshet_requests_total")
+    for labels, value in {("grpc", "GetVersion", "0"): 2, ("grpc", "DescribeCollection", "100"): 1, ("grpc", "other", "UNIMPLEMENTED"): 1,
+                          ("rest", "collections/list", "0"): 1, ("rest", "collections/describe", "100"): 1, ("rest", "other", "65535"): 1}.items():
+        assert counts.get(labels) == value, (labels, counts)
+    took = samples(server, "freshet_request_duration_seconds_count")
+    assert took["grpc", "GetVersion"] == 2 and took["rest", "collections/list"] == 1
+    assert samples(server, "freshet_requests_in_flight")["grpc",] == 0
+    sent = samples(server, "freshet_request_bytes_total")
+    assert sent["grpc", "in"] == 4 * len(empty) and sent["grpc", "out"] > 2 * len(empty) and sent["rest", "out"] > 0
+
+
 def test_gone_clients_leave_nothing(server):
     for kind in range(60):
         wire = Wire(server.port)
@@ -210,3 +301,19 @@ def test_gone_clients_leave_nothing(server):
             wire.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         wire.sock.close()
     assert server.ready() == 200
+
+
+def test_eight_clients_under_tsan():
+    """The gRPC loop, the pools and the engine with many clients at once, in the build that ThreadSanitizer watches."""
+    from conftest import ROOT, Server
+    binary = os.path.join(ROOT, "build/tsan/freshet")
+    if not os.path.exists(binary):
+        pytest.skip("build/tsan/freshet is not built")
+    python = python_with("milvus3", *CLIENTS["milvus3"])
+    one = Server(binary=binary, environment={"TSAN_OPTIONS": "halt_on_error=1"}).start()
+    try:
+        done = subprocess.run([python, os.path.join(HERE, "milvus_threads.py"), one.uri, "8"], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and done.stdout.endswith("done\n"), done.stdout[-3000:] + done.stderr[-3000:]
+    finally:
+        code = one.stop()
+    assert code == 0, open(one.notes.name, encoding="utf-8", errors="replace").read()[-4000:]

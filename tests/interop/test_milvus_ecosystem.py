@@ -1,7 +1,14 @@
-"""LangChain's and LlamaIndex's Milvus vector stores, unmodified, with vectors of their own (no model is fetched)."""
+"""Others' software on Milvus, unmodified: LangChain's and LlamaIndex's vector stores (vectors of their own, no model is fetched), VectorDBBench, the
+Go SDK, public examples. Minutes of installing and running: .ci/run's slow tier."""
+import os
+import shutil
 import subprocess
 
-from conftest import python_with
+import pytest
+
+from conftest import VENVS, python_with
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 LANGCHAIN = '''
 import sys
@@ -59,3 +66,48 @@ def test_langchain(server):
 
 def test_llama_index(server):
     run(python_with("llama-index", "llama-index-vector-stores-milvus"), LLAMA, server.uri)
+
+
+def test_vectordb_bench(server, tmp_path):
+    """One performance case and one streaming case of its own, to the end, on vectors made here."""
+    python = python_with("vectordb-bench", "vectordb-bench==2.0.0")
+    done = subprocess.run([python, os.path.join(HERE, "milvus_vdbbench.py"), server.uri, str(tmp_path)], capture_output=True, text=True, timeout=600,
+                          cwd=tmp_path, env={**os.environ, "RESULTS_LOCAL_DIR": str(tmp_path / "results"), "LOG_FILE": str(tmp_path / "log.txt")})
+    assert done.returncode == 0 and done.stdout.strip().endswith("done"), done.stdout[-3000:] + done.stderr[-3000:]
+
+
+def test_go_sdk(server):
+    go = shutil.which("go") or "/usr/local/go/bin/go"
+    if not os.path.exists(go):
+        pytest.skip("there is no go")
+    folder = os.path.join(VENVS, "go")
+    shutil.copytree(os.path.join(HERE, "milvus_go"), folder, dirs_exist_ok=True)
+    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
+    for command in (["mod", "tidy"], ["build", "-o", "quick", "."]):
+        made = subprocess.run([go, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
+        if made.returncode != 0 and command[0] == "mod":
+            pytest.skip(f"the modules cannot be had: {made.stderr.strip()[-200:]}")
+        assert made.returncode == 0, made.stderr[-3000:]
+    done = subprocess.run([os.path.join(folder, "quick"), server.uri.removeprefix("http://")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and done.stdout == "done\n", done.stdout + done.stderr
+
+
+EXAMPLES = ("search_group_by.py", "orm_deprecated/datatypes/dynamic_field.py", "orm_deprecated/datatypes/fuzzy_match.py", "orm_deprecated/hello_text_match.py")
+
+
+def test_public_examples(server, tmp_path):
+    """Examples of pymilvus's repository, against milvus-lite and here: only the URI is another, the output is equal."""
+    folder = os.environ.get("FRESHET_MILVUS_EXAMPLES")
+    if not folder:
+        pytest.skip("FRESHET_MILVUS_EXAMPLES does not name the examples of a checkout of pymilvus")
+    python = python_with("milvus-lite", "pymilvus==3.0.2", "milvus-lite==3.2.2")
+    starter = "import sys\nfrom milvus_lite.adapter.grpc.server import start_server_in_thread\nkept = start_server_in_thread(sys.argv[1])\nprint(kept[2], flush=True)\nsys.stdin.read()"
+    lite = subprocess.Popen([python, "-c", starter, str(tmp_path / "lite")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        uri = f"http://127.0.0.1:{int(lite.stdout.readline())}"
+        done = subprocess.run([python, os.path.join(HERE, "milvus_examples.py"), uri, server.uri, *(os.path.join(folder, name) for name in EXAMPLES)],
+                              capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and done.stdout.count(": equal") == len(EXAMPLES), done.stdout[-3000:] + done.stderr[-2000:]
+    finally:
+        lite.kill()
+        lite.wait()

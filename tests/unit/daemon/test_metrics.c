@@ -1,4 +1,5 @@
 /* test_metrics.c: counters and histograms add up over loops and appear as Prometheus text. */
+#include "api/milvus/milvus_rest.h"
 #include "server/daemon/metrics.h"
 
 #include <setjmp.h>
@@ -36,6 +37,10 @@ static void loops_add_up(void **state)
     fr_counters_reply(&second, op, 200, 1500000, 10, 20);  /* 1.5 ms */
     fr_counters_reply(&second, op, 418, 20000000000, 1, 2); /* 20 s: over the last bucket */
     fr_counters_reply(&first, fr_http_route_count(), 404, 0, 0, 5);
+    fr_counters_rpc(&first.grpc, 0, fr_milvus_answer_milvus(0), 100000, 3, 4);
+    fr_counters_rpc(&second.grpc, 0, fr_milvus_answer_milvus(0), 100000, 3, 4);
+    fr_counters_rpc(&second.grpc, fr_milvus_rpc_count(), fr_milvus_answer_grpc(FR_GRPC_UNIMPLEMENTED), 0, 0, 0);
+    fr_counters_rpc(&second.rest, 0, fr_milvus_answer_milvus(12345), 100000, 5, 6);
     const fr_counters *all[] = {&first, &second};
     fr_metrics_source source = {.counters = all, .counter_count = 2, .connections = 3, .started_ms = 1500};
     fr_out out = {0};
@@ -51,6 +56,11 @@ static void loops_add_up(void **state)
     assert_true(sample(&out, "freshet_request_duration_seconds_bucket{proto=\"http\",op=\"search\",le=\"+Inf\"}") == 3);
     assert_true(sample(&out, "freshet_request_duration_seconds_count{proto=\"http\",op=\"search\"}") == 3);
     assert_true(sample(&out, "freshet_request_bytes_total{proto=\"http\",direction=\"in\"}") == 21);
+    assert_true(sample(&out, "freshet_requests_total{proto=\"grpc\",op=\"Connect\",code=\"0\"}") == 2);
+    assert_true(sample(&out, "freshet_requests_total{proto=\"grpc\",op=\"other\",code=\"UNIMPLEMENTED\"}") == 1);
+    assert_true(sample(&out, "freshet_requests_total{proto=\"rest\",op=\"collections/list\",code=\"other\"}") == 1);
+    assert_true(sample(&out, "freshet_request_duration_seconds_count{proto=\"grpc\",op=\"Connect\"}") == 2);
+    assert_true(sample(&out, "freshet_request_bytes_total{proto=\"grpc\",direction=\"out\"}") == 8);
     assert_true(sample(&out, "freshet_connections{proto=\"http\"}") == 3);
     assert_true(sample(&out, "freshet_state{state=\"recovering\"}") == 1);
     assert_true(sample(&out, "freshet_start_time_seconds") == 1.5);
@@ -62,6 +72,11 @@ static void every_route_has_a_label(void **state)
     (void)state;
     assert_true(fr_http_route_count() + 1 <= FR_METRICS_OPS_MAX);
     assert_string_equal(fr_http_route_op(fr_http_route_count()), "other");
+    assert_true(fr_milvus_rpc_count() + 1 <= FR_METRICS_RPCS_MAX && fr_milvus_rest_count() + 1 <= FR_METRICS_RPCS_MAX);
+    assert_true(fr_milvus_answer_count() <= FR_METRICS_ANSWERS_MAX);
+    assert_string_equal(fr_milvus_rpc_name(fr_milvus_rpc_count()), "other");
+    assert_string_equal(fr_milvus_rest_name(fr_milvus_rest_count()), "other");
+    assert_string_equal(fr_milvus_answer_name(fr_milvus_answer_milvus(100)), "100");
 }
 
 int main(void)
