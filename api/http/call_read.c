@@ -1,5 +1,5 @@
 /* call_read.c: get, count, scroll and the log as JSON. */
-#include "api/http/base64.h"
+#include "api/base64.h"
 #include "api/http/http_private.h"
 
 #include <stdio.h>
@@ -82,7 +82,7 @@ fr_http_next fr_http_on_count(fr_http *door, fr_http_call *call, fr_http_worker 
 static void cursor_out(fr_out *out, fr_span key)
 {
     char text[CURSOR_BYTES_MAX];
-    fr_out_string(out, fr_span_of(text, fr_base64_encode(key, text)));
+    fr_out_string(out, fr_span_of(text, fr_base64_url_encode(key, text)));
 }
 
 static fr_code scroll_after(fr_http_call *call, fr_span *after)

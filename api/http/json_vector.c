@@ -1,5 +1,5 @@
 /* json_vector.c: one vector in JSON to numbers or to the elements of its type. */
-#include "api/http/base64.h"
+#include "api/base64.h"
 #include "api/http/json_in.h"
 
 #include <math.h>

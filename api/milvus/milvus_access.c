@@ -9,40 +9,6 @@
 
 #define TRIES_MAX 200
 
-/* ---- base64 (RFC 4648, padding may be left out) ---- */
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-size_t fr_milvus_base64_in(const char *text, uint8_t *out, size_t room)
-{
-    size_t size = 0;
-    uint32_t bits = 0, held = 0;
-    for (; *text && *text != '='; text++) {
-        const char *at = strchr(alphabet, *text);
-        if (!at) return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)(at - alphabet);
-        held += 6;
-        if (held < 8) continue;
-        held -= 8;
-        if (size == room) return SIZE_MAX;
-        out[size++] = (uint8_t)(bits >> held);
-    }
-    return text[strspn(text, "=")] ? SIZE_MAX : size;
-}
-
-void fr_milvus_base64_out(const uint8_t *data, size_t size, char *out)
-{
-    for (size_t i = 0; i < size; i += 3) {
-        size_t left = FR_MIN(size - i, (size_t)3);
-        uint32_t bits = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) | (left > 2 ? data[i + 2] : 0u);
-        *out++ = alphabet[bits >> 18];
-        *out++ = alphabet[bits >> 12 & 63];
-        *out++ = left > 1 ? alphabet[bits >> 6 & 63] : '=';
-        *out++ = left > 2 ? alphabet[bits & 63] : '=';
-    }
-    *out = 0;
-}
-
 /* ---- the check ---- */
 
 static const char *asked_collection(const fr_milvus_call *call)
@@ -139,13 +105,14 @@ static fr_code drop(fr_milvus_call *call, const fr_access *access)
 static bool password_in(fr_milvus *door, fr_milvus_call *call, const char *text, fr_access *user)
 {
     uint8_t password[512];
-    size_t size = fr_milvus_base64_in(text, password, sizeof password);
+    int64_t size = fr_base64_decode(fr_span_text(text), password, sizeof password);
     if (!door->access) {
         fr_milvus_fail(call, MILVUS_UNSUPPORTED, "this server keeps no users");
         return false;
     }
-    fr_code code = size == SIZE_MAX ? fr_fail(&call->err, FR_ERR_INVALID, "password", "is no base64, or too long")
-                                    : door->access->password(door->access->user, fr_span_of(password, size), user, &call->err);
+    bool fits = size >= 0 && size <= (int64_t)sizeof password;
+    fr_code code = !fits ? fr_fail(&call->err, FR_ERR_INVALID, "password", "is no base64, or too long")
+                         : door->access->password(door->access->user, fr_span_of(password, (size_t)size), user, &call->err);
     explicit_bzero(password, sizeof password);
     if (code != FR_OK) fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
     return code == FR_OK;
@@ -173,10 +140,10 @@ static bool may_update(fr_milvus *door, fr_milvus_call *call, const Milvus__Upda
     fr_principal who = {0};
     if (call->principal.trusted && !in->oldpassword[0]) return true;
     int size = snprintf((char *)joined, sizeof joined, "%.64s:", in->username);
-    size_t more = fr_milvus_base64_in(in->oldpassword, joined + size, 512);
-    bool fine = more != SIZE_MAX && door->access;
+    int64_t more = fr_base64_decode(fr_span_text(in->oldpassword), joined + size, 512);
+    bool fine = more >= 0 && more <= 512 && door->access;
     if (fine) {
-        fr_milvus_base64_out(joined, (size_t)size + more, text);
+        (void)fr_base64_encode(fr_span_of(joined, (size_t)size + (size_t)more), text);
         fine = door->access->who(door->access->user, call->db, fr_span_text(text), true, &who, &call->err) == FR_OK;
     }
     explicit_bzero(joined, sizeof joined);

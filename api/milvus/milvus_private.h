@@ -2,6 +2,7 @@
 #ifndef FR_MILVUS_PRIVATE_H
 #define FR_MILVUS_PRIVATE_H
 
+#include "api/base64.h"
 #include "api/milvus/milvus.h"
 #include "api/milvus/milvus_schema.h"
 
@@ -84,8 +85,6 @@ void *fr_milvus_alloc(fr_milvus_call *call, size_t size); /* zeroed, in the aren
 char *fr_milvus_text(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Who asks, and whether he may; REPLY: the call is refused. WORKER: only a thread that may block can tell. SUBMITTED: go on. */
 fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_milvus_worker *worker);
-size_t fr_milvus_base64_in(const char *text, uint8_t *out, size_t room); /* SIZE_MAX: not base64, or no room */
-void fr_milvus_base64_out(const uint8_t *data, size_t size, char *out);  /* 4 * ((size + 2) / 3) + 1 bytes */
 const char *fr_milvus_database(const fr_milvus_call *call); /* the request's, else the header's, else "default" */
 /* The schema by name or alias, held until the call is reset. NULL: the reply has the error. */
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name);

@@ -352,7 +352,7 @@ bool fr_milvus_rest_authorization(fr_span header, char *out, size_t room)
     if (header.size > sizeof bearer - 1 && strncasecmp(text, bearer, sizeof bearer - 1) == 0) {
         size_t size = header.size - (sizeof bearer - 1);
         if (4 * ((size + 2) / 3) + 1 > room) return false;
-        fr_milvus_base64_out((const uint8_t *)text + sizeof bearer - 1, size, out);
+        (void)fr_base64_encode(fr_span_of((const uint8_t *)text + sizeof bearer - 1, size), out);
         return true;
     }
     if (header.size <= sizeof basic - 1 || strncasecmp(text, basic, sizeof basic - 1) != 0) return false;

@@ -193,7 +193,7 @@ static void base64_out(fr_milvus_rest *rest, const uint8_t *data, size_t size)
         fr_out_null(&rest->out);
         return;
     }
-    fr_milvus_base64_out(data, size, text);
+    (void)fr_base64_encode(fr_span_of(data, size), text);
     fr_out_cstring(&rest->out, text);
 }
 

@@ -112,10 +112,8 @@ static bool dense_in(fr_milvus_rest *rest, const fr_milvus_field *field, fr_doc 
     uint32_t size = vector_bytes(field), dimension = field->dimension;
     fr_doc one;
     if (fr_doc_type(value) == FR_DOC_STRING && field->type != FR_TYPE_VECTOR_F32) {
-        fr_span span = fr_doc_string(value);
-        char *text = fr_milvus_text(&rest->call, "%.*s", (int)FR_MIN(span.size, (size_t)INT32_MAX), (const char *)span.data);
-        if (!text) return no_memory(rest);
-        return fr_milvus_base64_in(text, out, size) == size || bad(rest, field->name, "is not base64 of a vector of the field's dimension");
+        bool fine = fr_base64_decode(fr_doc_string(value), out, size) == (int64_t)size;
+        return fine || bad(rest, field->name, "is not base64 of a vector of the field's dimension");
     }
     bool bytes = field->type == FR_TYPE_VECTOR_BINARY;
     uint32_t expected = bytes ? size : dimension;

@@ -6,7 +6,7 @@ static char *encoded(fr_milvus_rest *rest, const char *key)
     const char *text = fr_milvus_rest_text(rest, rest->root, key);
     size_t size = strlen(text);
     char *out = fr_arena_alloc(&rest->call.arena, 4 * ((size + 2) / 3) + 1);
-    if (out) fr_milvus_base64_out((const uint8_t *)text, size, out);
+    if (out) (void)fr_base64_encode(fr_span_of((const uint8_t *)text, size), out);
     return out ? out : fr_milvus_mut("");
 }
 

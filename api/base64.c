@@ -1,17 +1,29 @@
-/* base64.c: RFC 4648: decoding takes both alphabets, with or without padding; encoding gives the one for URLs, without. */
-#include "api/http/base64.h"
+/* base64.c: see base64.h. */
+#include "api/base64.h"
 
-static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-size_t fr_base64_encode(fr_span bytes, char *text_out)
+static size_t encode(fr_span bytes, const char *tail, char *text_out)
 {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     const uint8_t *from = bytes.data;
     size_t size = 0;
     for (size_t i = 0; i < bytes.size; i += 3) {
         size_t left = FR_MIN(bytes.size - i, (size_t)3);
-        uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0);
-        for (size_t k = 0; k <= left; k++) text_out[size++] = letters[bits >> (18 - 6 * k) & 63];
+        uint32_t bits = (uint32_t)from[i] << 16 | (left > 1 ? (uint32_t)from[i + 1] << 8 : 0) | (left > 2 ? from[i + 2] : 0u);
+        for (size_t k = 0; k <= left; k++) {
+            uint32_t value = bits >> (18 - 6 * k) & 63;
+            text_out[size++] = value < 62 ? letters[value] : tail[value - 62];
+        }
     }
+    return size;
+}
+
+size_t fr_base64_url_encode(fr_span bytes, char *text_out) { return encode(bytes, "-_", text_out); }
+
+size_t fr_base64_encode(fr_span bytes, char *text_out)
+{
+    size_t size = encode(bytes, "+/", text_out);
+    while (size % 4 != 0) text_out[size++] = '=';
+    text_out[size] = 0;
     return size;
 }
 
