@@ -162,17 +162,10 @@ static void analyzers(void **state)
     assert_int_equal(reply->results[0]->tokens[2]->start_offset, 11);
 }
 
-static void base64(void **state)
+static void bearer_of_rest(void **state)
 {
     (void)state;
     char text[16];
-    uint8_t bytes[8];
-    fr_milvus_base64_out((const uint8_t *)"abcde", 5, text);
-    assert_string_equal(text, "YWJjZGU=");
-    assert_int_equal(fr_milvus_base64_in(text, bytes, 5), 5);
-    assert_memory_equal(bytes, "abcde", 5);
-    assert_true(fr_milvus_base64_in(text, bytes, 4) == SIZE_MAX);
-    assert_true(fr_milvus_base64_in("a$", bytes, 4) == SIZE_MAX);
     assert_true(fr_milvus_rest_authorization(fr_span_text("Bearer root:Milvus"), text, 5) == false);
     char value[64];
     assert_true(fr_milvus_rest_authorization(fr_span_text("Bearer root:Milvus"), value, sizeof value));
@@ -185,7 +178,7 @@ int main(void)
                                        cmocka_unit_test(before_the_database_is_open), cmocka_unit_test(broken_bytes),
                                        cmocka_unit_test(deep_messages),  cmocka_unit_test(many_empty_messages),
                                        cmocka_unit_test(who_may_call),   cmocka_unit_test(users_and_roles),
-                                       cmocka_unit_test(analyzers),      cmocka_unit_test(base64)};
+                                       cmocka_unit_test(analyzers),      cmocka_unit_test(bearer_of_rest)};
     carried_open(&one);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     carried_close(&one);
