@@ -200,7 +200,7 @@ static fr_span vote(const fr_group *group)
     const fr_group_member *first = first_member(group);
     uint64_t bits = common(group);
     uint32_t votes[FR_GROUP_PROTOCOLS_MAX] = {0}, best = 0;
-    if (!bits) return fr_span_of("", 0);
+    if (!first || !bits) return fr_span_of("", 0);
     for (const fr_group_member *m = first; m; m = m->next) {
         bool voted = m->pending;
         for (uint32_t j = 0; j < m->protocol_count && !voted; j++)
@@ -224,7 +224,7 @@ fr_span fr_group_metadata(const fr_group *group, const fr_group_member *member)
 static bool names_topic(fr_span metadata, fr_span topic)
 {
     const uint8_t *at = metadata.data, *end = at ? at + metadata.size : NULL;
-    if (metadata.size < 6) return false;
+    if (!at || metadata.size < 6) return false;
     uint32_t count = fr_load_be32(at + 2);
     at += 6;
     for (uint32_t i = 0; i < count && end - at >= 2; i++) {

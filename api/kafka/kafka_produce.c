@@ -33,7 +33,7 @@ static fr_kafka_next answer(fr_kafka_call *call)
             part->index = topic->partitionData.items[j].index;
             part->errorCode = produce ? fr_kafka_reason(produce->reason, produce->code) : one->error;
             part->baseOffset = -1;
-            if (part->errorCode != KAFKA_NONE) {
+            if (part->errorCode != KAFKA_NONE || !produce) {
                 const char *text = produce ? produce->text : one->text;
                 if (text && text[0]) part->errorMessage = fr_span_text(text);
                 if (!produce || produce->bad_record < 0 || part->errorCode != KAFKA_INVALID_RECORD) continue;

@@ -5,7 +5,7 @@
 
 #include "server/daemon/metrics.h"
 
-#define FR_POOL_SURE 128u /* as many clients as benchmarks and web servers keep, each with one request */
+#define FR_POOL_SURE 96u /* as many clients as benchmarks and web servers keep, each with one request */
 #define FR_POOL_WAIT_NS 100000000LL
 
 typedef struct fr_pool fr_pool;
