@@ -32,6 +32,7 @@
 #define FR_ROUND_BYTES_MAX   (64ull << 20) /* the writer prepares at most so much while the last round is synced */
 #define FR_ROUND_WRITES_MAX  4096u
 #define FR_UNLINKED_MAX      16384u /* above: the applier helps linking; linkers link from 8,192 on in bulk */
+#define FR_UNLINKED_FAR      24576u /* above: before it answers anything else */
 #define FR_DEAD_MAX          4096u  /* the same for dead rows that wait for repair */
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
@@ -181,6 +182,7 @@ struct fr_shard {
     } * waiting;
     uint32_t waiting_count, waiting_capacity;
     uint32_t rows_since_stats;
+    uint64_t help_owed; /* rows that the applier has still to link or repair */
     bool hot; /* written to, linked or swept lately: its figures change */
     void *vector_scratch;
     uint32_t vector_scratch_size; /* numbers, twice */
