@@ -136,6 +136,19 @@ static void answer(fr_db *db, fr_commit *commit)
     fr_engine_waiters_fire(c, FR_OK);
 }
 
+/* A topic without rows has nothing to apply: the syncer's thread publishes it, always, so that each topic has its order. */
+bool fr_engine_needs_no_applier(const fr_db *db, const fr_commit *commit)
+{
+    return commit->collection->kind != FR_TOPIC_COLLECTION && commit->collection != db->catalog && commit->erasure == NULL;
+}
+
+void fr_engine_publish(fr_db *db, fr_commit *commit)
+{
+    publish(db, commit);
+    answer(db, commit);
+    fr_engine_commit_free(db, commit);
+}
+
 /* ==== care of the tables that were written to ==== */
 
 void fr_engine_refresh(fr_shard *shard)

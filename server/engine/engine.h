@@ -452,6 +452,7 @@ typedef struct fr_db {
 
     /* writer -> syncer -> applier */
     _Atomic(fr_round *) flight;
+    _Atomic bool flight_awaited; /* the writer has a round for when it is free */
     fr_round rounds[2];
     pthread_mutex_t apply_lock;
     fr_commit_list to_apply;
@@ -646,6 +647,8 @@ fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map,
                                  fr_batch *scratch, fr_err *err);
 
 /* ---- applier.c ---- */
+bool fr_engine_needs_no_applier(const fr_db *db, const fr_commit *commit);
+void fr_engine_publish(fr_db *db, fr_commit *commit); /* visible, applied, answered; the commit is freed. Syncer: of topics without rows only */
 void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; applier, recovery */
 
 /* ---- catalog.c ---- */
