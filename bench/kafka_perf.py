@@ -3,6 +3,7 @@
 
 Both brokers are started here. CLIENTS is a folder made by ../shared/acceptance/kafka/setup.sh: Apache Kafka's jars and its own tools; kcat comes from
 the system. freshet acknowledges after fdatasync, Apache Kafka from the page cache. `freshet none` is a topic with freshet.durability=none.
+Memory is made warm before every run of either (warm_memory).
 usage: scripts/dev bench kafka_perf --clients FOLDER [--records N] [--rounds N] [--only produce,consume,java,latency]   (needs confluent-kafka)
 """
 import argparse
@@ -28,20 +29,31 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def warm_memory(folder, megabytes=1024):
+    """What a virtual machine's host has taken back, or never gave, costs its first user ten times a copy: that would be charged to whoever writes the page
+    cache first. A file as large as what is about to be written, made and removed, leaves memory that is there."""
+    path = os.path.join(folder, "warm")
+    with open(path, "wb") as out:
+        for _ in range(megabytes):
+            out.write(bytes(1 << 20))
+    os.unlink(path)
+
+
 def resident_mb(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         return int(next(line for line in f if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 class Broker:
-    def __init__(self, name, port, pid):
-        self.name, self.port, self.pid, self.figures = name, port, pid, {}
+    def __init__(self, name, port, pid, folder=tempfile.gettempdir()):
+        self.name, self.port, self.pid, self.folder, self.figures = name, port, pid, folder, {}
 
     @property
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
 
     def timed(self, label, records, command, keep=None):
+        warm_memory(self.folder)
         server, client, begin = cpu_seconds(self.pid), os.times(), time.monotonic()
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE if keep else subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
         seconds, after = time.monotonic() - begin, os.times()
@@ -115,7 +127,7 @@ def start_apache(args, folder):
     port = free_port()
     environment = {**os.environ, "KDIR": os.path.join(folder, "apache"), "HEAP": "1g"}
     text = subprocess.run([os.path.join(args.clients, "broker", "start.sh"), str(port), str(free_port())], env=environment, check=True, capture_output=True, text=True).stdout
-    return Broker("apache", port, int(re.search(r"pid (\d+)", text).group(1))), int(re.search(r"after (\d+) ms", text).group(1))
+    return Broker("apache", port, int(re.search(r"pid (\d+)", text).group(1)), folder), int(re.search(r"after (\d+) ms", text).group(1))
 
 
 def best(rows):
@@ -140,7 +152,7 @@ def main():
             server.start(ready=False)
             ready_s = server.wait_ready()
             apache, apache_ms = start_apache(args, folder)
-            brokers = [Broker("freshet", kafka, server.process.pid), apache]
+            brokers = [Broker("freshet", kafka, server.process.pid, folder), apache]
             idle = {broker.name: round(resident_mb(broker.pid), 1) for broker in brokers}
             for number in range(args.rounds):
                 one_round(args, brokers if number % 2 == 0 else brokers[::-1], number, lines)

@@ -128,7 +128,7 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, u
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
         /* many rows are linked faster in bulk, once all of them are there */
         bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_UNLINKED;
-        if (help || many_dead(index->table)) fr_table_help_step(index->table);
+        if (help || many_dead(index->table)) fr_table_help_step(index->table, true);
     }
     while (unlinked(index->table) != 0)
         if (!fr_table_link_step(index->table)) usleep(20);

@@ -426,37 +426,44 @@ static bool repair_dead(fr_table *t, fr_scratch *s)
     return true;
 }
 
-static bool link_step(fr_table *t, bool brief)
+/* What a step may take on: everything; a piece of a bulk, but no group and no turn of a phase; single rows only. */
+typedef enum effort { EFFORT_WHOLE, EFFORT_PIECE, EFFORT_ROW } effort;
+
+#define PIECE_WORTH (FR_PIECE_ROWS / 4u) /* of the four times that a bulk touches its rows, one */
+
+/* About how many rows' work was done. */
+static uint32_t link_step(fr_table *t, effort most)
 {
-    if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0 || fr_table_is_sparse(&t->options)) return false;
-    uint32_t turn = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed);
-    if (turn % SWEEP_TURN == 0 && fr_sweep_step(t)) return true; /* also when there is always a row to link */
+    if (atomic_load_explicit(&t->row_count, memory_order_acquire) == 0 || fr_table_is_sparse(&t->options)) return 0;
+    uint32_t turn = atomic_fetch_add_explicit(&t->step_turn, 1, memory_order_relaxed), worked = 0;
+    if (turn % SWEEP_TURN == 0 && fr_sweep_step(t)) return 1; /* also when there is always a row to link */
     fr_scratch *s = fr_scratch_borrow();
-    if (s == NULL) return false;
+    if (s == NULL) return 0;
     fr_epoch_enter(s->epoch_slot);
-    bool worked = false;
     if (fr_scratch_fit(s, t, FR_MAX(t->ef_construction, 128u))) {
-        bool repair_first = turn % 2 != 0;
-        worked = repair_first && repair_dead(t, s);
-        worked = worked || fr_bulk_step(t, s, brief) || (!brief && fr_bulk_begin(t, s)) || link_fresh(t, s);
-        worked = worked || (!repair_first && repair_dead(t, s));
+        bool repair_first = turn % 2 != 0, whole = most == EFFORT_WHOLE;
+        if (repair_first && repair_dead(t, s)) worked = 1;
+        else if (most != EFFORT_ROW && fr_bulk_step(t, s, !whole)) worked = PIECE_WORTH;
+        else if ((whole && fr_bulk_begin(t, s)) || link_fresh(t, s)) worked = 1;
+        else if (!repair_first && repair_dead(t, s)) worked = 1;
     }
     fr_epoch_leave(s->epoch_slot);
     fr_scratch_return(s);
-    return worked || fr_sweep_step(t);
+    return worked != 0 ? worked : fr_sweep_step(t);
 }
 
 bool fr_table_link_step(fr_table *t)
 {
     if (fr_table_settle_step(t)) return true;
-    bool gated = fr_gate_enter(t), worked = link_step(t, false);
+    bool gated = fr_gate_enter(t), worked = link_step(t, EFFORT_WHOLE) != 0;
     if (gated) fr_gate_leave(t);
     return worked;
 }
 
-bool fr_table_help_step(fr_table *t)
+uint32_t fr_table_help_step(fr_table *t, bool pieces)
 {
-    bool gated = fr_gate_enter(t), worked = link_step(t, true);
+    bool gated = fr_gate_enter(t);
+    uint32_t worked = link_step(t, pieces ? EFFORT_PIECE : EFFORT_ROW);
     if (gated) fr_gate_leave(t);
     return worked;
 }

@@ -74,8 +74,9 @@ fr_offset fr_table_offset_of(const fr_table *table, fr_span key);
 /* Background work. link_step does at most about one row's work (link one fresh row, or repair around one dead row, or sweep a
  * stretch) and says whether there may be more. budget_us is a hint. Linker threads, or the applier to help. */
 bool fr_table_link_step(fr_table *table);
-/* The same for the applier's own thread while linkers run: never more than a few milliseconds, also during a bulk. */
-bool fr_table_help_step(fr_table *table);
+/* The same for the applier's own thread while linkers run: one row, or with `pieces` also 64 rows of a bulk (up to about 10 ms). About
+ * how many rows' work was done; 0 = there is none. */
+uint32_t fr_table_help_step(fr_table *table, bool pieces);
 /* Applier: frees slots and memory that no reader can see any more; retrains codes when due. oldest_visible = the smallest
  * `visible` that a running or later search may use. Cheap when there is nothing to do. */
 void fr_table_maintain(fr_table *table, uint64_t oldest_visible);

@@ -108,7 +108,7 @@ fr_code fr_batch_reader_open(const uint8_t *data, size_t size, fr_batch_reader *
     return FR_OK;
 }
 
-static bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_out)
+static bool get_long_varint(const uint8_t **at, const uint8_t *end, int64_t *value_out)
 {
     uint64_t bits = 0;
     for (uint32_t shift = 0; shift < 70 && *at < end; shift += 7) {
@@ -123,7 +123,19 @@ static bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_ou
     return false;
 }
 
-static bool get_bytes(const uint8_t **at, const uint8_t *end, bool nullable, fr_span *span_out)
+/* Deltas and sizes have one or two bytes nearly always, and there are seven of them in a record. */
+static inline bool get_varint(const uint8_t **at, const uint8_t *end, int64_t *value_out)
+{
+    const uint8_t *bytes = *at;
+    if (end - bytes < 2 || (bytes[0] & bytes[1] & 0x80)) return get_long_varint(at, end, value_out);
+    bool two = bytes[0] & 0x80;
+    uint32_t bits = (bytes[0] & 0x7fu) | (two ? (uint32_t)bytes[1] << 7 : 0);
+    *at = bytes + 1 + two;
+    *value_out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
+    return true;
+}
+
+static inline bool get_bytes(const uint8_t **at, const uint8_t *end, bool nullable, fr_span *span_out)
 {
     int64_t size;
     if (!get_varint(at, end, &size)) return false;

@@ -29,6 +29,8 @@
 #define PLAIN_BYTES (256u << 10)
 #define TICK_MS 20
 #define SWEEP_MS 1000
+#define LOWAT_BYTES (256u << 10)
+#define GROWTH 8u /* a block is at most so many times what of its frame has come */
 
 typedef struct block {
     uint32_t refs;
@@ -69,6 +71,7 @@ struct kafka_connection {
     size_t bytes; /* of their frames */
     bool reading, writing, ending; /* ending: close when all replies are out */
     int64_t active_ms;             /* last byte in, or last progress out */
+    uint32_t lowat;                /* SO_RCVLOWAT */
     uint64_t acked;
     uint64_t file_done; /* of the splice being sent from a file */
 };
@@ -345,6 +348,14 @@ static bool start(kafka_connection *self, fr_span frame)
     return true;
 }
 
+/* While the rest of a large frame comes, the loop is woken for every quarter of a megabyte instead of every segment. */
+static void lowat_set(kafka_connection *self, size_t missing)
+{
+    int bytes = missing < LOWAT_BYTES / 4 || self->sock->ssl ? 1 : (int)FR_MIN(missing, (size_t)LOWAT_BYTES);
+    if ((uint32_t)bytes == FR_MAX(self->lowat, 1u)) return;
+    if (setsockopt(h2o_socket_get_fd(self->sock), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) self->lowat = (uint32_t)bytes;
+}
+
 /* Room behind what was received: the frame that began at `at` and is `size` long must fit, in steps that follow what came. */
 static bool room_make(kafka_connection *self, size_t size)
 {
@@ -354,7 +365,7 @@ static bool room_make(kafka_connection *self, size_t size)
         old->used = self->at = 0;
         if (old->capacity >= BLOCK_BYTES) return true;
     }
-    size_t capacity = FR_MAX(FR_MAX(FR_MIN(size, kept * 2), kept + 1), (size_t)BLOCK_BYTES);
+    size_t capacity = FR_MAX(FR_MAX(FR_MIN(size, kept * GROWTH), kept + 1), (size_t)BLOCK_BYTES);
     block *fresh = block_new(capacity);
     if (!fresh) return false;
     if (kept) memcpy(fresh->data, old->data + self->at, kept);
@@ -367,6 +378,7 @@ static bool room_make(kafka_connection *self, size_t size)
 /* Start what can be started. Reading goes on only when the bytes at hand are used up. */
 static void take_frames(kafka_connection *self)
 {
+    size_t missing = 0;
     while (!self->loop->draining) {
         if (self->muted_until_ms > now_ms(self->loop)) {
             reading_set(self, false);
@@ -384,6 +396,7 @@ static void take_frames(kafka_connection *self)
         if (have - 4 < size) {
             if (self->block->capacity - self->at < size + 4 && self->block->used == self->block->capacity && !room_make(self, size + 4))
                 self->ending = true;
+            missing = size + 4 - have;
             break;
         }
         fr_span frame = fr_span_of(data + 4, size);
@@ -395,6 +408,7 @@ static void take_frames(kafka_connection *self)
         if (!start(self, frame)) self->ending = true;
         if (self->ending) break;
     }
+    if (self->sock) lowat_set(self, missing);
     reading_set(self, !self->ending && !self->loop->draining);
 }
 
@@ -593,6 +607,7 @@ static void on_sweep(h2o_timeout_entry_t *entry)
         next = node->next;
         kafka_connection *self = H2O_STRUCT_FROM_MEMBER(kafka_connection, link, node);
         if (overdue(self, now_ms(loop))) shut(self);
+        else if (self->lowat > 1 && now_ms(loop) - self->active_ms > SWEEP_MS) lowat_set(self, 0); /* a slow one: what has come counts */
     }
     if (!h2o_linklist_is_empty(&loop->connections)) h2o_timeout_link(loop->loop, &loop->sweep_timeout, &loop->sweep);
 }

@@ -4,6 +4,7 @@
 #include "server/engine/engine.h"
 
 #define HELP_EVERY_ROWS 64u
+#define HELP_SLICE_US   2000
 #define REFRESH_US      50000
 
 /* ==== one commit ==== */
@@ -37,6 +38,25 @@ static fr_code apply_events(fr_commit *commit)
     return FR_OK;
 }
 
+/* The producer's own bytes, as they were appended: his until he is answered. NULL: they are to be read back. */
+static const fr_produce *produced(const fr_commit *commit, const fr_written *part)
+{
+    const fr_write *write = commit->write;
+    for (uint32_t i = 0; write != NULL && write->kind == FR_WRITE_BATCHES && i < write->produce_count; i++) {
+        const fr_produce *one = &write->produce[i];
+        if (one->reason == FR_REASON_NONE && one->partition == part->partition && one->base_offset == part->first) return one;
+    }
+    return NULL;
+}
+
+/* No more than the commit has: many small ones may wait behind it, and reading those, too, for each would never end. */
+static fr_code read_back(const fr_commit *commit, const fr_written *part, fr_offset from, fr_view *view, fr_err *err)
+{
+    uint32_t bytes_max = (uint32_t)FR_MIN(FR_MAX(commit->bytes, (uint64_t)(64u << 10)), (uint64_t)(4u << 20));
+    fr_code code = fr_log_read(fr_shard_log(&commit->collection->shards[part->partition]), from, part->last + 1, bytes_max, view, err);
+    return code == FR_OK && view->size == 0 ? FR_ERR_CORRUPT : code;
+}
+
 static fr_code apply_from_log(fr_commit *commit)
 {
     for (uint32_t i = 0; i < commit->part_count; i++) {
@@ -46,12 +66,18 @@ static fr_code apply_from_log(fr_commit *commit)
             fr_view view;
             fr_err err = {0};
             fr_apply_tally tally = {0};
-            fr_code code = fr_log_read(fr_shard_log(shard), from, -1, 4u << 20, &view, &err);
-            if (code == FR_OK && view.size == 0) code = FR_ERR_CORRUPT;
-            if (code == FR_OK)
+            const fr_produce *own = from == part->first ? produced(commit, part) : NULL;
+            fr_code code = FR_ERR_CORRUPT;
+            if (own != NULL) {
+                view = (fr_view){.data = own->data, .size = own->size, .first = from, .next = part->last + 1};
+                code = fr_engine_apply(shard, &view, from, part->last, commit->number, FR_APPLY_LIVE, &tally, &err);
+            }
+            bool back = code == FR_ERR_CORRUPT; /* his bytes are not what was appended any more: its checksum came before any record */
+            if (back) code = read_back(commit, part, from, &view, &err);
+            if (back && code == FR_OK)
                 code = fr_engine_apply(shard, &view, from, part->last, commit->number, FR_APPLY_LIVE, &tally, &err);
             fr_offset next = view.next;
-            fr_view_release(&view);
+            if (back) fr_view_release(&view);
             if (code == FR_ERR_NO_MEMORY)
                 return code; /* again from here: what was put already has these offsets and is left alone */
             if (code != FR_OK) {
@@ -110,6 +136,19 @@ static void answer(fr_db *db, fr_commit *commit)
     fr_engine_waiters_fire(c, FR_OK);
 }
 
+/* A topic without rows has nothing to apply: the syncer's thread publishes it, always, so that each topic has its order. */
+bool fr_engine_needs_no_applier(const fr_db *db, const fr_commit *commit)
+{
+    return commit->collection->kind != FR_TOPIC_COLLECTION && commit->collection != db->catalog && commit->erasure == NULL;
+}
+
+void fr_engine_publish(fr_db *db, fr_commit *commit)
+{
+    publish(db, commit);
+    answer(db, commit);
+    fr_engine_commit_free(db, commit);
+}
+
 /* ==== care of the tables that were written to ==== */
 
 void fr_engine_refresh(fr_shard *shard)
@@ -156,6 +195,44 @@ static uint64_t waiting_for_sweep(const fr_shard *shard)
     return atomic_load_explicit(&shard->live, memory_order_relaxed) / 16;
 }
 
+static bool commits_wait(fr_db *db)
+{
+    pthread_mutex_lock(&db->apply_lock);
+    bool wait = db->to_apply.count != 0;
+    pthread_mutex_unlock(&db->apply_lock);
+    return wait;
+}
+
+static uint32_t help_step(fr_shard *shard, bool pieces)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < shard->index_count; i++) most = FR_MAX(most, fr_table_help_step(fr_shard_table_of(shard, i), pieces));
+    return most;
+}
+
+/* Linkers are behind: each row written owes one linked and one repaired. What is owed is paid while no commit waits, in short slices: the
+ * help must not show in what writers wait for. Far behind it is paid at once, doubly, so that the rows which every search scans stay bounded. */
+static void help(fr_db *db, fr_shard *shard, uint32_t rows)
+{
+    uint64_t unlinked = atomic_load_explicit(&shard->unlinked, memory_order_relaxed);
+    uint64_t dead = atomic_load_explicit(&shard->dead, memory_order_relaxed), dead_max = FR_DEAD_MAX + waiting_for_sweep(shard);
+    uint32_t share = (unlinked > FR_UNLINKED_MAX ? 1u : 0u) + (dead > dead_max ? 1u : 0u);
+    if (share == 0) {
+        shard->help_owed = 0;
+        return;
+    }
+    bool far = unlinked > FR_UNLINKED_FAR || dead > 2 * dead_max;
+    shard->help_owed += (uint64_t)rows * share;
+    uint64_t left = far ? FR_MIN(shard->help_owed, 2ull * rows * share) : shard->help_owed;
+    int64_t until_us = db->io->mono_us(db->io) + HELP_SLICE_US;
+    while (left > 0 && (far || (!commits_wait(db) && db->io->mono_us(db->io) < until_us))) {
+        uint64_t paid = FR_MIN(left, (uint64_t)help_step(shard, far));
+        if (paid == 0) shard->help_owed = left = 0; /* linkers hold what there is */
+        shard->help_owed -= paid;
+        left -= paid;
+    }
+}
+
 static void care(fr_db *db, fr_commit *commit)
 {
     fr_collection *c = commit->collection;
@@ -167,14 +244,7 @@ static void care(fr_db *db, fr_commit *commit)
         shard->hot = true;
         if (shard->rows_since_stats < HELP_EVERY_ROWS && commit->count_delta >= 0) continue;
         fr_engine_refresh(shard);
-        /* Linkers are behind: the fresh scan would grow without end, or dead rows would. At most one row linked and one
-         * repaired per row written. */
-        bool fresh = atomic_load_explicit(&shard->unlinked, memory_order_relaxed) > FR_UNLINKED_MAX;
-        bool dead =
-            atomic_load_explicit(&shard->dead, memory_order_relaxed) > FR_DEAD_MAX + waiting_for_sweep(shard);
-        for (uint32_t f = 0; f < shard->index_count; f++)
-            for (uint32_t n = shard->rows_since_stats * ((fresh ? 1u : 0u) + (dead ? 1u : 0u)); n > 0; n--)
-                if (!fr_table_help_step(fr_shard_table_of(shard, f))) break;
+        help(db, shard, shard->rows_since_stats);
         shard->rows_since_stats = 0;
     }
     if (link) fr_engine_wake(db, FR_ROLE_LINKER);
@@ -241,8 +311,8 @@ bool fr_engine_applier_step(fr_db *db)
             continue;
         }
         publish(db, commit);
-        care(db, commit);
         answer(db, commit);
+        care(db, commit); /* nobody waits for it */
         fr_engine_commit_free(db, commit);
         worked = true;
     }

@@ -33,8 +33,8 @@ void fr_bell_ring(fr_bell *bell)
 {
     pthread_mutex_lock(&bell->lock);
     bell->rings++;
-    pthread_cond_broadcast(&bell->cond);
     pthread_mutex_unlock(&bell->lock);
+    pthread_cond_broadcast(&bell->cond); /* behind the lock: who wakes finds it free */
 }
 
 uint64_t fr_bell_read(fr_bell *bell)

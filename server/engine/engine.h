@@ -32,6 +32,7 @@
 #define FR_ROUND_BYTES_MAX   (64ull << 20) /* the writer prepares at most so much while the last round is synced */
 #define FR_ROUND_WRITES_MAX  4096u
 #define FR_UNLINKED_MAX      16384u /* above: the applier helps linking; linkers link from 8,192 on in bulk */
+#define FR_UNLINKED_FAR      24576u /* above: before it answers anything else */
 #define FR_DEAD_MAX          4096u  /* the same for dead rows that wait for repair */
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
@@ -188,6 +189,7 @@ struct fr_shard {
     } * waiting;
     uint32_t waiting_count, waiting_capacity;
     uint32_t rows_since_stats;
+    uint64_t help_owed; /* rows that the applier has still to link or repair */
     bool hot; /* written to, linked or swept lately: its figures change */
     void *vector_scratch;
     uint32_t vector_scratch_size; /* numbers, twice */
@@ -457,6 +459,7 @@ typedef struct fr_db {
 
     /* writer -> syncer -> applier */
     _Atomic(fr_round *) flight;
+    _Atomic bool flight_awaited; /* the writer has a round for when it is free */
     fr_round rounds[2];
     pthread_mutex_t apply_lock;
     fr_commit_list to_apply;
@@ -657,6 +660,8 @@ fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map,
                                  fr_batch *scratch, fr_err *err);
 
 /* ---- applier.c ---- */
+bool fr_engine_needs_no_applier(const fr_db *db, const fr_commit *commit);
+void fr_engine_publish(fr_db *db, fr_commit *commit); /* visible, applied, answered; the commit is freed. Syncer: of topics without rows only */
 void fr_engine_refresh(fr_shard *shard); /* reclaims and takes the figures; applier, recovery */
 
 /* ---- catalog.c ---- */

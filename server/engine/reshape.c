@@ -165,7 +165,7 @@ static bool reshape(fr_db *db, fr_shard *shard, uint32_t index)
     if (stats.unlinked <= UNLINKED_MAX) return swap(db, shard, at);
     int64_t until_us = db->io->mono_us(db->io) + SLICE_US;
     bool worked = false; /* not when linkers have all that is left */
-    for (uint32_t i = 0; i < SLICE_ROWS && db->io->mono_us(db->io) < until_us && fr_table_help_step(next); i++) worked = true;
+    for (uint32_t i = 0; i < SLICE_ROWS && db->io->mono_us(db->io) < until_us && fr_table_help_step(next, true) != 0; i++) worked = true;
     return worked;
 }
 

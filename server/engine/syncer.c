@@ -68,12 +68,28 @@ static void answer_durable(fr_db *db, fr_commit *commit)
     fr_engine_finish(db, write, FR_OK, NULL);
 }
 
+/* Rows are the applier's. What has none is published here: a thread less to wake for each round. */
+static void pass_on(fr_db *db, fr_commit_list *done)
+{
+    fr_commit_list here = {0}, rows = {0};
+    fr_commit *commit;
+    while ((commit = fr_commits_pop(done)) != NULL) fr_commits_push(fr_engine_needs_no_applier(db, commit) ? &here : &rows, commit);
+    if (rows.count != 0) {
+        pthread_mutex_lock(&db->apply_lock);
+        while ((commit = fr_commits_pop(&rows)) != NULL) fr_commits_push(&db->to_apply, commit);
+        pthread_mutex_unlock(&db->apply_lock);
+        fr_engine_wake(db, FR_ROLE_APPLIER);
+    }
+    while ((commit = fr_commits_pop(&here)) != NULL) fr_engine_publish(db, commit);
+}
+
 bool fr_engine_syncer_step(fr_db *db)
 {
     flush_if_due(db);
     fr_round *round = atomic_load(&db->flight); /* pairs with hand_over in writer.c */
     if (round == NULL) return false;
     fr_err err = {0};
+    fr_commit_list done = {0};
     fr_code code = sync_round(db, round, &err);
     if (code != FR_OK) {
         fail_round(db, round, &err);
@@ -81,14 +97,12 @@ bool fr_engine_syncer_step(fr_db *db)
         for (uint32_t i = 0; i < round->touched_count; i++)
             fr_engine_waiters_fire(round->touched[i].shard->collection, FR_OK);
         for (fr_commit *commit = round->commits.head; commit != NULL; commit = commit->next) answer_durable(db, commit);
-        pthread_mutex_lock(&db->apply_lock);
-        fr_commit *commit;
-        while ((commit = fr_commits_pop(&round->commits)) != NULL) fr_commits_push(&db->to_apply, commit);
-        pthread_mutex_unlock(&db->apply_lock);
-        fr_engine_wake(db, FR_ROLE_APPLIER);
+        done = round->commits;
+        round->commits = (fr_commit_list){0};
     }
     round->touched_count = 0;
     atomic_store(&db->flight, NULL); /* pairs with hand_over: the round is the writer's again */
-    fr_engine_wake(db, FR_ROLE_WRITER);
+    if (atomic_exchange(&db->flight_awaited, false)) fr_engine_wake(db, FR_ROLE_WRITER); /* it sets this, then looks at flight again */
+    pass_on(db, &done);
     return true;
 }

@@ -373,7 +373,10 @@ static bool hand_over(fr_db *db)
         refuse_round(db, round);
         return true;
     }
-    if (atomic_load(&db->flight) != NULL) return false;
+    if (atomic_load(&db->flight) != NULL) {
+        atomic_store(&db->flight_awaited, true); /* before the second look: the syncer rings when it sees it */
+        if (atomic_load(&db->flight) != NULL) return false;
+    }
     for (uint32_t i = 0; i < round->touched_count; i++) {
         struct fr_touched *touched = &round->touched[i];
         fr_err err = {0};

@@ -324,6 +324,114 @@ static void searches_allocate_nothing(void **state)
     fr_close(db);
 }
 
+static uint64_t unlinked_of(fr_db *db, fr_id id)
+{
+    fr_table_stats stats;
+    const fr_map *map = atomic_load(&db->map);
+    for (uint32_t i = 0; i < map->count; i++)
+        if (map->by_id[i]->id == id) fr_table_stats_get(fr_shard_table(&map->by_id[i]->shards[0]), &stats);
+    return stats.unlinked;
+}
+
+typedef struct helped_write {
+    fr_write write;
+    fr_db *db;
+    uint64_t unlinked; /* when it was answered */
+    bool answered;
+} helped_write;
+
+static void note_backlog(fr_write *write)
+{
+    helped_write *self = write->user;
+    assert_int_equal(write->code, FR_OK);
+    self->unlinked = unlinked_of(self->db, write->id);
+    self->answered = true;
+}
+
+/* Without any linker the applier links enough, and answers before it does. */
+static void the_backlog_is_bounded(void **state)
+{
+    (void)state;
+    enum { ROWS = 1000, WRITES = 32 };
+    const fr_options options = {.no_threads = true, .no_snapshot_on_close = true};
+    fr_db *db = open_with(&options);
+    fr_id id;
+    must(create_collection(db, "stream", 1, FR_METRIC_L2, &id, err));
+    uint32_t helped = 0;
+    for (int i = 0; i < WRITES; i++) {
+        fr_batch b = {0};
+        for (int r = 0; r < ROWS; r++) {
+            char key[16];
+            snprintf(key, sizeof key, "%d", i * ROWS + r);
+            must(put_event(&b, key, (float)(i * ROWS + r), (float)r, NULL, FR_TIME_NONE, err));
+        }
+        helped_write one = {.write = {.kind = FR_WRITE_EVENTS, .id = id, .batch = &b, .done = note_backlog}, .db = db};
+        one.write.user = &one;
+        must(fr_submit(db, &one.write, err));
+        for (int turn = 0; turn < 10 && !one.answered; turn++) {
+            fr_engine_step(db, FR_ROLE_WRITER);
+            fr_engine_step(db, FR_ROLE_SYNCER);
+            fr_engine_step(db, FR_ROLE_APPLIER);
+        }
+        assert_true(one.answered);
+        uint64_t after = unlinked_of(db, id);
+        if (after < one.unlinked) helped++;
+        assert_true(one.unlinked <= FR_UNLINKED_FAR + ROWS);
+        if (i < 16) assert_int_equal(after, (i + 1) * ROWS); /* no help is needed yet */
+        fr_batch_free(&b);
+    }
+    assert_true(helped > WRITES - 20);
+    fr_close(db);
+}
+
+static uint64_t bytes_read;
+
+static fr_code count_read(fr_io *io, fr_file *file, uint64_t at, void *data, size_t size, size_t *got_out, fr_err *err)
+{
+    (void)io;
+    fr_code code = fr_io_posix()->read(fr_io_posix(), file, at, data, size, got_out, err);
+    if (code == FR_OK) bytes_read += *got_out;
+    return code;
+}
+
+/* Writes that were answered as durable are read back to be applied: each its own records, however many wait behind it. */
+static void a_backlog_is_read_once(void **state)
+{
+    (void)state;
+    enum { ROWS = 1000, WRITES = 60 };
+    fr_io io = *fr_io_posix();
+    io.read = count_read;
+    const fr_options options = {.no_threads = true, .no_snapshot_on_close = true, .io = &io};
+    fr_db *db = open_with(&options);
+    fr_id id;
+    fr_batch b = {0};
+    must(create_collection(db, "late", 1, FR_METRIC_L2, &id, err));
+    for (int r = 0; r < ROWS; r++) {
+        char key[16];
+        snprintf(key, sizeof key, "%d", r);
+        must(put_event(&b, key, (float)r, 0, NULL, FR_TIME_NONE, err));
+    }
+    static fr_write writes[WRITES];
+    atomic_store(&answers, 0);
+    for (int i = 0; i < WRITES; i++) {
+        writes[i] = (fr_write){.kind = FR_WRITE_EVENTS, .id = id, .batch = &b, .ack = FR_ACK_DURABLE, .done = note_answer};
+        must(fr_submit(db, &writes[i], err));
+    }
+    for (int i = 0; i < 100 && atomic_load(&answers) < WRITES; i++) {
+        fr_engine_step(db, FR_ROLE_WRITER);
+        fr_engine_step(db, FR_ROLE_SYNCER);
+    }
+    assert_int_equal(atomic_load(&answers), WRITES);
+    bytes_read = 0;
+    for (int i = 0; i < 100; i++) fr_engine_step(db, FR_ROLE_APPLIER);
+    uint64_t whole = WRITES * (uint64_t)b.size;
+    assert_true(whole > 2u << 20); /* more than one look may hold */
+    assert_true(bytes_read > whole / 4);
+    assert_true(bytes_read < 3 * whole);
+    fr_close(db);
+    fr_batch_free(&b);
+}
+
 int main(void)
 {
     fr_note_level(FR_NOTE_ERROR);
@@ -332,6 +440,8 @@ int main(void)
         T(a_full_queue_is_busy),
         T(memory_limit_refuses_growth_only),
         T(pending_writes_are_answered_at_close),
+        T(the_backlog_is_bounded),
+        T(a_backlog_is_read_once),
         T(a_full_disk_refuses_whole_and_resumes),
         T(a_failed_sync_is_final),
         T(every_allocation_fails_once),

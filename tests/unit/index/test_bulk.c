@@ -229,7 +229,7 @@ static void crowded(enum vector_kind kind, uint32_t dimension, uint32_t distinct
         else put(l, key);
         atomic_store(&c->visible, l->commit);
         fr_table_maintain(l->t, l->commit);
-        fr_table_help_step(l->t);
+        fr_table_help_step(l->t, i % 2 == 0);
         fr_spin_lock(&l->t->bulk_lock);
         if (l->t->bulk != NULL) c->bulks++;
         fr_spin_unlock(&l->t->bulk_lock);
