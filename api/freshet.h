@@ -213,6 +213,12 @@ typedef struct fr_searcher fr_searcher;
 typedef struct fr_json_map {
     char vector[64], metadata[64], timestamp[64], model_version[64];
     bool debezium; /* {"op", "before", "after"}, perhaps inside {"payload"}: "after" is the record, op "d" a delete */
+    struct fr_json_vector { /* {"vectors": {name: [..]}}; `vector` is the first of them */
+        char name[64];
+        uint16_t field;
+        fr_type type;
+    } vectors[FR_VECTOR_FIELDS_MAX];
+    uint32_t vector_count; /* 0: the collection has one vector, FR_FIELD_VECTOR, and no names are needed */
 } fr_json_map;
 struct fr_batch;
 
