@@ -213,6 +213,12 @@ typedef struct fr_searcher fr_searcher;
 typedef struct fr_json_map {
     char vector[64], metadata[64], timestamp[64], model_version[64];
     bool debezium; /* {"op", "before", "after"}, perhaps inside {"payload"}: "after" is the record, op "d" a delete */
+    struct fr_json_vector { /* {"vectors": {name: [..]}}; `vector` is the first of them */
+        char name[64];
+        uint16_t field;
+        fr_type type;
+    } vectors[FR_VECTOR_FIELDS_MAX];
+    uint32_t vector_count; /* 0: the collection has one vector, FR_FIELD_VECTOR, and no names are needed */
 } fr_json_map;
 struct fr_batch;
 
@@ -328,6 +334,7 @@ typedef enum fr_write_kind {
     FR_WRITE_PRODUCER_INIT,     /* txn: transactional_id or NULL, timeout_ms, producer_id and _epoch or -1; out: both */
     FR_WRITE_TXN_PARTITIONS,    /* txn: parts */
     FR_WRITE_TXN_END,           /* txn: commit; answered when every marker is durable and applied */
+    FR_WRITE_TXN_LIST,          /* txn: each, user; changes nothing, but the writer alone knows */
     /* access (below); access: what and whose */
     FR_WRITE_ACCESS_PUT,        /* NOT_FOUND: a grant, key or limit of nobody; BUSY: changed since access->offset */
     FR_WRITE_ACCESS_DROP        /* a user goes with his keys, grants and limits; a role that somebody has stays (EXISTS) */
@@ -410,6 +417,7 @@ typedef struct fr_topic_record {
     uint32_t header_count;
 } fr_topic_record;
 
+struct fr_txn_info;
 typedef struct fr_txn {
     const char *transactional_id; /* NULL: an idempotent producer (INIT only) */
     int64_t producer_id;          /* INIT: -1 = new, else the caller's (its epoch is bumped); out */
@@ -421,7 +429,19 @@ typedef struct fr_txn {
     } *parts;
     uint32_t part_count;
     bool commit;
+    void (*each)(void *user, const struct fr_txn_info *info); /* LIST: the writer's thread, before done() */
+    void *user;
 } fr_txn;
+
+typedef struct fr_txn_info { /* borrowed during the call */
+    const char *transactional_id;
+    const char *state; /* Kafka's word: Empty, Ongoing, PrepareCommit, PrepareAbort, CompleteCommit, CompleteAbort */
+    int64_t producer_id, started_ms, running_ms; /* -1, 0: no transaction runs */
+    int16_t producer_epoch;
+    int32_t timeout_ms;
+    const struct fr_txn_part *parts; /* that have no marker yet */
+    uint32_t part_count;
+} fr_txn_info;
 
 /* FR_WRITE_COLLECTION_ALTER: what is NULL or 0 stays. All or nothing. */
 typedef struct fr_collection_change {
@@ -712,6 +732,15 @@ typedef struct fr_partition_state {
     uint64_t bytes;
 } fr_partition_state;
 FR_API fr_code fr_partition_get(fr_db *db, fr_id id, int32_t partition, fr_partition_state *out);
+
+typedef struct fr_producer_info {
+    int64_t producer_id, timestamp_ms; /* when it was heard of last */
+    fr_offset txn_first; /* -1: no open transaction */
+    int32_t last_sequence; /* -1 */
+    int16_t epoch;
+} fr_producer_info;
+/* each() is called with the partition's lock held: it must not call the database. */
+FR_API fr_code fr_partition_producers(fr_db *db, fr_id id, int32_t partition, void (*each)(void *user, const fr_producer_info *producer), void *user);
 
 typedef struct fr_aborted {
     int64_t producer_id;

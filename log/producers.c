@@ -93,6 +93,20 @@ static int32_t sequence_after(int32_t sequence, int32_t more)
     return (int32_t)(((uint32_t)sequence + (uint32_t)more) & 0x7fffffffu); /* wraps to 0 */
 }
 
+void fr_producers_list(fr_producers *p, void (*each)(void *user, const fr_producer_info *producer), void *user)
+{
+    pthread_mutex_lock(&p->lock);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const producer *one = &p->list[i];
+        const open_txn *open = find_open(p, one->id);
+        fr_producer_info info = {.producer_id = one->id, .epoch = one->epoch, .last_sequence = -1, .timestamp_ms = one->timestamp_ms,
+                                 .txn_first = open != NULL ? open->first : -1};
+        if (one->count != 0) info.last_sequence = one->batches[one->count - 1].last_sequence;
+        each(user, &info);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* ==== the rules ==== */
 
 static fr_producer_verdict judge(fr_producers *p, const fr_batch_header *h, fr_offset *original_out)

@@ -44,6 +44,8 @@ bool fr_producers_is_aborted(fr_producers *producers, int64_t producer_id, fr_of
 /* Is this the last batch of its producer (compaction keeps it, even without records)? */
 bool fr_producers_is_last(fr_producers *producers, int64_t producer_id, fr_offset last_offset);
 
+/* Under the lock, by no order. */
+void fr_producers_list(fr_producers *producers, void (*each)(void *user, const fr_producer_info *producer), void *user);
 void fr_producers_expire(fr_producers *producers, fr_offset log_start, int64_t older_than_ms); /* producers not heard of since; aborted entries */
 
 /* The whole state as bytes (FR_MEM_LOG, the caller's), valid for a log that reaches `at` (exclusive); and back. */

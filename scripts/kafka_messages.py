@@ -22,9 +22,11 @@ APIS = {
     "AddPartitionsToTxn": (24, 0, 3), "AddOffsetsToTxn": (25, 0, 3), "EndTxn": (26, 0, 3), "TxnOffsetCommit": (28, 0, 3),
     "DescribeConfigs": (32, 1, 4), "AlterConfigs": (33, 0, 2), "SaslAuthenticate": (36, 0, 2), "CreatePartitions": (37, 0, 3),
     "DeleteGroups": (42, 0, 2), "IncrementalAlterConfigs": (44, 0, 1), "OffsetDelete": (47, 0, 0), "DescribeCluster": (60, 0, 1),
+    "DescribeLogDirs": (35, 1, 4), "ListPartitionReassignments": (46, 0, 0), "DescribeClientQuotas": (48, 0, 1),
+    "AlterClientQuotas": (49, 0, 1), "DescribeProducers": (61, 0, 0), "DescribeTransactions": (65, 0, 0), "ListTransactions": (66, 0, 1),
 }
 TYPES = {"bool": "bool", "int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t", "uint32": "uint32_t",
-         "int64": "int64_t", "string": "fr_span", "bytes": "fr_span", "records": "fr_kafka_records", "uuid": "fr_kafka_uuid"}
+         "int64": "int64_t", "float64": "double", "string": "fr_span", "bytes": "fr_span", "records": "fr_kafka_records", "uuid": "fr_kafka_uuid"}
 MACROS = """\
 #define F(member, type, many, first, last, nullable, tagged, tag, child, number) \\
     {#member, FR_KAFKA_##type, many, first, last, nullable, tagged, tag, offsetof(S, member), child, number}

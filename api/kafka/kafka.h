@@ -11,6 +11,8 @@
 #define FR_KAFKA_STRUCT_BYTES_MAX (64u << 20)  /* what one request may take when decoded, records apart */
 #define FR_KAFKA_FETCH_BYTES_MAX (64u << 20)   /* of one reply, but for a single larger batch */
 #define FR_KAFKA_REPLY_BYTES_MAX (64u << 20)   /* of one reply, record batches apart; over it the connection is closed */
+#define FR_KAFKA_TXNS_ASKED_MAX 1000u  /* transactional ids, or producer ids, of one DescribeTransactions, ListTransactions */
+#define FR_KAFKA_QUOTAS_ASKED_MAX 1000u /* entries of one AlterClientQuotas */
 #define FR_KAFKA_FETCH_FILES_MAX 256u          /* ranges of files in one reply; the other partitions from memory */
 #define FR_KAFKA_FETCH_WAIT_MS_MAX 300000
 #define FR_KAFKA_PARTITIONS_ASKED_MAX 100000u  /* partitions named in one request */
@@ -41,6 +43,7 @@ typedef struct fr_kafka {
     char cluster_id[24];
     bool auto_create; /* Metadata makes unknown topics */
     uint32_t partitions_default;
+    char log_dir[4096]; /* what DescribeLogDirs names; empty: "/" */
     bool file_ranges; /* the carrier can send ranges of files */
     /* The JSON text of a stored record of a collection, appended to out; NULL: collections are fetched as stored. */
     fr_code (*json_out)(const fr_json_map *names, const fr_record *record, fr_kafka_out *out);

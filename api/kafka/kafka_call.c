@@ -42,12 +42,19 @@ const fr_kafka_api fr_kafka_apis[] = {
     API(28, -1, TxnOffsetCommit, fr_kafka_txn_offset_commit, with_groups, false),
     API(32, -1, DescribeConfigs, fr_kafka_describe_configs, NULL, false),
     API(33, -1, AlterConfigs, fr_kafka_alter_configs, NULL, false),
+    API(35, -1, DescribeLogDirs, fr_kafka_describe_log_dirs, NULL, false),
     API(36, -1, SaslAuthenticate, fr_kafka_sasl_authenticate, with_sasl, true),
     API(37, -1, CreatePartitions, fr_kafka_create_partitions, NULL, false),
     API(42, -1, DeleteGroups, fr_kafka_delete_groups, with_groups, false),
     API(44, -1, IncrementalAlterConfigs, fr_kafka_incremental_alter_configs, NULL, false),
+    API(46, -1, ListPartitionReassignments, fr_kafka_list_partition_reassignments, NULL, false),
     API(47, -1, OffsetDelete, fr_kafka_offset_delete, with_groups, false),
+    API(48, -1, DescribeClientQuotas, fr_kafka_describe_client_quotas, with_sasl, false),
+    API(49, -1, AlterClientQuotas, fr_kafka_alter_client_quotas, with_sasl, false),
     API(60, -1, DescribeCluster, fr_kafka_describe_cluster, NULL, false),
+    API(61, -1, DescribeProducers, fr_kafka_describe_producers, NULL, false),
+    API(65, -1, DescribeTransactions, fr_kafka_describe_transactions, NULL, false),
+    API(66, -1, ListTransactions, fr_kafka_list_transactions, NULL, false),
 };
 const size_t fr_kafka_apis_count = FR_COUNT_OF(fr_kafka_apis);
 

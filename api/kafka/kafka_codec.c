@@ -20,7 +20,8 @@ static size_t size_of(const fr_kafka_field *field)
     case FR_KAFKA_UINT16: return 2;
     case FR_KAFKA_INT32:
     case FR_KAFKA_UINT32: return 4;
-    case FR_KAFKA_INT64: return 8;
+    case FR_KAFKA_INT64:
+    case FR_KAFKA_FLOAT64: return 8;
     case FR_KAFKA_UUID: return sizeof(fr_kafka_uuid);
     case FR_KAFKA_STRING:
     case FR_KAFKA_BYTES: return sizeof(fr_span);
@@ -40,12 +41,14 @@ static void number_set(const fr_kafka_field *field, void *at, int64_t number)
     case FR_KAFKA_INT32:
     case FR_KAFKA_UINT32: *(int32_t *)at = (int32_t)number; break;
     case FR_KAFKA_INT64: *(int64_t *)at = number; break;
+    case FR_KAFKA_FLOAT64: memcpy(at, &number, sizeof number); break; /* its bits */
     default: break;
     }
 }
 
 static int64_t number_get(const fr_kafka_field *field, const void *at)
 {
+    int64_t bits;
     switch ((fr_kafka_type)field->type) {
     case FR_KAFKA_BOOL: return *(const bool *)at;
     case FR_KAFKA_INT8: return *(const int8_t *)at;
@@ -54,6 +57,7 @@ static int64_t number_get(const fr_kafka_field *field, const void *at)
     case FR_KAFKA_INT32: return *(const int32_t *)at;
     case FR_KAFKA_UINT32: return *(const uint32_t *)at;
     case FR_KAFKA_INT64: return *(const int64_t *)at;
+    case FR_KAFKA_FLOAT64: memcpy(&bits, at, sizeof bits); return bits;
     default: return 0;
     }
 }
@@ -120,7 +124,7 @@ static fr_code read_varint(reader *r, const char *field, uint32_t *out)
 
 static fr_code read_number(reader *r, const fr_kafka_field *field, void *at)
 {
-    static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 8};
+    static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 8};
     size_t size = sizes[field->type];
     if (left(r) < size) return cut(r, field->name);
     int64_t number = size == 1 ? (int8_t)*r->at : size == 2 ? (int16_t)fr_load_be16(r->at)
@@ -188,7 +192,7 @@ static fr_code read_one(reader *r, const fr_kafka_field *field, void *at)
 /* The fewest bytes that one element takes on the wire: what bounds a count before anything is allocated. */
 static size_t bytes_min(const fr_kafka_field *field, int version, bool flexible)
 {
-    static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 16};
+    static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 8, 8, 16};
     if (field->type < FR_COUNT_OF(sizes)) return sizes[field->type];
     if (field->type != FR_KAFKA_STRUCT) return flexible ? 1 : field->type == FR_KAFKA_STRING ? 2 : 4;
     size_t size = flexible;
@@ -387,7 +391,8 @@ static void put_number(writer *w, const fr_kafka_field *field, const void *at)
     case FR_KAFKA_INT8: fr_kafka_out_byte(w->out, (uint8_t)number); break;
     case FR_KAFKA_INT16:
     case FR_KAFKA_UINT16: fr_kafka_out_be16(w->out, (uint16_t)number); break;
-    case FR_KAFKA_INT64: fr_kafka_out_be32(w->out, (uint32_t)((uint64_t)number >> 32)); /* fall through */
+    case FR_KAFKA_INT64:
+    case FR_KAFKA_FLOAT64: fr_kafka_out_be32(w->out, (uint32_t)((uint64_t)number >> 32)); /* fall through */
     default: fr_kafka_out_be32(w->out, (uint32_t)number); break;
     }
 }

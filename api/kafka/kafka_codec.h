@@ -17,6 +17,7 @@ typedef enum fr_kafka_type {
     FR_KAFKA_INT32,
     FR_KAFKA_UINT32,
     FR_KAFKA_INT64,
+    FR_KAFKA_FLOAT64, /* double */
     FR_KAFKA_UUID,
     FR_KAFKA_STRING,  /* fr_span; data NULL = null */
     FR_KAFKA_BYTES,   /* fr_span; data NULL = null */

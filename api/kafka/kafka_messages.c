@@ -1584,6 +1584,358 @@ SHAPE(DescribeClusterResponse);
 
 const fr_kafka_message fr_kafka_DescribeClusterResponse_message = {60, false, 0, 1, 0, &fr_kafka_DescribeClusterResponse_shape};
 
+#define S fr_kafka_DescribableLogDirTopic
+static const fr_kafka_field DescribableLogDirTopic_fields[] = {
+    F(topic, STRING, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(partitions, INT32, 1, 0, 4, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(DescribableLogDirTopic);
+
+#define S fr_kafka_DescribeLogDirsRequest
+static const fr_kafka_field DescribeLogDirsRequest_fields[] = {
+    F(topics, STRUCT, 1, 0, 4, 0, 127, 0, &fr_kafka_DescribableLogDirTopic_shape, 0),
+};
+#undef S
+SHAPE(DescribeLogDirsRequest);
+
+const fr_kafka_message fr_kafka_DescribeLogDirsRequest_message = {35, true, 1, 4, 2, &fr_kafka_DescribeLogDirsRequest_shape};
+
+#define S fr_kafka_DescribeLogDirsPartition
+static const fr_kafka_field DescribeLogDirsPartition_fields[] = {
+    F(partitionIndex, INT32, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(partitionSize, INT64, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(offsetLag, INT64, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(isFutureKey, BOOL, 0, 0, 4, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(DescribeLogDirsPartition);
+
+#define S fr_kafka_DescribeLogDirsTopic
+static const fr_kafka_field DescribeLogDirsTopic_fields[] = {
+    F(name, STRING, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(partitions, STRUCT, 1, 0, 4, 127, 127, 0, &fr_kafka_DescribeLogDirsPartition_shape, 0),
+};
+#undef S
+SHAPE(DescribeLogDirsTopic);
+
+#define S fr_kafka_DescribeLogDirsResult
+static const fr_kafka_field DescribeLogDirsResult_fields[] = {
+    F(errorCode, INT16, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(logDir, STRING, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(topics, STRUCT, 1, 0, 4, 127, 127, 0, &fr_kafka_DescribeLogDirsTopic_shape, 0),
+    F(totalBytes, INT64, 0, 4, 4, 127, 127, 0, NULL, -1),
+    F(usableBytes, INT64, 0, 4, 4, 127, 127, 0, NULL, -1),
+};
+#undef S
+SHAPE(DescribeLogDirsResult);
+
+#define S fr_kafka_DescribeLogDirsResponse
+static const fr_kafka_field DescribeLogDirsResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 4, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 3, 4, 127, 127, 0, NULL, 0),
+    F(results, STRUCT, 1, 0, 4, 127, 127, 0, &fr_kafka_DescribeLogDirsResult_shape, 0),
+};
+#undef S
+SHAPE(DescribeLogDirsResponse);
+
+const fr_kafka_message fr_kafka_DescribeLogDirsResponse_message = {35, false, 1, 4, 2, &fr_kafka_DescribeLogDirsResponse_shape};
+
+#define S fr_kafka_ListPartitionReassignmentsTopics
+static const fr_kafka_field ListPartitionReassignmentsTopics_fields[] = {
+    F(name, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(partitionIndexes, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(ListPartitionReassignmentsTopics);
+
+#define S fr_kafka_ListPartitionReassignmentsRequest
+static const fr_kafka_field ListPartitionReassignmentsRequest_fields[] = {
+    F(timeoutMs, INT32, 0, 0, 0, 127, 127, 0, NULL, 60000),
+    F(topics, STRUCT, 1, 0, 0, 0, 127, 0, &fr_kafka_ListPartitionReassignmentsTopics_shape, 1),
+};
+#undef S
+SHAPE(ListPartitionReassignmentsRequest);
+
+const fr_kafka_message fr_kafka_ListPartitionReassignmentsRequest_message = {46, true, 0, 0, 0, &fr_kafka_ListPartitionReassignmentsRequest_shape};
+
+#define S fr_kafka_OngoingPartitionReassignment
+static const fr_kafka_field OngoingPartitionReassignment_fields[] = {
+    F(partitionIndex, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(replicas, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+    F(addingReplicas, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+    F(removingReplicas, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(OngoingPartitionReassignment);
+
+#define S fr_kafka_OngoingTopicReassignment
+static const fr_kafka_field OngoingTopicReassignment_fields[] = {
+    F(name, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(partitions, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_OngoingPartitionReassignment_shape, 0),
+};
+#undef S
+SHAPE(OngoingTopicReassignment);
+
+#define S fr_kafka_ListPartitionReassignmentsResponse
+static const fr_kafka_field ListPartitionReassignmentsResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(errorMessage, STRING, 0, 0, 0, 0, 127, 0, NULL, 0),
+    F(topics, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_OngoingTopicReassignment_shape, 0),
+};
+#undef S
+SHAPE(ListPartitionReassignmentsResponse);
+
+const fr_kafka_message fr_kafka_ListPartitionReassignmentsResponse_message = {46, false, 0, 0, 0, &fr_kafka_ListPartitionReassignmentsResponse_shape};
+
+#define S fr_kafka_ComponentData
+static const fr_kafka_field ComponentData_fields[] = {
+    F(entityType, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(matchType, INT8, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(match, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(ComponentData);
+
+#define S fr_kafka_DescribeClientQuotasRequest
+static const fr_kafka_field DescribeClientQuotasRequest_fields[] = {
+    F(components, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_ComponentData_shape, 0),
+    F(strict, BOOL, 0, 0, 1, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(DescribeClientQuotasRequest);
+
+const fr_kafka_message fr_kafka_DescribeClientQuotasRequest_message = {48, true, 0, 1, 1, &fr_kafka_DescribeClientQuotasRequest_shape};
+
+#define S fr_kafka_DescribeClientQuotasResponse_EntityData
+static const fr_kafka_field DescribeClientQuotasResponse_EntityData_fields[] = {
+    F(entityType, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(entityName, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(DescribeClientQuotasResponse_EntityData);
+
+#define S fr_kafka_ValueData
+static const fr_kafka_field ValueData_fields[] = {
+    F(key, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(value, FLOAT64, 0, 0, 1, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(ValueData);
+
+#define S fr_kafka_DescribeClientQuotasResponse_EntryData
+static const fr_kafka_field DescribeClientQuotasResponse_EntryData_fields[] = {
+    F(entity, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_DescribeClientQuotasResponse_EntityData_shape, 0),
+    F(values, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_ValueData_shape, 0),
+};
+#undef S
+SHAPE(DescribeClientQuotasResponse_EntryData);
+
+#define S fr_kafka_DescribeClientQuotasResponse
+static const fr_kafka_field DescribeClientQuotasResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(errorMessage, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+    F(entries, STRUCT, 1, 0, 1, 0, 127, 0, &fr_kafka_DescribeClientQuotasResponse_EntryData_shape, 0),
+};
+#undef S
+SHAPE(DescribeClientQuotasResponse);
+
+const fr_kafka_message fr_kafka_DescribeClientQuotasResponse_message = {48, false, 0, 1, 1, &fr_kafka_DescribeClientQuotasResponse_shape};
+
+#define S fr_kafka_AlterClientQuotasRequest_EntityData
+static const fr_kafka_field AlterClientQuotasRequest_EntityData_fields[] = {
+    F(entityType, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(entityName, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasRequest_EntityData);
+
+#define S fr_kafka_OpData
+static const fr_kafka_field OpData_fields[] = {
+    F(key, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(value, FLOAT64, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(remove, BOOL, 0, 0, 1, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(OpData);
+
+#define S fr_kafka_AlterClientQuotasRequest_EntryData
+static const fr_kafka_field AlterClientQuotasRequest_EntryData_fields[] = {
+    F(entity, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_AlterClientQuotasRequest_EntityData_shape, 0),
+    F(ops, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_OpData_shape, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasRequest_EntryData);
+
+#define S fr_kafka_AlterClientQuotasRequest
+static const fr_kafka_field AlterClientQuotasRequest_fields[] = {
+    F(entries, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_AlterClientQuotasRequest_EntryData_shape, 0),
+    F(validateOnly, BOOL, 0, 0, 1, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasRequest);
+
+const fr_kafka_message fr_kafka_AlterClientQuotasRequest_message = {49, true, 0, 1, 1, &fr_kafka_AlterClientQuotasRequest_shape};
+
+#define S fr_kafka_AlterClientQuotasResponse_EntityData
+static const fr_kafka_field AlterClientQuotasResponse_EntityData_fields[] = {
+    F(entityType, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(entityName, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasResponse_EntityData);
+
+#define S fr_kafka_AlterClientQuotasResponse_EntryData
+static const fr_kafka_field AlterClientQuotasResponse_EntryData_fields[] = {
+    F(errorCode, INT16, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(errorMessage, STRING, 0, 0, 1, 0, 127, 0, NULL, 0),
+    F(entity, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_AlterClientQuotasResponse_EntityData_shape, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasResponse_EntryData);
+
+#define S fr_kafka_AlterClientQuotasResponse
+static const fr_kafka_field AlterClientQuotasResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(entries, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_AlterClientQuotasResponse_EntryData_shape, 0),
+};
+#undef S
+SHAPE(AlterClientQuotasResponse);
+
+const fr_kafka_message fr_kafka_AlterClientQuotasResponse_message = {49, false, 0, 1, 1, &fr_kafka_AlterClientQuotasResponse_shape};
+
+#define S fr_kafka_TopicRequest
+static const fr_kafka_field TopicRequest_fields[] = {
+    F(name, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(partitionIndexes, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(TopicRequest);
+
+#define S fr_kafka_DescribeProducersRequest
+static const fr_kafka_field DescribeProducersRequest_fields[] = {
+    F(topics, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_TopicRequest_shape, 0),
+};
+#undef S
+SHAPE(DescribeProducersRequest);
+
+const fr_kafka_message fr_kafka_DescribeProducersRequest_message = {61, true, 0, 0, 0, &fr_kafka_DescribeProducersRequest_shape};
+
+#define S fr_kafka_ProducerState
+static const fr_kafka_field ProducerState_fields[] = {
+    F(producerId, INT64, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(producerEpoch, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(lastSequence, INT32, 0, 0, 0, 127, 127, 0, NULL, -1),
+    F(lastTimestamp, INT64, 0, 0, 0, 127, 127, 0, NULL, -1),
+    F(coordinatorEpoch, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(currentTxnStartOffset, INT64, 0, 0, 0, 127, 127, 0, NULL, -1),
+};
+#undef S
+SHAPE(ProducerState);
+
+#define S fr_kafka_PartitionResponse
+static const fr_kafka_field PartitionResponse_fields[] = {
+    F(partitionIndex, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(errorMessage, STRING, 0, 0, 0, 0, 127, 0, NULL, 1),
+    F(activeProducers, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_ProducerState_shape, 0),
+};
+#undef S
+SHAPE(PartitionResponse);
+
+#define S fr_kafka_TopicResponse
+static const fr_kafka_field TopicResponse_fields[] = {
+    F(name, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(partitions, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_PartitionResponse_shape, 0),
+};
+#undef S
+SHAPE(TopicResponse);
+
+#define S fr_kafka_DescribeProducersResponse
+static const fr_kafka_field DescribeProducersResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(topics, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_TopicResponse_shape, 0),
+};
+#undef S
+SHAPE(DescribeProducersResponse);
+
+const fr_kafka_message fr_kafka_DescribeProducersResponse_message = {61, false, 0, 0, 0, &fr_kafka_DescribeProducersResponse_shape};
+
+#define S fr_kafka_DescribeTransactionsRequest
+static const fr_kafka_field DescribeTransactionsRequest_fields[] = {
+    F(transactionalIds, STRING, 1, 0, 0, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(DescribeTransactionsRequest);
+
+const fr_kafka_message fr_kafka_DescribeTransactionsRequest_message = {65, true, 0, 0, 0, &fr_kafka_DescribeTransactionsRequest_shape};
+
+#define S fr_kafka_TopicData
+static const fr_kafka_field TopicData_fields[] = {
+    F(topic, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(partitions, INT32, 1, 0, 0, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(TopicData);
+
+#define S fr_kafka_DescribeTransactionsResponse_TransactionState
+static const fr_kafka_field DescribeTransactionsResponse_TransactionState_fields[] = {
+    F(errorCode, INT16, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(transactionalId, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(transactionState, STRING, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(transactionTimeoutMs, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(transactionStartTimeMs, INT64, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(producerId, INT64, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(producerEpoch, INT16, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(topics, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_TopicData_shape, 0),
+};
+#undef S
+SHAPE(DescribeTransactionsResponse_TransactionState);
+
+#define S fr_kafka_DescribeTransactionsResponse
+static const fr_kafka_field DescribeTransactionsResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 0, 127, 127, 0, NULL, 0),
+    F(transactionStates, STRUCT, 1, 0, 0, 127, 127, 0, &fr_kafka_DescribeTransactionsResponse_TransactionState_shape, 0),
+};
+#undef S
+SHAPE(DescribeTransactionsResponse);
+
+const fr_kafka_message fr_kafka_DescribeTransactionsResponse_message = {65, false, 0, 0, 0, &fr_kafka_DescribeTransactionsResponse_shape};
+
+#define S fr_kafka_ListTransactionsRequest
+static const fr_kafka_field ListTransactionsRequest_fields[] = {
+    F(stateFilters, STRING, 1, 0, 1, 127, 127, 0, NULL, 0),
+    F(producerIdFilters, INT64, 1, 0, 1, 127, 127, 0, NULL, 0),
+    F(durationFilter, INT64, 0, 1, 1, 127, 127, 0, NULL, -1),
+};
+#undef S
+SHAPE(ListTransactionsRequest);
+
+const fr_kafka_message fr_kafka_ListTransactionsRequest_message = {66, true, 0, 1, 0, &fr_kafka_ListTransactionsRequest_shape};
+
+#define S fr_kafka_ListTransactionsResponse_TransactionState
+static const fr_kafka_field ListTransactionsResponse_TransactionState_fields[] = {
+    F(transactionalId, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(producerId, INT64, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(transactionState, STRING, 0, 0, 1, 127, 127, 0, NULL, 0),
+};
+#undef S
+SHAPE(ListTransactionsResponse_TransactionState);
+
+#define S fr_kafka_ListTransactionsResponse
+static const fr_kafka_field ListTransactionsResponse_fields[] = {
+    F(throttleTimeMs, INT32, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 0, 1, 127, 127, 0, NULL, 0),
+    F(unknownStateFilters, STRING, 1, 0, 1, 127, 127, 0, NULL, 0),
+    F(transactionStates, STRUCT, 1, 0, 1, 127, 127, 0, &fr_kafka_ListTransactionsResponse_TransactionState_shape, 0),
+};
+#undef S
+SHAPE(ListTransactionsResponse);
+
+const fr_kafka_message fr_kafka_ListTransactionsResponse_message = {66, false, 0, 1, 0, &fr_kafka_ListTransactionsResponse_shape};
+
 const fr_kafka_pair fr_kafka_pairs[] = {
     {0, &fr_kafka_ProduceRequest_message, &fr_kafka_ProduceResponse_message},
     {1, &fr_kafka_FetchRequest_message, &fr_kafka_FetchResponse_message},
@@ -1617,5 +1969,12 @@ const fr_kafka_pair fr_kafka_pairs[] = {
     {44, &fr_kafka_IncrementalAlterConfigsRequest_message, &fr_kafka_IncrementalAlterConfigsResponse_message},
     {47, &fr_kafka_OffsetDeleteRequest_message, &fr_kafka_OffsetDeleteResponse_message},
     {60, &fr_kafka_DescribeClusterRequest_message, &fr_kafka_DescribeClusterResponse_message},
+    {35, &fr_kafka_DescribeLogDirsRequest_message, &fr_kafka_DescribeLogDirsResponse_message},
+    {46, &fr_kafka_ListPartitionReassignmentsRequest_message, &fr_kafka_ListPartitionReassignmentsResponse_message},
+    {48, &fr_kafka_DescribeClientQuotasRequest_message, &fr_kafka_DescribeClientQuotasResponse_message},
+    {49, &fr_kafka_AlterClientQuotasRequest_message, &fr_kafka_AlterClientQuotasResponse_message},
+    {61, &fr_kafka_DescribeProducersRequest_message, &fr_kafka_DescribeProducersResponse_message},
+    {65, &fr_kafka_DescribeTransactionsRequest_message, &fr_kafka_DescribeTransactionsResponse_message},
+    {66, &fr_kafka_ListTransactionsRequest_message, &fr_kafka_ListTransactionsResponse_message},
 };
 const size_t fr_kafka_pair_count = FR_COUNT_OF(fr_kafka_pairs);

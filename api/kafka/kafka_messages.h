@@ -1268,6 +1268,284 @@ extern const fr_kafka_shape fr_kafka_DescribeClusterResponse_shape;
 
 extern const fr_kafka_message fr_kafka_DescribeClusterResponse_message;
 
+typedef struct fr_kafka_DescribableLogDirTopic {
+    fr_span topic;
+    FR_KAFKA_LIST(int32_t) partitions;
+} fr_kafka_DescribableLogDirTopic;
+extern const fr_kafka_shape fr_kafka_DescribableLogDirTopic_shape;
+
+typedef struct fr_kafka_DescribeLogDirsRequest {
+    FR_KAFKA_LIST(fr_kafka_DescribableLogDirTopic) topics;
+} fr_kafka_DescribeLogDirsRequest;
+extern const fr_kafka_shape fr_kafka_DescribeLogDirsRequest_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeLogDirsRequest_message;
+
+typedef struct fr_kafka_DescribeLogDirsPartition {
+    int32_t partitionIndex;
+    int64_t partitionSize;
+    int64_t offsetLag;
+    bool isFutureKey;
+} fr_kafka_DescribeLogDirsPartition;
+extern const fr_kafka_shape fr_kafka_DescribeLogDirsPartition_shape;
+
+typedef struct fr_kafka_DescribeLogDirsTopic {
+    fr_span name;
+    FR_KAFKA_LIST(fr_kafka_DescribeLogDirsPartition) partitions;
+} fr_kafka_DescribeLogDirsTopic;
+extern const fr_kafka_shape fr_kafka_DescribeLogDirsTopic_shape;
+
+typedef struct fr_kafka_DescribeLogDirsResult {
+    int16_t errorCode;
+    fr_span logDir;
+    FR_KAFKA_LIST(fr_kafka_DescribeLogDirsTopic) topics;
+    int64_t totalBytes;
+    int64_t usableBytes;
+} fr_kafka_DescribeLogDirsResult;
+extern const fr_kafka_shape fr_kafka_DescribeLogDirsResult_shape;
+
+typedef struct fr_kafka_DescribeLogDirsResponse {
+    int32_t throttleTimeMs;
+    int16_t errorCode;
+    FR_KAFKA_LIST(fr_kafka_DescribeLogDirsResult) results;
+} fr_kafka_DescribeLogDirsResponse;
+extern const fr_kafka_shape fr_kafka_DescribeLogDirsResponse_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeLogDirsResponse_message;
+
+typedef struct fr_kafka_ListPartitionReassignmentsTopics {
+    fr_span name;
+    FR_KAFKA_LIST(int32_t) partitionIndexes;
+} fr_kafka_ListPartitionReassignmentsTopics;
+extern const fr_kafka_shape fr_kafka_ListPartitionReassignmentsTopics_shape;
+
+typedef struct fr_kafka_ListPartitionReassignmentsRequest {
+    int32_t timeoutMs;
+    FR_KAFKA_LIST(fr_kafka_ListPartitionReassignmentsTopics) topics;
+} fr_kafka_ListPartitionReassignmentsRequest;
+extern const fr_kafka_shape fr_kafka_ListPartitionReassignmentsRequest_shape;
+
+extern const fr_kafka_message fr_kafka_ListPartitionReassignmentsRequest_message;
+
+typedef struct fr_kafka_OngoingPartitionReassignment {
+    int32_t partitionIndex;
+    FR_KAFKA_LIST(int32_t) replicas;
+    FR_KAFKA_LIST(int32_t) addingReplicas;
+    FR_KAFKA_LIST(int32_t) removingReplicas;
+} fr_kafka_OngoingPartitionReassignment;
+extern const fr_kafka_shape fr_kafka_OngoingPartitionReassignment_shape;
+
+typedef struct fr_kafka_OngoingTopicReassignment {
+    fr_span name;
+    FR_KAFKA_LIST(fr_kafka_OngoingPartitionReassignment) partitions;
+} fr_kafka_OngoingTopicReassignment;
+extern const fr_kafka_shape fr_kafka_OngoingTopicReassignment_shape;
+
+typedef struct fr_kafka_ListPartitionReassignmentsResponse {
+    int32_t throttleTimeMs;
+    int16_t errorCode;
+    fr_span errorMessage;
+    FR_KAFKA_LIST(fr_kafka_OngoingTopicReassignment) topics;
+} fr_kafka_ListPartitionReassignmentsResponse;
+extern const fr_kafka_shape fr_kafka_ListPartitionReassignmentsResponse_shape;
+
+extern const fr_kafka_message fr_kafka_ListPartitionReassignmentsResponse_message;
+
+typedef struct fr_kafka_ComponentData {
+    fr_span entityType;
+    int8_t matchType;
+    fr_span match;
+} fr_kafka_ComponentData;
+extern const fr_kafka_shape fr_kafka_ComponentData_shape;
+
+typedef struct fr_kafka_DescribeClientQuotasRequest {
+    FR_KAFKA_LIST(fr_kafka_ComponentData) components;
+    bool strict;
+} fr_kafka_DescribeClientQuotasRequest;
+extern const fr_kafka_shape fr_kafka_DescribeClientQuotasRequest_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeClientQuotasRequest_message;
+
+typedef struct fr_kafka_DescribeClientQuotasResponse_EntityData {
+    fr_span entityType;
+    fr_span entityName;
+} fr_kafka_DescribeClientQuotasResponse_EntityData;
+extern const fr_kafka_shape fr_kafka_DescribeClientQuotasResponse_EntityData_shape;
+
+typedef struct fr_kafka_ValueData {
+    fr_span key;
+    double value;
+} fr_kafka_ValueData;
+extern const fr_kafka_shape fr_kafka_ValueData_shape;
+
+typedef struct fr_kafka_DescribeClientQuotasResponse_EntryData {
+    FR_KAFKA_LIST(fr_kafka_DescribeClientQuotasResponse_EntityData) entity;
+    FR_KAFKA_LIST(fr_kafka_ValueData) values;
+} fr_kafka_DescribeClientQuotasResponse_EntryData;
+extern const fr_kafka_shape fr_kafka_DescribeClientQuotasResponse_EntryData_shape;
+
+typedef struct fr_kafka_DescribeClientQuotasResponse {
+    int32_t throttleTimeMs;
+    int16_t errorCode;
+    fr_span errorMessage;
+    FR_KAFKA_LIST(fr_kafka_DescribeClientQuotasResponse_EntryData) entries;
+} fr_kafka_DescribeClientQuotasResponse;
+extern const fr_kafka_shape fr_kafka_DescribeClientQuotasResponse_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeClientQuotasResponse_message;
+
+typedef struct fr_kafka_AlterClientQuotasRequest_EntityData {
+    fr_span entityType;
+    fr_span entityName;
+} fr_kafka_AlterClientQuotasRequest_EntityData;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasRequest_EntityData_shape;
+
+typedef struct fr_kafka_OpData {
+    fr_span key;
+    double value;
+    bool remove;
+} fr_kafka_OpData;
+extern const fr_kafka_shape fr_kafka_OpData_shape;
+
+typedef struct fr_kafka_AlterClientQuotasRequest_EntryData {
+    FR_KAFKA_LIST(fr_kafka_AlterClientQuotasRequest_EntityData) entity;
+    FR_KAFKA_LIST(fr_kafka_OpData) ops;
+} fr_kafka_AlterClientQuotasRequest_EntryData;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasRequest_EntryData_shape;
+
+typedef struct fr_kafka_AlterClientQuotasRequest {
+    FR_KAFKA_LIST(fr_kafka_AlterClientQuotasRequest_EntryData) entries;
+    bool validateOnly;
+} fr_kafka_AlterClientQuotasRequest;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasRequest_shape;
+
+extern const fr_kafka_message fr_kafka_AlterClientQuotasRequest_message;
+
+typedef struct fr_kafka_AlterClientQuotasResponse_EntityData {
+    fr_span entityType;
+    fr_span entityName;
+} fr_kafka_AlterClientQuotasResponse_EntityData;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasResponse_EntityData_shape;
+
+typedef struct fr_kafka_AlterClientQuotasResponse_EntryData {
+    int16_t errorCode;
+    fr_span errorMessage;
+    FR_KAFKA_LIST(fr_kafka_AlterClientQuotasResponse_EntityData) entity;
+} fr_kafka_AlterClientQuotasResponse_EntryData;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasResponse_EntryData_shape;
+
+typedef struct fr_kafka_AlterClientQuotasResponse {
+    int32_t throttleTimeMs;
+    FR_KAFKA_LIST(fr_kafka_AlterClientQuotasResponse_EntryData) entries;
+} fr_kafka_AlterClientQuotasResponse;
+extern const fr_kafka_shape fr_kafka_AlterClientQuotasResponse_shape;
+
+extern const fr_kafka_message fr_kafka_AlterClientQuotasResponse_message;
+
+typedef struct fr_kafka_TopicRequest {
+    fr_span name;
+    FR_KAFKA_LIST(int32_t) partitionIndexes;
+} fr_kafka_TopicRequest;
+extern const fr_kafka_shape fr_kafka_TopicRequest_shape;
+
+typedef struct fr_kafka_DescribeProducersRequest {
+    FR_KAFKA_LIST(fr_kafka_TopicRequest) topics;
+} fr_kafka_DescribeProducersRequest;
+extern const fr_kafka_shape fr_kafka_DescribeProducersRequest_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeProducersRequest_message;
+
+typedef struct fr_kafka_ProducerState {
+    int64_t producerId;
+    int32_t producerEpoch;
+    int32_t lastSequence;
+    int64_t lastTimestamp;
+    int32_t coordinatorEpoch;
+    int64_t currentTxnStartOffset;
+} fr_kafka_ProducerState;
+extern const fr_kafka_shape fr_kafka_ProducerState_shape;
+
+typedef struct fr_kafka_PartitionResponse {
+    int32_t partitionIndex;
+    int16_t errorCode;
+    fr_span errorMessage;
+    FR_KAFKA_LIST(fr_kafka_ProducerState) activeProducers;
+} fr_kafka_PartitionResponse;
+extern const fr_kafka_shape fr_kafka_PartitionResponse_shape;
+
+typedef struct fr_kafka_TopicResponse {
+    fr_span name;
+    FR_KAFKA_LIST(fr_kafka_PartitionResponse) partitions;
+} fr_kafka_TopicResponse;
+extern const fr_kafka_shape fr_kafka_TopicResponse_shape;
+
+typedef struct fr_kafka_DescribeProducersResponse {
+    int32_t throttleTimeMs;
+    FR_KAFKA_LIST(fr_kafka_TopicResponse) topics;
+} fr_kafka_DescribeProducersResponse;
+extern const fr_kafka_shape fr_kafka_DescribeProducersResponse_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeProducersResponse_message;
+
+typedef struct fr_kafka_DescribeTransactionsRequest {
+    FR_KAFKA_LIST(fr_span) transactionalIds;
+} fr_kafka_DescribeTransactionsRequest;
+extern const fr_kafka_shape fr_kafka_DescribeTransactionsRequest_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeTransactionsRequest_message;
+
+typedef struct fr_kafka_TopicData {
+    fr_span topic;
+    FR_KAFKA_LIST(int32_t) partitions;
+} fr_kafka_TopicData;
+extern const fr_kafka_shape fr_kafka_TopicData_shape;
+
+typedef struct fr_kafka_DescribeTransactionsResponse_TransactionState {
+    int16_t errorCode;
+    fr_span transactionalId;
+    fr_span transactionState;
+    int32_t transactionTimeoutMs;
+    int64_t transactionStartTimeMs;
+    int64_t producerId;
+    int16_t producerEpoch;
+    FR_KAFKA_LIST(fr_kafka_TopicData) topics;
+} fr_kafka_DescribeTransactionsResponse_TransactionState;
+extern const fr_kafka_shape fr_kafka_DescribeTransactionsResponse_TransactionState_shape;
+
+typedef struct fr_kafka_DescribeTransactionsResponse {
+    int32_t throttleTimeMs;
+    FR_KAFKA_LIST(fr_kafka_DescribeTransactionsResponse_TransactionState) transactionStates;
+} fr_kafka_DescribeTransactionsResponse;
+extern const fr_kafka_shape fr_kafka_DescribeTransactionsResponse_shape;
+
+extern const fr_kafka_message fr_kafka_DescribeTransactionsResponse_message;
+
+typedef struct fr_kafka_ListTransactionsRequest {
+    FR_KAFKA_LIST(fr_span) stateFilters;
+    FR_KAFKA_LIST(int64_t) producerIdFilters;
+    int64_t durationFilter;
+} fr_kafka_ListTransactionsRequest;
+extern const fr_kafka_shape fr_kafka_ListTransactionsRequest_shape;
+
+extern const fr_kafka_message fr_kafka_ListTransactionsRequest_message;
+
+typedef struct fr_kafka_ListTransactionsResponse_TransactionState {
+    fr_span transactionalId;
+    int64_t producerId;
+    fr_span transactionState;
+} fr_kafka_ListTransactionsResponse_TransactionState;
+extern const fr_kafka_shape fr_kafka_ListTransactionsResponse_TransactionState_shape;
+
+typedef struct fr_kafka_ListTransactionsResponse {
+    int32_t throttleTimeMs;
+    int16_t errorCode;
+    FR_KAFKA_LIST(fr_span) unknownStateFilters;
+    FR_KAFKA_LIST(fr_kafka_ListTransactionsResponse_TransactionState) transactionStates;
+} fr_kafka_ListTransactionsResponse;
+extern const fr_kafka_shape fr_kafka_ListTransactionsResponse_shape;
+
+extern const fr_kafka_message fr_kafka_ListTransactionsResponse_message;
+
 /* Every API of the tables, by key. */
 typedef struct fr_kafka_pair {
     int16_t key;

@@ -62,7 +62,8 @@ enum {
     KAFKA_UNSTABLE_OFFSET_COMMIT = 88,
     KAFKA_THROTTLING_QUOTA_EXCEEDED = 89,
     KAFKA_PRODUCER_FENCED = 90,
-    KAFKA_UNKNOWN_TOPIC_ID = 100
+    KAFKA_UNKNOWN_TOPIC_ID = 100,
+    KAFKA_TRANSACTIONAL_ID_NOT_FOUND = 105
 };
 int16_t fr_kafka_error(fr_code code);                          /* kafka_errors.c: the one table */
 int16_t fr_kafka_reason(fr_reason reason, fr_code code);       /* the reason when there is one, else the code */
@@ -142,6 +143,13 @@ FR_KAFKA_HANDLER(create_partitions);
 FR_KAFKA_HANDLER(describe_configs); /* kafka_configs.c */
 FR_KAFKA_HANDLER(alter_configs);
 FR_KAFKA_HANDLER(incremental_alter_configs);
+FR_KAFKA_HANDLER(describe_log_dirs); /* kafka_describe.c */
+FR_KAFKA_HANDLER(list_partition_reassignments);
+FR_KAFKA_HANDLER(describe_producers);
+FR_KAFKA_HANDLER(describe_transactions);
+FR_KAFKA_HANDLER(list_transactions);
+FR_KAFKA_HANDLER(describe_client_quotas); /* kafka_quotas.c */
+FR_KAFKA_HANDLER(alter_client_quotas);
 FR_KAFKA_HANDLER(init_producer_id); /* kafka_txn.c */
 FR_KAFKA_HANDLER(add_partitions_to_txn);
 FR_KAFKA_HANDLER(end_txn);

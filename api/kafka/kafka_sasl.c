@@ -38,7 +38,8 @@ static unsigned topic_actions(int16_t key)
     case 23:
     case 28:
     case 32:
-    case 47: return FR_ACTION_READ; /* Fetch, offsets, epochs, DescribeConfigs */
+    case 47:
+    case 61: return FR_ACTION_READ; /* Fetch, offsets, epochs, DescribeConfigs, DescribeProducers */
     default: return FR_ACTION_ADMIN;
     }
 }

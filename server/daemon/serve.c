@@ -395,6 +395,7 @@ static int serve(fr_daemon *daemon)
     if (pools_start(daemon, db, searchers, &err) != FR_OK) return fail(&err);
     bool asked = option("auth")->number || option("kafka-sasl-listen")->text[0];
     if (fr_door_access_open(&daemon->access, db, asked, option("root-password-file")->text, &err) != FR_OK) return fail(&err);
+    if (!realpath(option("data")->text, daemon->kafka.log_dir)) daemon->kafka.log_dir[0] = 0;
     daemon->kafka.db = db; /* the orders below pass a mutex */
     if (option("kafka-listen")->text[0] || option("kafka-sasl-listen")->text[0]) groups_start(daemon, db);
     fr_jobs_start(daemon, db);

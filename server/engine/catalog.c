@@ -45,6 +45,7 @@ static void change_topic(fr_db *db, fr_collection *c, fr_schema *schema, fr_topi
     uint32_t partitions = FR_MIN(def->partitions, c->shard_capacity);
     if (partitions > atomic_load(&c->shard_count)) atomic_store(&c->shard_count, partitions);
     if (fr_configs_parse(c->kind, &spec->configs, &limits, &reason, NULL) != FR_OK) return; /* of a newer version */
+    fr_schema_json(schema, &limits.json);
     pthread_mutex_lock(&c->config_lock);
     fr_configs old = c->configs;
     c->configs = spec->configs;

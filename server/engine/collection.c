@@ -24,6 +24,7 @@ fr_collection *fr_engine_collection_new(fr_db *db, fr_id id, fr_schema *schema, 
         fr_configs_free(&c->configs); /* of a newer version: the defaults */
         (void)!fr_configs_parse(spec->kind, &c->configs, &c->limits, &reason, NULL);
     }
+    fr_schema_json(schema, &c->limits.json);
     c->kind = spec->kind;
     c->db = db;
     fr_engine_set_durability(c, c->limits.durability);

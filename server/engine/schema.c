@@ -69,6 +69,18 @@ fr_code fr_schema_set_attributes(fr_schema *s, fr_span attributes)
     return FR_OK;
 }
 
+void fr_schema_json(const fr_schema *schema, fr_json_map *map)
+{
+    bool plain = schema->vector_count == 1 && schema->vectors[0]->id == FR_FIELD_VECTOR;
+    map->vector_count = plain ? 0 : schema->vector_count;
+    for (uint32_t i = 0; i < map->vector_count; i++) {
+        const fr_field_def *field = schema->vectors[i];
+        memcpy(map->vectors[i].name, field->name, sizeof map->vectors[i].name);
+        map->vectors[i].field = field->id;
+        map->vectors[i].type = field->type;
+    }
+}
+
 fr_code fr_schema_add_life(fr_schema *s, const char *name, bool dropped, const fr_offset *at, uint32_t partitions)
 {
     fr_field_life *grown = fr_arena_alloc(&s->arena, (s->life_count + 1) * sizeof *grown);

@@ -42,6 +42,7 @@ fr_schema *fr_schema_new(const fr_collection_def *def); /* NULL: empty; NULL ret
 fr_schema *fr_schema_copy(const fr_schema *from);
 void fr_schema_free(fr_schema *schema); /* accepts NULL */
 void fr_schema_free_list(fr_schema *schemas); /* by garbage_next */
+void fr_schema_json(const fr_schema *schema, fr_json_map *map); /* the vector fields, where there are several */
 void fr_schema_derive(fr_schema *schema); /* after def, or the order of its fields, was changed */
 fr_code fr_schema_add_life(fr_schema *schema, const char *name, bool dropped, const fr_offset *at, uint32_t partitions);
 fr_code fr_schema_set_attributes(fr_schema *schema, fr_span attributes);

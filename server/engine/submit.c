@@ -72,6 +72,8 @@ static fr_code check_collection(const fr_collection *c, fr_err *err)
 static fr_code check_txn(const fr_write *write, fr_err *err)
 {
     const char *name = write->txn != NULL ? write->txn->transactional_id : NULL;
+    if (write->kind == FR_WRITE_TXN_LIST)
+        return write->txn != NULL && write->txn->each != NULL ? FR_OK : fr_fail(err, FR_ERR_INVALID, "txn", "each is needed");
     if (write->txn == NULL || (name == NULL && write->kind != FR_WRITE_PRODUCER_INIT))
         return fr_fail(err, FR_ERR_INVALID, "transactional_id", "a transaction needs an id");
     if (name != NULL && (name[0] == 0 || strnlen(name, FR_TRANSACTIONAL_ID_BYTES_MAX + 1) > FR_TRANSACTIONAL_ID_BYTES_MAX))
@@ -154,7 +156,8 @@ static fr_code prepare(fr_db *db, fr_write *write, fr_ticket *ticket, fr_err *er
     case FR_WRITE_DELETE_RECORDS: return FR_OK; /* judged by the writer: the catalog is in order there */
     case FR_WRITE_PRODUCER_INIT:
     case FR_WRITE_TXN_PARTITIONS:
-    case FR_WRITE_TXN_END: return check_txn(write, err);
+    case FR_WRITE_TXN_END:
+    case FR_WRITE_TXN_LIST: return check_txn(write, err);
     case FR_WRITE_COLLECTION_ALTER: /* judged by the writer, behind the barrier */
         return write->change != NULL ? FR_OK : fr_fail(err, FR_ERR_INVALID, "change", "a change is needed");
     case FR_WRITE_COLLECTION_TRUNCATE: return FR_OK;

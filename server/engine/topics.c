@@ -110,6 +110,16 @@ fr_code fr_partition_get(fr_db *db, fr_id id, int32_t partition, fr_partition_st
     return FR_OK;
 }
 
+fr_code fr_partition_producers(fr_db *db, fr_id id, int32_t partition, void (*each)(void *user, const fr_producer_info *producer), void *user)
+{
+    fr_shard *shard = NULL;
+    FR_TRY(shard_of(db, id, partition, &shard, NULL));
+    fr_producers *producers = fr_shard_producers(shard);
+    if (producers != NULL) fr_producers_list(producers, each, user);
+    fr_engine_unref(shard->collection);
+    return FR_OK;
+}
+
 /* ==== batches ==== */
 
 static fr_code fetch_file(fr_log *log, fr_fetch *fetch, fr_offset limit, fr_err *err)

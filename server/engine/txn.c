@@ -503,9 +503,38 @@ static void end(fr_db *db, fr_write *write)
 
 static bool complete(fr_db *db, fr_txn_entry *entry);
 
+/* ==== told ==== */
+
+static void describe(fr_db *db, fr_txn_entry *entry, const fr_txn *txn, struct fr_txn_part *parts)
+{
+    static const char *const words[] = {"Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort"};
+    if (entry->ending && atomic_load(&entry->marked)) (void)complete(db, entry); /* its end was answered */
+    bool runs = entry->state == FR_TXN_ONGOING || entry->state == FR_TXN_PREPARE_COMMIT || entry->state == FR_TXN_PREPARE_ABORT;
+    fr_txn_info info = {.transactional_id = entry->name, .state = words[entry->state], .producer_id = entry->producer_id, .started_ms = -1,
+                        .producer_epoch = entry->epoch, .timeout_ms = entry->timeout_ms, .parts = parts};
+    if (runs) info.started_ms = entry->started_ms, info.running_ms = FR_MAX(db->io->now_ms(db->io) - entry->started_ms, 0);
+    for (uint32_t i = 0; runs && i < entry->part_count; i++)
+        if (!entry->parts[i].marked) parts[info.part_count++] = (struct fr_txn_part){entry->parts[i].id, entry->parts[i].partition};
+    txn->each(txn->user, &info);
+}
+
+static void describe_all(fr_db *db, fr_write *write)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < db->txns.count; i++) most = FR_MAX(most, db->txns.list[i]->part_count);
+    struct fr_txn_part *parts = fr_alloc(FR_MEM_ENGINE, most * sizeof *parts);
+    for (uint32_t i = 0; i < db->txns.count && parts != NULL; i++) describe(db, db->txns.list[i], write->txn, parts);
+    answer(db, write, parts != NULL ? FR_OK : FR_ERR_NO_MEMORY, FR_REASON_NONE, "no memory");
+    fr_free(FR_MEM_ENGINE, parts);
+}
+
 void fr_engine_txn(fr_db *db, fr_write *write)
 {
     fr_txn *txn = write->txn;
+    if (write->kind == FR_WRITE_TXN_LIST) {
+        describe_all(db, write);
+        return;
+    }
     fr_txn_entry *entry = txn->transactional_id != NULL ? find(&db->txns, txn->transactional_id) : NULL;
     if (entry != NULL && entry->ending && atomic_load(&entry->marked)) (void)complete(db, entry); /* its end was answered */
     if (write->kind == FR_WRITE_TXN_PARTITIONS) add_partitions(db, write);

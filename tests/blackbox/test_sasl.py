@@ -209,6 +209,9 @@ def errors_of(k):
         "transaction": h(k.call(22, 0, text("t") + struct.pack(">i", 60000)), 4),
         "idempotent": h(k.call(22, 0, text(None) + struct.pack(">i", 60000)), 4),
         "server configs": h(k.call(32, 1, array(struct.pack(">b", 4) + text("1") + struct.pack(">i", -1)) + b"\0"), 8),
+        "log directories": h(k.call(35, 3, b"\0\0\0"), 5),
+        "reassignments": h(k.call(46, 0, b"\0" + struct.pack(">i", 9) + b"\0\0"), 5),
+        "quotas": h(k.call(48, 0, array() + b"\0"), 4),
         "delete": h(k.call(20, 1, array(text("no-such")) + struct.pack(">i", 9)), 4 + 4 + len(text("no-such"))),
     }
 
@@ -219,7 +222,8 @@ def test_each_api_says_what_is_missing(server):
         assert k.plain(name, PASSWORD) == 0
         return errors_of(k)
     denied = {"metadata": TOPIC_DENIED, "list offsets": TOPIC_DENIED, "produce": TOPIC_DENIED, "create": TOPIC_DENIED, "partitions": TOPIC_DENIED,
-              "join": GROUP_DENIED, "transaction": TXN_DENIED, "idempotent": 0, "server configs": CLUSTER_DENIED, "delete": TOPIC_DENIED}
+              "join": GROUP_DENIED, "transaction": TXN_DENIED, "idempotent": 0, "server configs": CLUSTER_DENIED, "delete": TOPIC_DENIED,
+              "log directories": CLUSTER_DENIED, "reassignments": CLUSTER_DENIED, "quotas": CLUSTER_DENIED}
     assert answers("stranger") == denied
     assert answers("reader") == {**denied, "metadata": 0, "list offsets": 0, "join": 0}
     wrote = answers("writer")

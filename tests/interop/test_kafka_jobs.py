@@ -145,3 +145,28 @@ def test_durability(broker):
     assert 'freshet_topic_durability{topic="fast",durability="none"} 1' in broker.client().raw("GET", "/metrics")[1].decode()
     with pytest.raises(kafka.KafkaException):
         make_collection(broker, "never", freshet_durability="none")
+
+
+def test_a_collection_of_several_vectors(broker):
+    """Defined by Milvus's REST, written by a Kafka producer, searched by each field, and read back as it was written."""
+    http = broker.client()
+    fields = [{"fieldName": "id", "dataType": "Int64", "isPrimary": True},
+              {"fieldName": "title", "dataType": "FloatVector", "elementTypeParams": {"dim": "2"}},
+              {"fieldName": "body", "dataType": "FloatVector", "elementTypeParams": {"dim": "3"}}]
+    made = http.post("/v2/vectordb/collections/create", {"collectionName": "pages", "schema": {"enableDynamicField": True, "fields": fields},
+                     "indexParams": [{"fieldName": name, "indexName": name, "metricType": "L2"} for name in ("title", "body")]})
+    assert made["code"] == 0, made
+    produce(broker, "pages", [("1", {"vectors": {"title": [1, 0], "body": [1, 0, 0]}, "metadata": {"n": 1}}),
+                              ("2", {"vector": [0, 1], "vectors": {"body": [0, 0, 1]}})])
+    for field, vector, nearest in (("title", [0, 1], "2"), ("body", [1, 0, 0], "1")):
+        found = http.post("/v2/vectordb/entities/search", {"collectionName": "pages", "data": [vector], "annsField": field, "limit": 1})
+        assert found["code"] == 0 and [hit["id"] for hit in found["data"]] == [nearest], found
+    consumer = kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["pages"])
+    http.post("/v2/vectordb/entities/insert", {"collectionName": "pages", "data": [{"id": 3, "title": [1, 1], "body": [1, 1, 1], "n": 3}]})
+    seen = {}
+    wait_until(lambda: (lambda m: m and not m.error() and seen.update({m.key(): json.loads(m.value())}))(consumer.poll(0.5)) or len(seen) == 3)
+    consumer.close()
+    assert seen[b"3"]["vector"] == [1, 1] and seen[b"3"]["vectors"] == {"body": [1, 1, 1]} and seen[b"3"]["metadata"]["n"] == 3
+    produce(broker, "pages", [("4", {"vectors": {"spine": [1]}})])
+    assert "names no vector field" in http.get("/v1/collections/pages/dlq")["records"][0]["reason"]

@@ -64,8 +64,43 @@ static void test_out(void **state)
     fr_kafka_out_free(&out);
 }
 
+/* A collection of several vector fields: by name, the first also as `vector`. */
+static void test_several_vectors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *field;
+    } cases[] = {{"{\"vectors\":{\"other\":[1]}}", "vectors"}, {"{\"vectors\":[1]}", "vectors"}, {"{\"vector\":[1],\"vectors\":{\"title\":[1]}}", "title"},
+                 {"{\"vectors\":{\"words\":[1]}}", "words"}, {"{\"vectors\":{\"body\":7}}", "body"}, {"{}", "vector"}};
+    fr_json_map several = plain;
+    several.vectors[0] = (struct fr_json_vector){"title", 100, FR_TYPE_VECTOR_F32};
+    several.vectors[1] = (struct fr_json_vector){"body", 101, FR_TYPE_VECTOR_F32};
+    several.vectors[2] = (struct fr_json_vector){"words", 102, FR_TYPE_VECTOR_SPARSE};
+    several.vector_count = 3;
+    fr_batch batch = {0};
+    fr_err err = {0};
+    assert_int_equal(in(&several, "{\"vectors\":{\"body\":[1,2],\"title\":[3]}}", &batch, &err), FR_OK);
+    assert_int_equal(in(&several, "{\"vector\":[3],\"vectors\":{\"body\":[1,2],\"words\":null},\"metadata\":{\"a\":1}}", &batch, &err), FR_OK);
+    assert_int_equal(batch.count, 1);
+    for (size_t i = 0; i < FR_COUNT_OF(cases); i++) {
+        assert_int_equal(in(&several, cases[i].text, &batch, &err), FR_ERR_INVALID);
+        assert_string_equal(err.field, cases[i].field);
+    }
+    fr_batch_free(&batch);
+    const float title[] = {3}, body[] = {1, 2};
+    fr_record record = {.event = {.key = fr_span_text("k"), .source_time_ms = FR_TIME_NONE, .value_count = 2}};
+    record.values[0] = (fr_value){.field = 101, .type = FR_TYPE_VECTOR_F32, .bytes = {body, sizeof body}};
+    record.values[1] = (fr_value){.field = 100, .type = FR_TYPE_VECTOR_F32, .bytes = {title, sizeof title}};
+    record.event.values = record.values;
+    fr_kafka_out out = {0};
+    assert_int_equal(fr_kafka_json_out(&several, &record, &out), FR_OK);
+    assert_true(fr_span_equal(fr_span_of(out.data, out.size), fr_span_text("{\"vector\":[3],\"vectors\":{\"body\":[1,2]}}")));
+    fr_kafka_out_free(&out);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_taken), cmocka_unit_test(test_refused), cmocka_unit_test(test_out)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_taken), cmocka_unit_test(test_refused), cmocka_unit_test(test_out),
+                                       cmocka_unit_test(test_several_vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ static void fill_one(fr_arena *arena, const fr_kafka_field *field, void *at, int
     case FR_KAFKA_UINT16: *(uint16_t *)at = (uint16_t)dice(65536); break;
     case FR_KAFKA_INT32:
     case FR_KAFKA_UINT32: *(uint32_t *)at = dice(UINT32_MAX); break;
+    case FR_KAFKA_FLOAT64: *(double *)at = (double)dice(UINT32_MAX) / 7; break;
     case FR_KAFKA_INT64: *(int64_t *)at = (int64_t)((uint64_t)dice(UINT32_MAX) << 32 | dice(UINT32_MAX)); break;
     case FR_KAFKA_UUID: for (int i = 0; i < 16; i++) ((fr_kafka_uuid *)at)->bytes[i] = (uint8_t)dice(256); break;
     case FR_KAFKA_STRING:
@@ -43,7 +44,7 @@ static void fill_one(fr_arena *arena, const fr_kafka_field *field, void *at, int
 
 static size_t element_size(const fr_kafka_field *field)
 {
-    static const size_t sizes[] = {sizeof(bool), 1, 2, 2, 4, 4, 8, 16, sizeof(fr_span), sizeof(fr_span), sizeof(fr_kafka_records)};
+    static const size_t sizes[] = {sizeof(bool), 1, 2, 2, 4, 4, 8, 8, 16, sizeof(fr_span), sizeof(fr_span), sizeof(fr_kafka_records)};
     return field->type == FR_KAFKA_STRUCT ? field->child->size : sizes[field->type];
 }
 
