@@ -169,4 +169,4 @@ def test_a_collection_of_several_vectors(broker):
     consumer.close()
     assert seen[b"3"]["vector"] == [1, 1] and seen[b"3"]["vectors"] == {"body": [1, 1, 1]} and seen[b"3"]["metadata"]["n"] == 3
     produce(broker, "pages", [("4", {"vectors": {"spine": [1]}})])
-    assert "names no vector field" in http.get("/v1/collections/pages/dlq")["records"][0]["reason"]
+    assert "names no vector field" in http.get("/v1/collections/pages/dlq")["letters"][0]["reason"]
