@@ -5,7 +5,7 @@
    wait for their links are bounded by the engine, so this is not the rate of a burst; how many wait is read at the start and the end of what counts.
 2. The same at --share of it, open loop: event n is due at n / rate, and its wait counts from then, also when the client was late. It ends with the
    delivery report, which comes when the record is on disk and searchable.
-Meanwhile another process searches at a steady rate. 128 dimensions, JSON, keys over --entities (first inserts, then replacements), --distinct vectors.
+Before both every entity is inserted once, so that both replace rows. Meanwhile another process searches at a steady rate. 128 dimensions, JSON.
 usage: scripts/dev bench kafka_vectors [--seconds N] [--share X] [--searches N] [--entities N]      (needs confluent-kafka)
 """
 import argparse
@@ -77,6 +77,21 @@ def unlinked_of(server):
     return server.client().get("/v1/collections/events")["unlinked"]
 
 
+def wait_linked(server):
+    while unlinked_of(server) > 1000:
+        time.sleep(0.5)
+
+
+def load(bootstrap, server, args, bodies):
+    producer = producer_of(bootstrap, **{"linger.ms": 20, "queue.buffering.max.messages": 1000000})
+    for number in range(args.entities):
+        producer.produce("events", key=str(number), value=bodies[number % len(bodies)])
+        if number % 1000 == 0:
+            producer.poll(0)
+    assert producer.flush(300) == 0
+    wait_linked(server)
+
+
 def capacity_of(bootstrap, server, args, bodies):
     producer = producer_of(bootstrap, **{"linger.ms": 5, "queue.buffering.max.messages": 2000})  # what waits in the client is not capacity
     acked, failed = [0], []
@@ -130,7 +145,7 @@ def main():
     parser.add_argument("--share", type=float, default=0.7)
     parser.add_argument("--rate", type=float, default=0, help="records a second of part 2, instead of a measured capacity")
     parser.add_argument("--searches", type=float, default=300, help="a second")
-    parser.add_argument("--entities", type=int, default=100000)
+    parser.add_argument("--entities", type=int, default=50000)
     parser.add_argument("--distinct", type=int, default=20000)
     args = parser.parse_args()
     before, bootstrap, bodies = record.machine(), f"127.0.0.1:{free_port()}", bodies_make(args.distinct)
@@ -139,12 +154,12 @@ def main():
         config = {"freshet.dimension": str(DIMENSION), "freshet.metric": "l2"}
         admin = AdminClient({"bootstrap.servers": bootstrap})  # held: a collected one cancels its futures
         admin.create_topics([NewTopic("events", 1, 1, config=config)])["events"].result(10)
+        load(bootstrap, server, args, bodies)
         rate, capacity = args.rate / args.share, None
         if not args.rate:
             rate, capacity = capacity_of(bootstrap, server, args, bodies)
             print(capacity, flush=True)
-            while unlinked_of(server) > 1000:
-                time.sleep(0.5)
+            wait_linked(server)
         result = {"dimension": DIMENSION, "seconds": args.seconds, "entities": args.entities, "share": args.share, "capacity": capacity,
                   "steady": steady(bootstrap, server, args, bodies, rate * args.share), "rss_mb": round(server.rss_bytes() / 2**20, 1)}
         record.save("kafka_vectors", result, before, keep=args.seconds >= 60)
