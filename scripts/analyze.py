@@ -25,6 +25,7 @@ GCC = ["gcc", "-O0", "-fanalyzer", "-fdiagnostics-plain-output", "-c"]
 KNOWN = {
     ("../../../usr/include/h2o/linklist.h", "dereference of a null pointer"): "h2o's lists are rings: no link is NULL",
     ("api/milvus/milvus_columns_in.c", "garbage"): "places_of fills the place of every field of the schema",
+    ("api/milvus/milvus_query.c", "where non-null expected"): "a page that holds hits has memory, and grow() makes it before more come",
     ("api/milvus/milvus_search.c", "loaded from field 'field'"): "what field_in refused goes no further: refuse() is always false",
     ("server/daemon/cli_import.c", "Null pointer passed to 1st parameter"): "the command line was refused without a file",
     ("index/load.c", "Array access (via field 'ranges')"): "a count below the capacity means that there is memory",
