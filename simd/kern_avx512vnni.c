@@ -101,25 +101,70 @@ static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_
     }
 }
 
+FR_INLINE uint32_t keep_below(__mmask16 near, __m512i key, __m512i place, int32_t *keys, uint32_t *places, uint32_t found)
+{
+    if (near == 0) return found;
+    _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(near, key)); /* the memory form is slow on some CPUs */
+    _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(near, place));
+    return found + (uint32_t)__builtin_popcount(near);
+}
+
 static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,
                             int32_t bound, int32_t *keys, uint32_t *places)
 {
-    const __m512i limit = _mm512_set1_epi32(bound), times = _mm512_set1_epi32((int32_t)factor);
-    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < count; i += 16) {
+    const __m512i limit = _mm512_set1_epi32(bound);
+    const __m128i shift = _mm_cvtsi32_si128((int)(factor - 1)); /* times 1 or 2 */
+    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), next = _mm512_set1_epi32(16);
+    uint32_t found = 0, i = 0;
+    for (; i + 32 <= count; i += 32) { /* most are not: one branch for both halves */
+        __m512i a = _mm512_sub_epi32(_mm512_loadu_si512(constants + i), _mm512_sll_epi32(_mm512_loadu_si512(dots + i), shift));
+        __m512i b = _mm512_sub_epi32(_mm512_loadu_si512(constants + i + 16), _mm512_sll_epi32(_mm512_loadu_si512(dots + i + 16), shift));
+        __mmask16 low = _mm512_cmplt_epi32_mask(a, limit), high = _mm512_cmplt_epi32_mask(b, limit);
+        __m512i second = _mm512_add_epi32(place, next);
+        if (!_kortestz_mask16_u8(low, high)) {
+            found = keep_below(low, a, place, keys, places, found);
+            found = keep_below(high, b, second, keys, places, found);
+        }
+        place = _mm512_add_epi32(second, next);
+    }
+    for (; i < count; i += 16) {
         __mmask16 inside = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
         __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i),
-                                       _mm512_mullo_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), times));
-        __mmask16 near = _mm512_mask_cmplt_epi32_mask(inside, key, limit);
-        if (near != 0) { /* compress in registers: the memory form is slow on some CPUs */
-            _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(near, key));
-            _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(near, place));
-            found += (uint32_t)__builtin_popcount(near);
-        }
-        place = _mm512_add_epi32(place, _mm512_set1_epi32(16));
+                                       _mm512_sll_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), shift));
+        found = keep_below(_mm512_mask_cmplt_epi32_mask(inside, key, limit), key, place, keys, places, found);
+        place = _mm512_add_epi32(place, next);
     }
     return found;
+}
+
+/* A key's place is how many are smaller, or equal and before it: counted against all of them at once, no branch on a key. */
+static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
+{
+    enum { VECTORS = FR_ORDER_MAX / 16 };
+    __m512i key[VECTORS], place[VECTORS], rank[VECTORS];
+    uint32_t vectors = (count + 15) / 16;
+    for (uint32_t v = 0; v < vectors; v++) {
+        __mmask16 inside = (__mmask16)(count - 16 * v >= 16 ? 0xffffu : (1u << (count - 16 * v)) - 1);
+        key[v] = _mm512_maskz_loadu_epi32(inside, keys + 16 * v);
+        place[v] = _mm512_maskz_loadu_epi32(inside, places + 16 * v);
+        rank[v] = _mm512_setzero_si512();
+    }
+    const __m512i one = _mm512_set1_epi32(1);
+    for (uint32_t i = 0; i < count; i++) {
+        const __m512i mine = _mm512_set1_epi32(keys[i]);
+        uint32_t own = i / 16;
+        for (uint32_t v = 0; v < vectors; v++) {
+            __mmask16 after = (__mmask16)(v > own ? 0xffffu : v < own ? 0 : 0xfffeu << i % 16);
+            __mmask16 less = _mm512_cmplt_epi32_mask(mine, key[v]);
+            less |= _mm512_mask_cmpeq_epi32_mask(after, mine, key[v]);
+            rank[v] = _mm512_mask_add_epi32(rank[v], less, rank[v], one);
+        }
+    }
+    for (uint32_t v = 0; v < vectors; v++) {
+        __mmask16 inside = (__mmask16)(count - 16 * v >= 16 ? 0xffffu : (1u << (count - 16 * v)) - 1);
+        _mm512_mask_i32scatter_epi32(keys, inside, rank[v], key[v], 4);
+        _mm512_mask_i32scatter_epi32(places, inside, rank[v], place[v], 4);
+    }
 }
 
 /* Four rows: dot products with the query, and sum c (c - 256) of each row itself. */
@@ -194,7 +239,7 @@ const fr_simd_tier fr_simd_avx512vnni = {
     .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}},
              [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = {jaccard_one, jaccard_many, jaccard_gather, "avx512vnni"}}},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni", dot_gather_constant},
-    .block = {block_pack, block_dots, block_below, "avx512vnni"},
+    .block = {block_pack, block_dots, block_below, block_order, "avx512vnni"},
 };
 #else
 typedef int fr_no_avx512vnni_here; /* ISO C wants a declaration */

@@ -106,6 +106,16 @@ static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint3
     return found;
 }
 
+static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        int32_t key = keys[i];
+        uint32_t place = places[i], j = i;
+        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1], places[j] = places[j - 1];
+        keys[j] = key, places[j] = place;
+    }
+}
+
 /* many and gather of a kernel that has `name`_one */
 #define FORMS(name)                                                                                                    \
     static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n,            \
@@ -193,7 +203,7 @@ const fr_simd_tier fr_simd_scalar = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
-    .block = {block_pack, block_dots, block_below, "scalar"},
+    .block = {block_pack, block_dots, block_below, block_order, "scalar"},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,
     .narrowest = fr_simd_scalar_narrowest,

@@ -383,7 +383,8 @@ static void case_blocks(void)
     static _Alignas(64) uint8_t packed[BROAD * N];
     static int8_t queries[QUERIES * N];
     static int32_t dots[QUERIES * BROAD], constants[BROAD], keys[BROAD + 16];
-    static uint32_t places[BROAD + 16];
+    static uint32_t places[BROAD + 16], whose[FR_ORDER_MAX];
+    static int32_t ordered[FR_ORDER_MAX];
     const uint8_t *rows[ROWS];
     for (uint32_t round = 0; round < 60; round++) {
         uint32_t n = 64 * (1 + round % 3), count = 1 + (uint32_t)(random64() % ROWS), asked = 1 + (uint32_t)(random64() % QUERIES);
@@ -408,6 +409,17 @@ static void case_blocks(void)
                     want++;
                 }
                 CHECK(want == found, "%s below: %u found, %u are", tiers[t], found, want);
+                uint32_t some = (uint32_t)(random64() % (FR_ORDER_MAX + 1)); /* few distinct keys: equal ones stay in order */
+                for (uint32_t i = 0; i < some; i++) ordered[i] = (int32_t)(random64() % (1 + round)) - 20, whose[i] = i;
+                int64_t sum = 0;
+                for (uint32_t i = 0; i < some; i++) sum += ordered[i];
+                kernel->order(ordered, whose, some);
+                for (uint32_t i = 0; i < some; i++) {
+                    sum -= ordered[i];
+                    CHECK(i == 0 || ordered[i - 1] < ordered[i] || (ordered[i - 1] == ordered[i] && whose[i - 1] < whose[i]), "%s order: place %u of %u",
+                          tiers[t], i, some);
+                }
+                CHECK(sum == 0, "%s order: other keys come out", tiers[t]);
             }
         }
     }
