@@ -10,7 +10,8 @@
 #define LEADERS_FROM 64u /* pivots: from here on they stand in lists around leaders */
 #define LEADS        32u /* pivots of a leader, on average */
 #define LISTS       6u    /* so many are looked at for a row */
-#define NEAREST     900u  /* of one leaf */
+#define NEAREST     24u  /* of one leaf */
+#define GUESS_MAX   ((int64_t)1 << 48)
 #define STRIP       16u  /* queries at a time */
 
 void fr_block_room_free(fr_block_room *room)
@@ -80,6 +81,8 @@ static void smallest(int32_t *keys, uint32_t *places, uint32_t count, uint32_t w
     }
 }
 
+_Static_assert(NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
+
 /* The nearest `want` below `cap`, sorted, into room->keys and places; *guess: the distance of the last one, kept from query
  * to query, because neighbours lie in neighbourhoods of like density. */
 static uint32_t nearest(const fr_block_kernel *kernel, const fr_block_room *room, const int32_t *dots, const int32_t *constants,
@@ -104,7 +107,8 @@ static uint32_t nearest(const fr_block_kernel *kernel, const fr_block_room *room
         *guess = last + (last < 0 ? -last : last) / 32 + 1;
         return want;
     }
-    if (*guess != INT64_MAX) *guess = reach + (reach < 0 ? -reach : reach) / 16 + 1;
+    if (*guess != INT64_MAX) reach += (reach < 0 ? -reach : reach) / 16 + 1;
+    *guess = reach < GUESS_MAX ? reach : INT64_MAX; /* one that only grows says nothing */
     return found;
 }
 
