@@ -1,8 +1,8 @@
 /* bulk.c: the course of a bulk. Fresh rows and the linked rows (a sample of them where they are many more) are grouped twice
  * around random pivots, each row in three groups; in a group the distances of all fresh rows to all members are computed by
  * blocks; the nearest of all groups are a row's candidates, out of which links are chosen by the same rule as one by one; links
- * back are gathered per row and pruned once; one more pass walks from each row's own links, through the whole graph, and
- * chooses again.
+ * back are gathered per row and pruned once; then rows that lead to each other look together at what two links lead to
+ * (bulk_graph.c), and who found somebody nearer chooses again. Beside a thin sample each row walks from its own links instead.
  *
  * Rows stay in the fresh ring until all that is done: searches find them by the scan meanwhile. Writers go on: a row is looked
  * at only after its life was checked inside the epoch of the piece, so a slot that was freed or reused since is passed by, or
@@ -37,9 +37,7 @@ void fr_bulk_free(fr_bulk *b)
     drop(b, MEM_HEAD, b->back_head);
     drop(b, MEM_NEXT, b->back_next);
     drop(b, MEM_TARGETS, b->targets);
-    fr_free(FR_MEM_LINKS, b->group_start);
-    fr_free(FR_MEM_LINKS, b->pivots);
-    fr_free(FR_MEM_LINKS, b->pivot_constants);
+    fr_bulk_pivots_free(b);
     fr_free(FR_MEM_LINKS, b);
 }
 
@@ -53,7 +51,7 @@ static uint32_t due(const fr_table *t)
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     uint64_t fresh = tail - atomic_load_explicit(&t->ring_head, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > fresh ? live - fresh : 0;
-    uint64_t seed = FR_MIN((uint64_t)t->bulk_min * 2, fresh / 4);
+    uint64_t seed = FR_MIN((uint64_t)t->bulk_min, fresh) / 4;
     if (fresh < t->bulk_min || linked < seed) return 0;
     return (uint32_t)FR_MIN(fresh, FR_BULK_MAX);
 }
@@ -93,6 +91,7 @@ static void claim(fr_table *t, fr_bulk *b, uint32_t want)
     uint32_t room = (uint32_t)FR_MIN((uint64_t)b->row_limit, (uint64_t)want * (FR_BULK_SAMPLE + 2));
     uint64_t linked = atomic_load_explicit(&t->live, memory_order_relaxed), wanted = (uint64_t)b->count * FR_BULK_SAMPLE;
     b->sampled = linked > wanted + b->count;
+    b->thin = linked > 4 * wanted;
     for (uint32_t row = 0; row < b->row_limit; row++) {
         if (b->sampled && fr_mix64(row ^ b->place << 32) % linked >= wanted) continue;
         const fr_row *r = fr_row_at(t, row);
@@ -148,8 +147,12 @@ static void advance(fr_table *t, fr_bulk *b)
     } else if (next == FR_BULK_BACK || next == FR_BULK_BACK_AGAIN) {
         pieces = pieces_of(atomic_load(&b->target_count));
     } else if (next == FR_BULK_LINK || next == FR_BULK_REFINE) {
-        if (next == FR_BULK_REFINE) atomic_store(&b->target_count, 0);
         pieces = pieces_of(b->member_count);
+        if (next == FR_BULK_REFINE) {
+            atomic_store(&b->target_count, 0);
+            fr_bulk_order(t, b);
+            pieces = pieces_of(b->refined);
+        }
     } else if (next == FR_BULK_UPPER) {
         pieces = pieces_of(b->count);
     } else {

@@ -30,15 +30,17 @@ typedef struct fr_bulk {
     uint32_t count;         /* fresh rows */
     uint32_t member_count;  /* and linked ones behind them */
     bool sampled;           /* not all of the linked ones: the graph leads to the others */
+    bool thin;              /* few of them: two steps of the graph do not reach far enough, walks do */
     uint32_t row_limit;
     uint32_t *members;
     /* one partitioning after the other */
-    uint32_t round, pivot_count;
-    uint8_t *pivots;        /* packed */
-    int32_t *pivot_constants;
+    uint32_t round, leader_count, pivot_count; /* pivots: places in the packing, some of them empty */
+    uint8_t *pivots, *leaders; /* packed; the pivots in lists, one a leader */
+    int32_t *pivot_constants, *leader_constants;
+    uint32_t *list_start, *list_count, list_max;
     uint32_t *assigned;     /* members x FR_FANOUT: groups */
     uint32_t *group_start, *group; /* places in members, by group */
-    uint32_t *order;        /* all members, neighbours together */
+    uint32_t *order;        /* all members, neighbours together; to refine: fresh rows in pieces that lead to each other */
     /* fresh rows */
     fr_near *near;          /* count x FR_NEAR_MAX, sorted, distinct */
     uint8_t *near_count;
@@ -48,6 +50,7 @@ typedef struct fr_bulk {
     uint32_t *back_next;         /* per edge: fresh row x FR_LANES_MAX / 2 */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
+    uint32_t refined;            /* of order, the rows that are refined */
     size_t bytes[10];
 } fr_bulk;
 
@@ -57,9 +60,28 @@ bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief); /* one piece; brief: 
 void fr_bulk_free(fr_bulk *b);
 /* bulk_leaf.c: who is near whom, by blocks of codes */
 bool fr_bulk_partition(fr_table *t, fr_bulk *b); /* chooses pivots */
+void fr_bulk_pivots_free(fr_bulk *b);
 void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_group(fr_bulk *b);
 void fr_bulk_leaf(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t group);
+/* What one thread needs for blocks of up to `rows` rows; a column is a packed row. */
+typedef struct fr_block_room {
+    uint8_t *packed;
+    int8_t *queries;
+    int32_t *constants, *dots, *keys;
+    uint32_t *places, *rows;
+    const uint8_t **codes;
+} fr_block_room;
+bool fr_block_room_make(fr_block_room *room, uint32_t rows, uint32_t padded, bool pack);
+void fr_block_room_free(fr_block_room *room);
+void fr_bulk_take(fr_block_room *room, const fr_codeset *codes, uint32_t column, uint32_t row);
+/* The nearest `want` of the columns join the candidates of the fresh rows at these places; a bit each of the (first 64) that
+ * got a new one. */
+uint64_t fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
+                      uint32_t count, uint32_t want);
+/* bulk_graph.c: who is near whom, by the graph that is there */
+void fr_bulk_order(fr_table *t, fr_bulk *b); /* pieces of rows that lead to each other */
+uint64_t fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, const fr_codeset *codes, const uint32_t *places, uint32_t count);
 /* bulk_link.c: links of what is near */
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);

@@ -46,9 +46,12 @@ static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset
     uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0;
     float distances[FR_NEAR_MAX];
     const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
+    for (uint32_t i = 0; i < b->near_count[place]; i++) {
+        __builtin_prefetch(fr_row_at(t, near[i].row));
+        fr_space_touch(codes, near[i].row);
+    }
     for (uint32_t i = 0; i < b->near_count[place]; i++)
         if (near[i].row != row && fr_row_alive(fr_row_at(t, near[i].row))) ids[count++] = near[i].row;
-    for (uint32_t i = 0; i < count; i++) fr_space_touch(codes, ids[i]);
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, count, distances);
@@ -194,9 +197,20 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
-static void refine_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place)
+/* Chooses again out of the pool, which is sorted. */
+static void choose_again(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place, uint32_t size)
 {
-    uint32_t row = b->members[place], ids[FR_LANES_MAX], chosen[FR_LANES_MAX], all = fr_level0_lanes(t, row, ids), known = 0, size = 0;
+    uint32_t row = b->members[place], chosen[FR_LANES_MAX];
+    uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
+    store_chosen(t, row, chosen, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (!fr_leads_to(t, chosen[i], row)) back_later(b, place, i, chosen[i]);
+}
+
+/* What a walk from the row's own links finds. */
+static uint32_t walk_from(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row)
+{
+    uint32_t ids[FR_LANES_MAX], all = fr_level0_lanes(t, row, ids), known = 0, size = 0;
     float distances[FR_LANES_MAX];
     uint64_t hops = 0, seen = 0;
     fr_space space;
@@ -211,18 +225,19 @@ static void refine_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_b
         if (fr_visit(s, ids[i])) fr_pool_insert(s->pool, &size, REFINE_EF, distances[i], ids[i]);
     size = fr_walk_level(t, s, &space, 0, size, REFINE_EF, false, &hops, &seen);
     fr_visited_clear(s);
-    size = fr_keep_alive(t, s->pool, size);
-    uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
-    store_chosen(t, row, chosen, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (!fr_leads_to(t, chosen[i], row)) back_later(b, place, i, chosen[i]);
+    return fr_keep_alive(t, s->pool, size);
 }
 
 void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
-    const uint32_t *places;
-    uint32_t count = piece_of(b, piece, &places);
-    for (uint32_t i = 0; i < count; i++)
-        if (places[i] < b->count && is_linked(t, b->members[places[i]])) refine_one(t, s, codes, b, places[i]);
+    uint32_t from = piece * FR_PIECE_ROWS, count = FR_MIN(FR_PIECE_ROWS, b->refined - from), *places = b->order + from;
+    bool walks = b->thin || codes->kind == FR_CODE_NONE;
+    uint64_t changed = walks ? UINT64_MAX : fr_bulk_around(t, s, b, codes, places, count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = b->members[places[i]];
+        if (!is_linked(t, row)) continue;
+        if (walks) choose_again(t, s, codes, b, places[i], walk_from(t, s, codes, row));
+        else if (changed >> i & 1) choose_again(t, s, codes, b, places[i], candidates_of(t, s, codes, b, places[i]));
+    }
 }

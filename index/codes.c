@@ -290,10 +290,14 @@ void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *quer
     query->exact = s->kind != FR_CODE_SQ8;
     query->positive = s->metric != FR_METRIC_IP;
     if (s->metric != FR_METRIC_IP) {
-        int32_t dot;
-        s->kernel->gather_padded(query->q, &c, 1, s->padded, &dot);
-        /* |c|^2 = 2 dot(c, c - 128) - (|c|^2 - 256 sum) */
-        query->k = unit * (2.0 * (double)dot - (double)*(const int32_t *)fr_extent_at(&s->cst, row));
+        int32_t dot, constant;
+        if (fr_codeset_computes(s)) {
+            s->kernel->gather_constant(query->q, &c, 1, s->padded, &dot, &constant);
+        } else {
+            s->kernel->gather_padded(query->q, &c, 1, s->padded, &dot);
+            constant = *(const int32_t *)fr_extent_at(&s->cst, row);
+        }
+        query->k = unit * (2.0 * (double)dot - (double)constant); /* |c|^2 = 2 dot(c, c - 128) - (|c|^2 - 256 sum) */
         query->a = -2.0 * unit, query->cm = unit;
     } else {
         int64_t sum = 0;
@@ -331,6 +335,24 @@ void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const
         }
         finish_distances(query, dots, constants, n, out + at);
     }
+}
+
+void fr_codeset_constants(const fr_codeset *s, const uint32_t *ids, const uint8_t *const *rows, uint32_t count, int32_t *out)
+{
+    int32_t dots[BATCH];
+    if (fr_codeset_computes(s)) { /* any query will do; that of the first row is at hand */
+        s->kernel->gather_constant((const int8_t *)rows[0], rows, count, s->padded, dots, out);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) out[i] = *(const int32_t *)fr_extent_at(&s->cst, ids[i]);
+}
+
+void fr_codeset_distances_held(const fr_codeset *s, const fr_code_query *query, const uint8_t *const *rows, const int32_t *constants,
+                               uint32_t count, float *out)
+{
+    int32_t dots[BATCH];
+    s->kernel->gather_padded(query->q, rows, count, s->padded, dots);
+    finish_distances(query, dots, constants, count, out);
 }
 
 void fr_codeset_distances_of(const fr_codeset *s, const fr_code_query *query, const uint8_t *code, const int32_t *constants,

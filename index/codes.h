@@ -71,6 +71,10 @@ void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *qu
 /* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
 void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
                           uint32_t count, float *out);
+/* The same where the constants are held already: of a few rows that are compared again and again. At most 64 rows. */
+void fr_codeset_constants(const fr_codeset *set, const uint32_t *ids, const uint8_t *const *rows, uint32_t count, int32_t *out);
+void fr_codeset_distances_held(const fr_codeset *set, const fr_code_query *query, const uint8_t *const *rows, const int32_t *constants,
+                               uint32_t count, float *out);
 /* The same of count codes that lie side by side, with their constants. */
 void fr_codeset_distances_of(const fr_codeset *set, const fr_code_query *query, const uint8_t *code, const int32_t *constants,
                              uint32_t count, float *out);

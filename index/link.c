@@ -34,36 +34,80 @@ void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
     }
 }
 
+/* Up to 64 candidates while links are chosen out of them: those not passed over are compared with each row that is chosen. */
+typedef struct fr_choice {
+    const fr_candidate *candidates;
+    uint32_t count;
+    bool coded;
+    uint64_t passed; /* a bit each: nearer to a chosen row than to the owner */
+    const uint8_t *rows[64];
+    int32_t constants[64];
+} fr_choice;
+
+static void choice_begin(fr_choice *c, const fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count)
+{
+    uint32_t ids[64], n = 0;
+    c->candidates = candidates, c->count = count, c->passed = 0;
+    c->coded = codes->kind != FR_CODE_NONE && codes->kind != FR_CODE_BIT;
+    if (!c->coded) return;
+    for (; n < count; n++) { /* what is too young has no code here; it is never compared */
+        ids[n] = candidates[n].row < s->row_limit ? candidates[n].row : 0;
+        c->rows[n] = fr_extent_at(&codes->code, ids[n]);
+    }
+    fr_codeset_constants(codes, ids, c->rows, n, c->constants);
+}
+
+/* Passes over what lies nearer to the chosen row than to the owner, or equals it, from the given place on. One query for all of
+ * them: it is the chosen rows that are few. */
+static void choice_compare(fr_choice *c, const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t chosen, uint32_t from)
+{
+    uint32_t ids[64], places[64], n = 0;
+    const uint8_t *rows[64];
+    int32_t constants[64];
+    float found[64];
+    bool inner = t->options.metric == FR_METRIC_IP; /* no zero there that means "equal" */
+    if (chosen >= s->row_limit) return;             /* these codes have no place for it */
+    for (uint32_t i = from; i < c->count; i++) {
+        if (c->passed >> i & 1 || c->candidates[i].row >= s->row_limit) continue;
+        ids[n] = c->candidates[i].row;
+        if (c->coded) rows[n] = c->rows[i], constants[n] = c->constants[i];
+        places[n++] = i;
+    }
+    if (n == 0) return;
+    fr_space space;
+    fr_space_of_row(&space, t, codes, chosen, s->q2, s->decoded, s->rotated);
+    if (c->coded) fr_codeset_distances_held(codes, &space.code_query, rows, constants, n, found);
+    else fr_space_distances(&space, ids, n, found);
+    for (uint32_t i = 0; i < n; i++) {
+        float distance = c->candidates[places[i]].distance;
+        float bound = distance - 1e-6f * fabsf(distance); /* the same distance from the other end differs by rounding */
+        /* an equal of one already chosen adds nothing, but what lies beyond both does */
+        bool diverse = found[i] >= bound && (inner || found[i] > 0);
+        c->passed |= (uint64_t)!diverse << places[i];
+    }
+}
+
 uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner,
                    const fr_candidate *candidates, uint32_t count, uint32_t max, uint32_t *chosen)
 {
     uint32_t n = 0, passed_over[FR_LANES_MAX], spare = 0, reserved = 0;
-    float distances[8];
-    fr_space space;
-    bool inner = t->options.metric == FR_METRIC_IP; /* no zero there that means "equal" */
-    for (uint32_t i = 0; i < count; i++) reserved += owner != FR_ROW_NONE && fr_tree_link(t, owner, candidates[i].row);
-    for (uint32_t i = 0; i < count && n < max; i++) {
-        const fr_candidate *c = &candidates[i];
-        bool keep = owner != FR_ROW_NONE && fr_tree_link(t, owner, c->row);
-        if (keep) reserved--;
-        else if (!fr_row_alive(fr_row_at(t, c->row)) || n + reserved >= max) continue;
-        if (n != 0 && !keep) {
-            bool diverse = true;
-            float bound =
-                c->distance - 1e-6f * fabsf(c->distance); /* the same distance from the other end differs by rounding */
-            fr_space_of_row(&space, t, codes, c->row, s->q2, s->decoded, s->rotated);
-            for (uint32_t at = 0; at < n && diverse; at += 8) {
-                uint32_t some = FR_MIN(8u, n - at);
-                fr_space_distances(&space, chosen + at, some, distances);
-                /* an equal of one already chosen adds nothing, but what lies beyond both does */
-                for (uint32_t j = 0; j < some; j++) diverse &= distances[j] >= bound && (inner || distances[j] > 0);
-            }
-            if (!diverse) {
-                if (spare < FR_LANES_MAX) passed_over[spare++] = c->row;
+    fr_choice choice;
+    for (uint32_t i = 0; i < count && owner != FR_ROW_NONE; i++) reserved += fr_tree_link(t, owner, candidates[i].row);
+    for (uint32_t at = 0; at < count && n < max; at += 64) {
+        choice_begin(&choice, s, codes, candidates + at, FR_MIN(64u, count - at));
+        for (uint32_t j = 0; j < n && n + reserved < max; j++) choice_compare(&choice, t, s, codes, chosen[j], 0);
+        for (uint32_t i = 0; i < choice.count && n < max; i++) {
+            uint32_t row = candidates[at + i].row;
+            bool keep = owner != FR_ROW_NONE && fr_tree_link(t, owner, row);
+            if (keep) reserved = reserved != 0 ? reserved - 1 : 0; /* a link may have become one of the tree since it was counted */
+            else if (n + reserved >= max || !fr_row_alive(fr_row_at(t, row))) continue;
+            if (!keep && choice.passed >> i & 1) {
+                if (spare < FR_LANES_MAX) passed_over[spare++] = row;
                 continue;
             }
+            chosen[n++] = row;
+            if (n + reserved < max) choice_compare(&choice, t, s, codes, row, i + 1);
         }
-        chosen[n++] = c->row;
     }
     /* Among equal vectors one passes; a few more keep the list from being a single thread. */
     for (uint32_t i = 0; i < spare && n < FR_MIN(max, LINKS_MIN); i++) chosen[n++] = passed_over[i];
