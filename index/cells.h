@@ -21,9 +21,11 @@ typedef struct fr_cell {
 } fr_cell;
 
 typedef struct fr_cells {
+    uint64_t serial;         /* in this process */
     const fr_codeset *codes; /* they are of no use with others */
     uint32_t count, covered; /* pivots; rows below are in a list (applier) */
-    uint64_t rows_then, entries;
+    uint64_t rows_then;
+    _Atomic uint64_t entries, whole; /* entries: ahead of the counts; whole: those whose rows are taken and below row_count */
     _Atomic bool broken;     /* a row could not be added: no memory */
     uint8_t *pivots;         /* padded bytes each */
     size_t pivots_size;
@@ -33,6 +35,7 @@ typedef struct fr_cells {
 
 struct fr_table;
 void fr_cells_put(struct fr_table *t, uint32_t row); /* applier: the row's code is written, the row is not published */
+void fr_cells_whole(struct fr_table *t);             /* applier: ... is published */
 void fr_cells_step(struct fr_table *t);              /* applier: makes them, a few thousand rows a call, once they are wished for */
 bool fr_cells_wait(const struct fr_table *t);        /* there is something to do for step */
 void fr_cells_free(fr_cells *cells);

@@ -28,6 +28,8 @@ fr_column *fr_column_create(const uint8_t *path, uint32_t size, bool declared)
     memcpy(c->path, path, size);
     c->path_size = size;
     c->declared = declared;
+    static _Atomic uint64_t serials;
+    c->serial = atomic_fetch_add(&serials, 1) + 1;
     for (uint32_t at = 0; at < size;) {
         uint32_t bytes = fr_load_le16(c->path + at);
         fr_step *step = &c->step_at[c->steps.count++];

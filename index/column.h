@@ -32,6 +32,7 @@ enum { /* codes below FR_CODE_VALUES; then the numbers', then the strings' */
 typedef struct fr_column {
     uint8_t path[FR_COLUMN_PATH_BYTES_MAX];
     uint32_t path_size;
+    uint64_t serial; /* in this process: kept verdicts know whose they are */
     fr_step step_at[FR_COLUMN_STEPS_MAX]; /* keys lie in path */
     fr_steps steps;
     bool declared, wide; /* wide: two bytes a code */

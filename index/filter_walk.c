@@ -22,9 +22,12 @@ static void forget_opened(fr_scratch *s)
     s->opened_count = 0;
 }
 
+#define AT_ONCE 2u /* candidates of a step: the misses of one are under way while the other's lanes are looked at */
+#define BATCH (2 * AT_ONCE * FR_LANES_MAX)
+
 typedef struct batch {
-    uint32_t ids[FR_LANES_MAX];
-    const uint8_t *rows[FR_LANES_MAX];
+    uint32_t ids[BATCH + 1]; /* one more: it may be written in vain */
+    const uint8_t *rows[BATCH];
     uint32_t count;
 } batch;
 
@@ -32,56 +35,81 @@ static inline uint32_t bit_of(const uint64_t *bits, uint32_t row) { return (uint
 
 static void add(fr_run *run, batch *b, uint32_t row)
 {
-    if (b->count == FR_LANES_MAX || bit_of(run->s->visited, row) || !(run->certain || fr_run_passes(run, row)) || !fr_visit(run->s, row)) return;
+    if (b->count == BATCH || bit_of(run->s->visited, row) || !(run->certain || fr_run_passes(run, row)) || !fr_visit(run->s, row)) return;
     b->rows[b->count] = fr_space_touch(run->space.codes, row);
     b->ids[b->count++] = row;
 }
 
-/* Of a row's lanes those that match. Without branches: which they are is a matter of chance. */
-static uint32_t matching(const fr_run *run, uint32_t row, uint32_t *out)
+/* Of rows that match those met for the first time. Without branches: which they are is a matter of chance. */
+static void add_all(fr_run *run, batch *b, const uint32_t *ids, uint32_t count)
+{
+    fr_scratch *s = run->s;
+    if (!run->certain) {
+        for (uint32_t i = 0; i < count; i++) add(run, b, ids[i]);
+        return;
+    }
+    uint32_t n = b->count, touched = s->touched_count;
+    count = FR_MIN(count, BATCH - n);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = ids[i] >> 6;
+        uint64_t word = s->visited[at], bit = 1ull << (ids[i] & 63);
+        b->ids[n] = ids[i];
+        n += (word & bit) == 0;
+        s->touched[touched] = at; /* one word more than there are: the last may be written in vain */
+        touched += word == 0;
+        s->visited[at] = word | bit;
+    }
+    for (uint32_t i = b->count; i < n; i++) b->rows[i] = fr_space_touch(run->space.codes, b->ids[i]);
+    b->count = n;
+    s->touched_count = touched;
+}
+
+/* A row's lanes: those that match, and from the end of `failing` on, if it is not NULL, those that do not and were not gone through. */
+static uint32_t sort_lanes(const fr_run *run, uint32_t row, uint32_t *matching, uint32_t *failing, uint32_t *failing_count)
 {
     const fr_scratch *s = run->s;
     const _Atomic uint32_t *lanes = fr_links_at(run->t, row);
-    uint32_t limit = s->row_limit, count = 0;
+    uint32_t limit = s->row_limit, count = 0, other = failing != NULL ? *failing_count : 0;
     for (uint32_t i = 0; i < run->t->lanes; i++) {
         uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire) - 1; /* an empty one becomes UINT32_MAX */
         if (id >= limit) {
             if (id == UINT32_MAX) break;
             continue;
         }
-        out[count] = id;
-        count += bit_of(s->match, id);
+        uint32_t match = bit_of(s->match, id);
+        matching[count] = id;
+        count += match;
+        if (failing == NULL) continue;
+        failing[other] = id;
+        other += (match | bit_of(s->opened, id)) ^ 1;
     }
+    if (failing != NULL) *failing_count = other;
     return count;
 }
 
-/* The passing rows next to `row`, and next to the failing ones next to it, until there are as many as a row has lanes; the ones
+/* The passing rows next to each of `from`, and next to the failing ones next to it, until there are as many as a row has lanes; the ones
  * that were measured before count. */
-static void gather(fr_run *run, uint32_t row, batch *b)
+static void gather(fr_run *run, const uint32_t *from, uint32_t count, batch *b)
 {
     const fr_table *t = run->t;
     fr_scratch *s = run->s;
-    uint32_t ids[FR_LANES_MAX], found[FR_LANES_MAX], failing[FR_LANES_MAX + 1], bridges = 0, seen = 0, limit = s->row_limit;
-    uint32_t count = fr_level0_lanes(t, row, ids);
-    for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&s->match[FR_MIN(ids[i], limit - 1) >> 6]);
+    uint32_t found[FR_LANES_MAX], failing[AT_ONCE * FR_LANES_MAX + 1], start[AT_ONCE + 1] = {0}, seen[AT_ONCE], bridges = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (ids[i] >= limit) continue;
-        if (fr_run_matches(run, ids[i])) {
-            seen++;
-            add(run, b, ids[i]);
-        } else {
-            failing[bridges] = ids[i];
-            bridges += bit_of(s->opened, ids[i]) ^ 1;
-        }
+        seen[i] = sort_lanes(run, from[i], found, failing, &bridges);
+        add_all(run, b, found, seen[i]);
+        start[i + 1] = bridges;
+        for (uint32_t j = start[i]; j < bridges && j < start[i] + run->bridges && seen[i] < t->lanes; j++) fr_links_prefetch(t, failing[j]);
     }
-    uint32_t ahead = FR_MIN(bridges, run->bridges);
-    for (uint32_t i = 0; i < ahead; i++) fr_links_prefetch(t, failing[i]);
-    for (uint32_t i = 0; i < bridges && seen < t->lanes; i++) {
-        if (ahead < bridges && i + 2 >= ahead) fr_links_prefetch(t, failing[ahead++]);
-        open_row(s, failing[i]);
-        uint32_t n = matching(run, failing[i], found);
-        seen += n;
-        for (uint32_t j = 0; j < n; j++) add(run, b, found[j]);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t ahead = FR_MIN(start[i] + run->bridges, start[i + 1]);
+        for (uint32_t j = start[i]; j < start[i + 1] && seen[i] < t->lanes; j++) {
+            if (ahead < start[i + 1] && j + 2 >= ahead) fr_links_prefetch(t, failing[ahead++]);
+            if (bit_of(s->opened, failing[j])) continue; /* by the candidate before */
+            open_row(s, failing[j]);
+            uint32_t n = sort_lanes(run, failing[j], found, NULL, NULL);
+            seen[i] += n;
+            add_all(run, b, found, n);
+        }
     }
 }
 
@@ -94,7 +122,7 @@ static void measure(fr_run *run, batch *b, float *found)
 
 static void seed(fr_run *run, batch *b, uint32_t *size)
 {
-    float found[FR_LANES_MAX];
+    float found[BATCH];
     measure(run, b, found);
     for (uint32_t i = 0; i < b->count; i++) fr_pool_insert(run->s->pool, size, FR_MIN(SEED_STARTS, run->ef), found[i], b->ids[i]);
     b->count = 0;
@@ -125,17 +153,17 @@ static uint32_t start(fr_run *run)
         uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
         if (row == 0 || row - 1 >= limit || !fr_run_matches(run, row - 1)) continue;
         add(run, &b, row - 1);
-        if (b.count == FR_LANES_MAX) seed(run, &b, &size);
+        if (b.count == BATCH) seed(run, &b, &size);
     }
     for (uint32_t i = 0; i < SEED_MATCHES; i++) {
-        if (b.count == FR_LANES_MAX) seed(run, &b, &size);
+        if (b.count == BATCH) seed(run, &b, &size);
         seed_match(run, &b, fr_mix64(i + run->match_count));
     }
     if (b.count != 0) seed(run, &b, &size);
     uint32_t nearest = fr_walk_descend(t, run->s, &run->space, 0, &distance, &run->info->distances);
     if (nearest == FR_ROW_NONE) return size;
     if (fr_run_matches(run, nearest)) add(run, &b, nearest);
-    gather(run, nearest, &b);
+    gather(run, &nearest, 1, &b);
     if (b.count != 0) seed(run, &b, &size);
     return size;
 }
@@ -146,22 +174,23 @@ bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out)
     fr_candidate *pool = s->pool;
     uint64_t budget = run->info->distances + run->match_count;
     uint32_t size = start(run), next = 0, ef = run->ef;
-    float found[FR_LANES_MAX];
+    float found[BATCH];
     batch b; /* large: not cleared */
-    while (next < size && run->info->distances < budget) {
-        uint32_t row = pool[next].row;
-        if (row & FR_CHECKED) {
-            next++;
-            continue;
+    while (run->info->distances < budget) {
+        uint32_t from[AT_ONCE], count = 0;
+        for (; next < size && count < AT_ONCE; next++) {
+            if (pool[next].row & FR_CHECKED) continue;
+            from[count++] = pool[next].row;
+            pool[next].row |= FR_CHECKED;
         }
-        pool[next].row |= FR_CHECKED;
-        run->info->visited++;
+        if (count == 0) break;
+        run->info->visited += count;
         b.count = 0;
-        gather(run, row, &b);
-        if (next + 1 < size) fr_links_prefetch(run->t, pool[next + 1].row & ~FR_CHECKED);
+        gather(run, from, count, &b);
+        for (uint32_t i = next; i < size && i < next + AT_ONCE; i++) fr_links_prefetch(run->t, pool[i].row & ~FR_CHECKED);
         measure(run, &b, found);
-        next++;
         for (uint32_t i = 0; i < b.count; i++) {
+            if (size == ef && found[i] >= pool[size - 1].distance) continue;
             uint32_t place = fr_pool_insert(pool, &size, ef, found[i], b.ids[i]);
             if (place >= next) continue;
             next = place;

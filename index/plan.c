@@ -14,12 +14,14 @@
 #define SHARE_POST 0.45 /* from this share on the walk goes over all rows */
 
 /* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
-#define COST_ROW 0.02          /* a scattered row of a scan: its cache misses */
-#define COST_TEST 0.0008       /* a row of a cell, against the filter's bits */
+#define COST_ROW 0.025         /* a scattered row of a scan: its cache misses */
+#define COST_TEST 0.0018       /* a row of a cell, against the filter's bits; a tenth of it once the cell's list is kept */
 #define COST_CELLS 8.0         /* the distances to all pivots, and their order */
 #define COST_CODE_BYTE 0.00002 /* of it */
 #define COST_DOCUMENT 0.15
-#define COST_HOP 2.2           /* an expansion of the walk among passing rows */
+#define COST_HOP 1.6           /* an expansion of the walk among passing rows */
+#define COST_SCAN_FINE 60.0    /* a scan that is no dearer is taken: it is exact */
+#define EF_AMONG_MIN 48u       /* the walk among passing rows is not made narrower than this */
 
 static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
 
@@ -29,6 +31,7 @@ fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err)
     bool again = run->ef != 0;
     run->ef = ef;
     run->rerank = rerank_of(run->query, ef);
+    if (!again && run->query->filter != NULL) fr_run_look_at_cells(run);
     if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(ef, run->rerank), run->query->k)) ||
         (run->query->filter != NULL && !again && !fr_scratch_fit_filter(run->s)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
@@ -53,49 +56,41 @@ static double sample_filter(fr_run *run, uint32_t want)
     return seen == 0 ? 0 : (double)passed / seen;
 }
 
-static void keep_taken(const fr_table *t, uint64_t *match, uint32_t first, uint32_t words)
-{
-    for (uint32_t w = 0; w < words;) {
-        uint32_t e = fr_extent_of(first + w), run = FR_MIN(words - w, fr_extent_start(e) + fr_extent_rows(e) - first - w);
-        const _Atomic uint64_t *taken = fr_extent_at(&t->taken, first + w);
-        for (uint32_t i = 0; i < run; i++) match[w + i] &= atomic_load_explicit(&taken[i], memory_order_acquire);
-        w += run;
-    }
-}
-
 /* The sieve's verdict on every row. */
 static void match_all(fr_run *run)
 {
-    uint32_t rows = run->s->row_limit;
-    uint64_t *match = run->s->match;
-    static const uint64_t none[FR_SIEVE_BLOCK / 64];
-    const fr_kernel *differing = fr_simd_kernel(FR_SIMD_HAMMING, FR_SCALAR_BIT);
-    run->match_count = 0;
-    for (uint32_t first = 0; first < rows; first += FR_SIEVE_BLOCK) {
-        uint32_t count = FR_MIN(FR_SIEVE_BLOCK, rows - first);
-        fr_sieve_block(run->s->sieve, first, count, match + first / 64);
-        keep_taken(run->t, match + first / 64, first / 64, (count + 63) / 64);
-        run->match_count += (uint64_t)differing->one(match + first / 64, none, (count + 63) / 64 * 64);
-    }
+    fr_kept_match(run->verdicts, run->t, run->s, run->s->sieve);
+    run->s->match = run->verdicts->match;
+    run->match_count = run->verdicts->count;
     run->matched = true;
     run->info->matches = run->match_count;
     run->info->matches_exact = run->certain = fr_sieve_certain(run->s->sieve);
-    run->bridges = (uint32_t)FR_MIN(run->t->lanes, rows / (run->match_count + 1) + 1);
+    run->bridges = (uint32_t)FR_MIN(run->t->lanes, run->s->row_limit / (run->match_count + 1) + 1);
 }
 
 /* Sieves the filter and says how many rows pass it. */
-static double count_matches(fr_run *run)
+static fr_code count_matches(fr_run *run, double *matches_out, fr_err *err)
 {
     fr_search_info *info = run->info;
     uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), least, most;
     fr_columns *columns = (fr_columns *)(uintptr_t)&run->t->columns; /* what searchers may change of it is atomic */
     run->sieved = fr_sieve_make(run->s->sieve, columns, run->query->filter, true);
     info->columns = run->s->sieve->leaf_count;
-    if (!run->sieved) return sample_filter(run, SAMPLE_ROWS) * (double)live;
+    if (!run->sieved) {
+        *matches_out = sample_filter(run, SAMPLE_ROWS) * (double)live;
+        return FR_OK;
+    }
+    run->verdicts = fr_kept_of(run->s, run->t, run->s->sieve);
+    if (run->verdicts == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a filter");
     fr_sieve_count(run->s->sieve, live, &least, &most);
     info->matches_exact = least == most;
-    if (most - least <= live / 256 || (double)most < 0.02 * (double)live) return (double)(least + most) / 2;
-    return fmin((double)most, fmax((double)least, sample_filter(run, SIEVE_SAMPLE_ROWS) * (double)live));
+    double counted = (double)(least + most) / 2;
+    if (most - least > live / 256 && (double)most >= 0.02 * (double)live) {
+        bool known = run->verdicts->judged && fr_sieve_certain(run->s->sieve); /* the bits count MAYBE, too */
+        counted = known ? (double)run->verdicts->count : sample_filter(run, SIEVE_SAMPLE_ROWS) * (double)live;
+    }
+    *matches_out = fmin((double)most, fmax((double)least, counted));
+    return FR_OK;
 }
 
 /* ==== the plans ==== */
@@ -134,17 +129,26 @@ static fr_code run_graph(fr_run *run, uint32_t ef, uint32_t wide, fr_err *err)
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
 }
 
+/* How wide the walk among passing rows must be for the recall of an unfiltered one: it sees up to 2m passing rows a step, more than the
+ * graph would have; but where few pass there are fewer ways from row to row. */
+static uint32_t ef_among(const fr_run *run, uint32_t ef, double share)
+{
+    double factor = share < SHARE_SPARSE ? fmin(1 + 0.03 / fmax(share, 1e-3), 4) : fmin(1, 0.8 * pow(0.3 / fmin(share, 0.3), 0.2));
+    uint32_t least = FR_MAX(FR_MIN(ef, EF_AMONG_MIN), run->query->k);
+    return FR_MIN(FR_MAX((uint32_t)(ef * factor), least), FR_EF_MAX);
+}
+
 /* A filter that columns know: scan what passes, or walk among it. */
-static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
+static fr_code run_sieved(fr_run *run, uint32_t ef, double share, bool again, fr_err *err)
 {
     fr_search_info *info = run->info;
     double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1;
     info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    double widen = share < SHARE_SPARSE ? fmin(1 + 0.03 / fmax(share, 1e-3), 4) : 1; /* fewer ways from row to row */
-    info->cost_walk = ef * COST_HOP * widen;
-    double part = fr_cells_part(share, ef);
-    double cost_cells = part * ((double)run->s->row_limit * COST_TEST + info->cost_scan) + COST_CELLS;
-    bool cheap = run->query->plan == FR_PLAN_ANY && cost_cells < info->cost_walk && cost_cells < info->cost_scan;
+    uint32_t among = ef_among(run, ef, share);
+    info->cost_walk = among * COST_HOP;
+    double part = fr_cells_part(share, ef), tests = (double)run->s->row_limit * COST_TEST * (again ? 0.1 : 1);
+    double cost_cells = part * (tests + info->cost_scan) + COST_CELLS;
+    bool cheap = run->query->plan == FR_PLAN_ANY && cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && info->cost_scan > COST_SCAN_FINE;
     const fr_cells *cells = cheap || run->query->plan == FR_PLAN_CELLS ? fr_run_cells(run) : NULL;
     bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && cells == NULL && info->cost_scan <= info->cost_walk);
     if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {
@@ -154,11 +158,15 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     }
     if (cells != NULL) {
         info->plan = "filtered cells";
-        fr_run_scan_cells(run, cells, part);
+        if (!fr_run_scan_cells(run, cells, part)) {
+            info->plan = "filtered cells, then scan";
+            scan_all(run);
+            return FR_OK;
+        }
         return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
     }
     info->plan = "filtered graph";
-    if (widen > 1) FR_TRY(fr_run_fit(run, FR_MIN((uint32_t)(ef * widen), FR_EF_MAX), err));
+    if (among != ef) FR_TRY(fr_run_fit(run, among, err));
     fr_run_walk(run, true);
     if (run->cut) run->found = 0;
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
@@ -168,15 +176,19 @@ static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
 {
     const fr_table_query *q = run->query;
     uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed);
-    double matches = count_matches(run), share = matches / (double)FR_MAX(live, 1u);
+    double matches = 0;
+    FR_TRY(count_matches(run, &matches, err));
+    double share = matches / (double)FR_MAX(live, 1u);
     run->info->matches = (uint64_t)matches;
     bool range = q->has_low || q->has_high;
     bool among = q->plan == FR_PLAN_ANY ? share < SHARE_POST : q->plan != FR_PLAN_WALK;
     if (run->sieved && among && !(range && share > 0.02)) {
+        bool again = run->verdicts->judged;
         match_all(run);
-        return run_sieved(run, ef, share, err);
+        return run_sieved(run, ef, share, again, err);
     }
     uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
+    if (share >= SHARE_POST && wide > ef) wide = ef + (uint32_t)(0.6 * (wide - ef)); /* the k-th that passes is deeper, but the deeper are found as well */
     if (q->plan == FR_PLAN_SCAN || (wide > 4096 && wide > 2 * ef)) { /* too few pass: look at them all */
         run->info->plan = "filtered scan";
         scan_all(run);

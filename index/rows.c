@@ -62,6 +62,7 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_extents_init(&t->rows, sizeof(fr_row), FR_MEM_ROWS);
     fr_extents_init(&t->past, sizeof(fr_past), FR_MEM_ROWS);
     fr_extents_init(&t->taken, sizeof(uint64_t), FR_MEM_ROWS);
+    fr_extents_init(&t->changes, sizeof(uint64_t), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
     fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
@@ -106,6 +107,7 @@ void fr_table_free(fr_table *t)
     fr_extents_free(&t->rows);
     fr_extents_free(&t->past);
     fr_extents_free(&t->taken);
+    fr_extents_free(&t->changes);
     fr_cells_free(atomic_load(&t->cells));
     fr_cells_free(t->cells_building);
     fr_extents_free(&t->links);
@@ -127,7 +129,8 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
     uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     fr_codeset *codes = fr_codes_of(t);
     bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->past, rows) && fr_extents_reserve(&t->links, rows) &&
-                fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64);
+                fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64) &&
+                fr_extents_reserve(&t->changes, rows / FR_SIEVE_BLOCK + 1);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
     if (fine) fine = fr_columns_reserve(t, rows);
@@ -432,6 +435,7 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
+    if (!bare) fr_cells_whole(t);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
     if (!bare) fr_ring_push(t, row);
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);

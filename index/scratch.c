@@ -28,7 +28,8 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->q);
     fr_free(FR_MEM_SEARCH, s->found);
     fr_free(FR_MEM_SEARCH, s->expanded);
-    fr_free(FR_MEM_SEARCH, s->match);
+    for (uint32_t i = 0; i < FR_KEPT_MAX; i++) fr_kept_free(&s->kept[i]);
+    fr_free(FR_MEM_SEARCH, s->sieve_image);
     fr_free(FR_MEM_SEARCH, s->judged);
     fr_free(FR_MEM_SEARCH, s->opened);
     fr_free(FR_MEM_SEARCH, s->judged_at);
@@ -37,6 +38,11 @@ void fr_scratch_free(fr_scratch *s)
     fr_postings_room_free(s->sparse);
     fr_free(FR_MEM_SEARCH, s->routers.code);
     fr_free(FR_MEM_SEARCH, s);
+}
+
+void fr_scratch_forget(fr_scratch *s)
+{
+    for (uint32_t i = 0; i < FR_KEPT_MAX; i++) s->kept[i].table = 0;
 }
 
 static bool grow(void **memory, size_t size)
@@ -99,7 +105,7 @@ bool fr_scratch_fit_filter(fr_scratch *s)
     if (s->match_rows >= s->visited_rows) return true;
     size_t words = s->visited_rows / 64;
     s->match_rows = 0;
-    if (!grow((void **)&s->match, words * 8) || !grow((void **)&s->judged, words * 16) || !grow((void **)&s->opened, words * 8) ||
+    if (!grow((void **)&s->judged, words * 16) || !grow((void **)&s->opened, words * 8) ||
         !grow((void **)&s->judged_at, words * 4) || !grow((void **)&s->opened_at, words * 4))
         return false;
     memset(s->judged, 0, words * 16);

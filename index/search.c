@@ -122,12 +122,12 @@ void fr_run_scan_codes(fr_run *run)
     offer_exact(run, run->s->pool, batch.size, false);
 }
 
-/* Of rows of s->match, at most SCAN_BATCH, the visible ones that pass. Whether they do is asked only of those near enough: a distance is
+/* Of rows of s->match the visible ones that pass. Whether they do is asked only of those near enough: a distance is
  * cheaper than a document, and than the row's header. No row of s->match is written meanwhile: its slot was taken when the bits were made. */
 void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
 {
     uint32_t capacity = run->rerank;
-    float distances[SCAN_BATCH];
+    float distances[2 * SCAN_BATCH];
     fr_candidate *pool = run->s->pool;
     if (count == 0) return;
     fr_space_distances(&run->space, ids, count, distances);

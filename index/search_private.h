@@ -24,6 +24,9 @@ typedef struct fr_run {
     bool certain;         /* ... and those are final: no document is asked */
     uint32_t bridges;     /* failing rows that a step of the filtered walk is likely to go through */
     uint64_t match_count; /* bits of s->match */
+    const fr_cells *cells_then; /* before row_limit and the bits were taken, and their `whole` */
+    uint64_t whole_then;
+    fr_kept *verdicts;    /* where they are */
     /* a walk under way */
     fr_walk walk;
     fr_fresh_view fresh;  /* as it was before the walk */
@@ -47,12 +50,15 @@ float fr_run_exact(fr_run *run, uint32_t row);
 void fr_run_scan_originals(fr_run *run);
 void fr_run_scan_codes(fr_run *run);
 void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
-void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size); /* rows of s->match into the pool */
+/* Rows of s->match into the pool; at most 2 * FR_SCAN_BATCH. */
+void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size);
 void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
 /* cells.c */
 const fr_cells *fr_run_cells(const fr_run *run); /* NULL: there are none yet, they are wished for now */
+void fr_run_look_at_cells(fr_run *run);
 double fr_cells_part(double share, uint32_t ef);
-void fr_run_scan_cells(fr_run *run, const fr_cells *cells, double part);
+/* False: few matches lie near the query, the order of the cells says little about them: nothing was found. */
+bool fr_run_scan_cells(fr_run *run, const fr_cells *cells, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
 void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
 void fr_run_walk_begin(fr_run *run);

@@ -100,6 +100,7 @@ void fr_table_stats_get(const fr_table *table, fr_table_stats *stats_out);
 /* ---- searching ---- */
 fr_code fr_scratch_create(fr_scratch **scratch_out); /* grows on demand outside the walk; one thread at a time; any table */
 void fr_scratch_free(fr_scratch *scratch);
+void fr_scratch_forget(fr_scratch *scratch); /* tests and benches: what is kept of filters */
 
 typedef struct fr_table_query {
     const void *vector; /* floats, bytes or pairs: as in fr_row_data */

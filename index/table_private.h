@@ -7,6 +7,7 @@
 #include "index/fresh.h"
 #include "index/column.h"
 #include "index/heap.h"
+#include "index/kept.h"
 #include "index/keymap.h"
 #include "index/sparse.h"
 #include "index/table.h"
@@ -90,6 +91,7 @@ struct fr_table {
     fr_columns columns;
     fr_posting_lists sparse;      /* VECTOR_SPARSE */
     fr_extents taken;             /* words of a bit a slot: it holds a row that was published and is not free again */
+    fr_extents changes;           /* per FR_SIEVE_BLOCK rows a number that moves when one of `taken` does: kept.h */
     _Atomic(fr_cells *) cells;
     fr_cells *cells_building;     /* applier */
     uint32_t cells_from;          /* FR_CELLS_FROM; tests: fewer */
@@ -177,7 +179,11 @@ struct fr_scratch {
     fr_row_hit *found;
     /* filters: index/plan.c */
     struct fr_sieve *sieve;
-    uint64_t *match;  /* rows that the sieve lets pass; a bit each */
+    uint64_t *match;  /* rows that the sieve lets pass; a bit each; of an entry of `kept` */
+    fr_kept kept[FR_KEPT_MAX];
+    uint64_t kept_clock;
+    uint8_t *sieve_image;
+    size_t sieve_image_room;
     uint64_t *judged; /* pairs of words: this row's document was looked at; it passed */
     uint64_t *opened; /* failing rows that the filtered walk has gone through */
     uint32_t *judged_at, *opened_at; /* words to clear */
@@ -235,6 +241,8 @@ static inline void fr_taken_set(fr_table *t, uint32_t row, bool taken)
     _Atomic uint64_t *word = fr_extent_at(&t->taken, row >> 6);
     uint64_t bit = 1ull << (row & 63), was = atomic_load_explicit(word, memory_order_relaxed);
     atomic_store_explicit(word, taken ? was | bit : was & ~bit, memory_order_release); /* the applier's alone */
+    _Atomic uint64_t *number = fr_extent_at(&t->changes, row / FR_SIEVE_BLOCK);
+    atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + 1, memory_order_release);
 }
 
 /* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */

@@ -1,5 +1,5 @@
 /* test_columns.c: columns against documents: whatever is put, replaced and removed, a sieve never says YES of a row that fails
- * nor NO of one that passes, and its counts bound the truth; and every plan gives k hits when k rows match. */
+ * nor NO of one that passes, and its counts bound the truth; and every plan gives k hits when k rows match; what is kept of a filter is what would be found out anew. */
 #include "tests/unit/index/filter_model.h"
 
 #define KEYS 3000u
@@ -85,6 +85,61 @@ static void columns_tell_the_truth(void **state)
     fr_table_free(t);
 }
 
+/* Filters that come again, of more kinds than are kept, while rows come, go and use slots again, and columns are made anew. */
+static void kept_verdicts_follow_the_table(void **state)
+{
+    (void)state;
+    enum { FILTERS = FR_KEPT_MAX + 4 };
+    rng r = {31};
+    fr_table *t;
+    fr_scratch *s[2]; /* the second one forgets */
+    fr_doc_builder b = {0};
+    filter_text text;
+    fr_filter *filters[FILTERS];
+    uint32_t ops = 60000 / LESS, kept_blocks = 0, compared = 0;
+    assert_int_equal(fr_table_create(&small, &t, NULL), FR_OK);
+    assert_int_equal(fr_scratch_create(&s[0]), FR_OK);
+    assert_int_equal(fr_scratch_create(&s[1]), FR_OK);
+    for (uint32_t f = 0; f < FILTERS; f++) filters[f] = random_filter(&r, &text);
+    for (uint32_t i = 0; i < ops; i++) {
+        uint32_t key = rng_below(&r, 3 * KEYS);
+        bool existed;
+        char room[24];
+        if (rng_below(&r, 3) != 0) put(t, &r, &b, key, i, i + 1);
+        else assert_int_equal(fr_table_remove(t, key_span(key, room), i, i + 1, &existed), FR_OK);
+        for (uint32_t steps = rng_below(&r, 4); steps > 0; steps--) fr_table_link_step(t);
+        if (i % 16 == 0) fr_table_maintain(t, i + 1);
+        if (i % (i < ops / 2 ? 50 : 3) != 0) continue; /* between few changes some blocks stay */
+        fr_kept *kept[2];
+        const fr_filter *filter = filters[rng_below(&r, i % 500 < 250 ? 3 : FILTERS)];
+        bool useful = true;
+        fr_scratch_forget(s[1]);
+        for (uint32_t j = 0; j < 2 && useful; j++) {
+            assert_true(fr_scratch_fit(s[j], t, 64) && fr_scratch_fit_filter(s[j]));
+            fr_table_enter(t, s[j]);
+            useful = fr_sieve_make(s[j]->sieve, &t->columns, filter, true);
+            kept[j] = fr_kept_of(s[j], t, s[j]->sieve);
+            assert_non_null(kept[j]);
+            uint64_t first = kept[j]->seen[0];
+            if (useful) fr_kept_match(kept[j], t, s[j], s[j]->sieve);
+            if (j == 1) assert_int_equal(first, 0);
+            else kept_blocks += useful && first == kept[j]->seen[0];
+            fr_table_leave(t, s[j]);
+        }
+        if (!useful) continue;
+        assert_memory_equal(kept[0]->match, kept[1]->match, (s[0]->row_limit + 63) / 64 * 8);
+        assert_int_equal(kept[0]->count, kept[1]->count);
+        compared++;
+    }
+    assert_true(compared > ops / 100);
+    assert_true(kept_blocks > 0);
+    for (uint32_t f = 0; f < FILTERS; f++) fr_filter_free(filters[f]);
+    fr_doc_free(&b);
+    fr_scratch_free(s[0]);
+    fr_scratch_free(s[1]);
+    fr_table_free(t);
+}
+
 static uint64_t cells_taken;
 
 /* What every plan answers, beside the truth; returns the hits that are right, adds those asked for. */
@@ -156,6 +211,17 @@ static void every_plan_finds_k(void **state)
         for (uint32_t plan = FR_PLAN_ANY; plan <= FR_PLAN_CELLS; plan++) good[plan] += check_plan(t, s, filter, text.at, vector, plan, now, &asked[plan]);
         fr_filter_free(filter);
     }
+    fr_filter *again[6]; /* their lists of cells are kept, and grow behind */
+    for (uint32_t f = 0; f < FR_COUNT_OF(again); f++) again[f] = random_filter(&r, &text);
+    for (uint32_t i = 0; i < 600; i++) {
+        put(t, &r, &b, rng_below(&r, ROWS), (fr_offset)now, now + 1);
+        fr_table_maintain(t, ++now);
+        fr_table_link_step(t);
+        if (i % 2 != 0) continue;
+        rng_vector(&r, KIND_CLUSTERED, 250, vector);
+        good[FR_PLAN_CELLS] += check_plan(t, s, again[i / 2 % FR_COUNT_OF(again)], "again", vector, FR_PLAN_CELLS, now, &asked[FR_PLAN_CELLS]);
+    }
+    for (uint32_t f = 0; f < FR_COUNT_OF(again); f++) fr_filter_free(again[f]);
     assert_true(cells_taken > 30);
     for (uint32_t plan = 0; plan < 5; plan++) {
         double recall = (double)good[plan] / (double)asked[plan];
@@ -183,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_tell_the_truth),
+        cmocka_unit_test(kept_verdicts_follow_the_table),
         cmocka_unit_test(every_plan_finds_k),
         cmocka_unit_test(bad_declarations),
     };
