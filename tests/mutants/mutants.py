@@ -76,7 +76,7 @@ MUTANTS = [
     ("partitions_seen_at_two_moments", "server/engine/query.c", "        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
      "        x->at.visible = atomic_load(&x->collection->visible);\n        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
      "test_engine_history"),
-    ("answered_before_visible", "server/engine/applier.c", "        publish(db, commit);\n        care(db, commit);\n        answer(db, commit);",
+    ("answered_before_visible", "server/engine/applier.c", "        publish(db, commit);\n        answer(db, commit);\n        care(db, commit);",
      "        answer(db, commit);\n        publish(db, commit);\n        care(db, commit);", "test_engine_history"),
     ("dead_rows_seen_a_moment_longer", "index/rows.c", "return atomic_load_explicit(&r->death, memory_order_acquire) > visible ? row : FR_ROW_NONE;",
      "return atomic_load_explicit(&r->death, memory_order_acquire) >= visible ? row : FR_ROW_NONE;", "test_engine_history"),
