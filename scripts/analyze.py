@@ -23,7 +23,7 @@ GCC = ["gcc", "-O0", "-fanalyzer", "-fdiagnostics-plain-output", "-c"]
 
 # (file, part of the message): why it is none.
 KNOWN = {
-    ("../../../usr/include/h2o/linklist.h", "dereference of a null pointer"): "h2o's lists are rings: no link is NULL",
+    ("/usr/include/h2o/linklist.h", "dereference of a null pointer"): "h2o's lists are rings: no link is NULL",
     ("api/milvus/milvus_columns_in.c", "garbage"): "places_of fills the place of every field of the schema",
     ("api/milvus/milvus_query.c", "where non-null expected"): "a page that holds hits has memory, and grow() makes it before more come",
     ("api/milvus/milvus_search.c", "loaded from field 'field'"): "what field_in refused goes no further: refuse() is always false",
@@ -32,6 +32,7 @@ KNOWN = {
     ("index/sieve.c", "is an uninitialized value"): "leaf_block clears the words first",
     ("server/engine/produce.c", "garbage value"): "check_header filled the header, or check_fields is not called",
     ("index/filter_walk.c", "uninitialized value"): "as many lanes and bridges are read as were written",
+    ("index/filter_walk.c", "garbage value"): "the same",
     ("server/engine/schema.c", "Null pointer passed to 2nd parameter"): "only a schema that is there is copied",
     ("index/sparse.c", "Array access (via field 'entries')"): "without a block of its own every entry is swept: none is copied",
     ("index/fresh.c", "loaded from variable 'ring'"): "before there is a ring its ends are equal",
@@ -64,7 +65,9 @@ def look(tool, name, entry):
     for line in ran.stderr.splitlines():
         if ("error: " in line) if tool == "gcc" and "-Wanalyzer" not in line else (" warning: " in line or "error: " in line):
             place, _, message = line.partition(": warning: ") if " warning: " in line else line.partition("error: ")
-            found.add((os.path.relpath(place.split(":")[0], ROOT) + ":" + ":".join(place.split(":")[1:2]), message))
+            file = os.path.normpath(os.path.join(entry["directory"], place.split(":")[0]))
+            inside = os.path.relpath(file, ROOT) if file.startswith(f"{ROOT}/") else file  # system headers by their own path
+            found.add((inside + ":" + ":".join(place.split(":")[1:2]), message))
     if ran.returncode and not found:
         found.add((name, (ran.stderr.strip().splitlines() or ["the tool failed"])[-1]))
     return tool, name, sorted(found)

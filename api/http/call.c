@@ -368,6 +368,7 @@ void fr_http_vector_out(fr_out *out, const fr_field_def *field, fr_span bytes)
 static void vectors_out(fr_http_call *call, const fr_hit *hit, const fr_wanted *wanted)
 {
     const fr_field_def *first = fr_http_vector_field(call->info), *field;
+    if (!first) return; /* no collection is without */
     if (hit->vector) {
         fr_out_key(&call->out, "vector");
         fr_out_floats(&call->out, hit->vector, first->dimension);
