@@ -38,7 +38,6 @@ KNOWN = {
     ("index/fresh.c", "loaded from variable 'ring'"): "before there is a ring its ends are equal",
     ("log/segment_index.c", "Array access (via field 'entries')"): "room for a block of entries is reserved before it is read",
     ("server/engine/recover.c", "garbage or undefined"): "the offsets are filled for every partition",
-    ("server/engine/scroll.c", "null pointer"): "a heap that holds something has memory",
     ("server/engine/writer.c", "uninitialized value"): "make_plan fills its arrays for every partition, and a collection's partitions do not become fewer",
     ("server/engine/writer.c", "garbage value"): "the same",
     ("index/sieve.c", "use of uninitialized value"): "node_block fills every word it is given, also where it calls itself",
