@@ -179,6 +179,14 @@ const fr_field_def *fr_http_vector_field_at(const fr_collection_info *info, uint
     return NULL;
 }
 
+const fr_field_def *fr_http_vector_field_named(const fr_collection_info *info, fr_span name, uint32_t *at_out)
+{
+    const fr_field_def *field;
+    for (*at_out = 0; (field = fr_http_vector_field_at(info, *at_out)) != NULL; ++*at_out)
+        if (fr_span_equal(name, fr_span_text(field->name))) break;
+    return field;
+}
+
 const fr_field_def *fr_http_vector_field(const fr_collection_info *info) { return fr_http_vector_field_at(info, 0); }
 
 fr_json_form fr_http_form(const fr_field_def *field) { return (fr_json_form){field->type, field->metric, field->dimension}; }
@@ -329,11 +337,8 @@ static fr_code wanted_in(fr_http_call *call, fr_wanted *out)
     fr_doc_iter iter = fr_doc_begin(given);
     while (fr_doc_type(given) == FR_DOC_ARRAY && fr_doc_next(&iter, NULL, &name)) {
         uint32_t at = 0;
-        const fr_field_def *field;
-        while ((field = fr_http_vector_field_at(call->info, at)) != NULL &&
-               !(fr_doc_type(name) == FR_DOC_STRING && fr_span_equal(fr_doc_string(name), fr_span_text(field->name))))
-            at++;
-        if (!field) return fr_fail(&call->err, FR_ERR_INVALID, "with_vectors", "names something that is no vector field of the collection");
+        if (fr_doc_type(name) != FR_DOC_STRING || !fr_http_vector_field_named(call->info, fr_doc_string(name), &at))
+            return fr_fail(&call->err, FR_ERR_INVALID, "with_vectors", "names something that is no vector field of the collection");
         out->vector_fields |= 1u << at;
     }
     return FR_OK;
@@ -352,17 +357,18 @@ void fr_http_vector_out(fr_out *out, const fr_field_def *field, fr_span bytes)
         fr_out_bytes(out, bytes);
         return;
     }
-    bool sparse = field->type == FR_TYPE_VECTOR_SPARSE;
-    size_t element = sparse ? 8 : fr_vector_bytes(field->type, 1);
-    fr_out_begin(out, sparse ? '{' : '[');
+    if (field->type == FR_TYPE_VECTOR_SPARSE) {
+        fr_out_pairs(out, bytes);
+        return;
+    }
+    size_t element = fr_vector_bytes(field->type, 1);
+    fr_out_begin(out, '[');
     for (; element && (size_t)(end - at) >= element; at += element) { /* a log's bytes are not aligned */
         float number;
-        char key[16];
-        if (sparse) fr_out_key_span(out, fr_span_of(key, (size_t)snprintf(key, sizeof key, "%u", fr_load_le32(at))));
-        fr_vector_unpack(sparse ? FR_TYPE_VECTOR_F32 : field->type, sparse ? at + 4 : at, 1, &number);
+        fr_vector_unpack(field->type, at, 1, &number);
         fr_out_float(out, number);
     }
-    fr_out_end(out, sparse ? '}' : ']');
+    fr_out_end(out, ']');
 }
 
 static void vectors_out(fr_http_call *call, const fr_hit *hit, const fr_wanted *wanted)

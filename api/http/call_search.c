@@ -131,15 +131,14 @@ static fr_code query_fill(fr_http_call *call, searching *search)
 static fr_code field_in(void *user, fr_span name, fr_json_form *form_out, fr_err *err)
 {
     fr_http_call *call = user;
-    const fr_field_def *field;
-    for (uint32_t i = 0; (field = fr_http_vector_field_at(call->info, i)) != NULL; i++) {
-        if (!fr_span_equal(name, fr_span_text(field->name))) continue;
-        *form_out = fr_http_form(field);
-        call->query_in.field = field->id;
-        return FR_OK;
-    }
-    return fr_fail(err, FR_ERR_INVALID, "field", "the collection has no vector field \"%.*s\"", (int)FR_MIN(name.size, (size_t)64),
-                   (const char *)name.data);
+    uint32_t at;
+    const fr_field_def *field = fr_http_vector_field_named(call->info, name, &at);
+    if (!field)
+        return fr_fail(err, FR_ERR_INVALID, "field", "the collection has no vector field \"%.*s\"", (int)FR_MIN(name.size, (size_t)64),
+                       (const char *)name.data);
+    *form_out = fr_http_form(field);
+    call->query_in.field = field->id;
+    return FR_OK;
 }
 
 static fr_code search_in(fr_http_call *call, fr_http_worker *worker)

@@ -79,6 +79,7 @@ uint32_t fr_http_dimension(const fr_collection_info *info);
 const fr_field_def *fr_http_vector_field(const fr_collection_info *info); /* the first */
 /* The at-th vector field; NULL: there are fewer. */
 const fr_field_def *fr_http_vector_field_at(const fr_collection_info *info, uint32_t at);
+const fr_field_def *fr_http_vector_field_named(const fr_collection_info *info, fr_span name, uint32_t *at_out); /* NULL: none */
 fr_json_form fr_http_form(const fr_field_def *field);
 fr_code fr_http_ids_in(fr_http_call *call, fr_doc ids, fr_event *events, fr_span *keys); /* either may be NULL */
 fr_http_next fr_http_submit(fr_http_call *call);

@@ -191,6 +191,21 @@ void fr_out_bytes(fr_out *out, fr_span bytes)
     fr_out_end(out, ']');
 }
 
+void fr_out_pairs(fr_out *out, fr_span pairs)
+{
+    char key[16];
+    const uint8_t *at = pairs.data;
+    fr_out_begin(out, '{');
+    for (size_t i = 0; i + 8 <= pairs.size; i += 8) {
+        uint32_t bits = fr_load_le32(at + i + 4);
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        fr_out_key_span(out, fr_span_of(key, (size_t)snprintf(key, sizeof key, "%u", fr_load_le32(at + i))));
+        fr_out_float(out, value);
+    }
+    fr_out_end(out, '}');
+}
+
 void fr_out_floats(fr_out *out, const float *values, size_t count)
 {
     fr_out_begin(out, '[');

@@ -32,6 +32,7 @@ void fr_out_null(fr_out *out);
 void fr_out_float(fr_out *out, float value);   /* not finite: null */
 void fr_out_double(fr_out *out, double value); /* not finite: null */
 void fr_out_floats(fr_out *out, const float *values, size_t count); /* an array */
+void fr_out_pairs(fr_out *out, fr_span pairs); /* a sparse vector's {u32, f32}, unaligned: {"7":0.5} */
 void fr_out_bytes(fr_out *out, fr_span bytes); /* an array of numbers 0 to 255 */
 void fr_out_doc(fr_out *out, fr_doc value); /* absent: null; floats keep a point or an exponent */
 

@@ -197,21 +197,6 @@ static void base64_out(fr_milvus_rest *rest, const uint8_t *data, size_t size)
     fr_out_cstring(&rest->out, text);
 }
 
-static void sparse_out(fr_milvus_rest *rest, ProtobufCBinaryData bytes)
-{
-    char key[16];
-    fr_out_begin(&rest->out, '{');
-    for (size_t i = 0; i + 8 <= bytes.len; i += 8) {
-        uint32_t bits = fr_load_le32(bytes.data + i + 4);
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        int size = snprintf(key, sizeof key, "%u", fr_load_le32(bytes.data + i));
-        fr_out_key_span(&rest->out, fr_span_of(key, (size_t)size));
-        fr_out_float(&rest->out, value);
-    }
-    fr_out_end(&rest->out, '}');
-}
-
 static void vector_out(fr_milvus_rest *rest, const Milvus__VectorField *vectors, int32_t type, size_t at)
 {
     size_t dimension = (size_t)vectors->dim;
@@ -219,7 +204,10 @@ static void vector_out(fr_milvus_rest *rest, const Milvus__VectorField *vectors,
         if ((at + 1) * dimension <= vectors->float_vector->n_data) fr_out_floats(&rest->out, vectors->float_vector->data + at * dimension, dimension);
         else fr_out_null(&rest->out);
     } else if (vectors->data_case == MILVUS__VECTOR_FIELD__DATA_SPARSE_FLOAT_VECTOR) {
-        if (at < vectors->sparse_float_vector->n_contents) sparse_out(rest, vectors->sparse_float_vector->contents[at]);
+        if (at < vectors->sparse_float_vector->n_contents) {
+            ProtobufCBinaryData pairs = vectors->sparse_float_vector->contents[at];
+            fr_out_pairs(&rest->out, fr_span_of(pairs.data, pairs.len));
+        }
         else fr_out_null(&rest->out);
     } else {
         const ProtobufCBinaryData *bytes = &vectors->binary_vector; /* of one union, at one place */
