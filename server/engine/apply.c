@@ -93,8 +93,8 @@ static fr_code skip(fr_shard *shard, const fr_apply_record *record, const fr_err
     return FR_OK;
 }
 
-/* Under cosine a vector without direction is found by nobody. Only an index that was ordered anew meets one: fr_submit refuses them. */
-static bool lacks_direction(const fr_table_options *options, const void *vector)
+/* fr_submit refuses them. */
+bool fr_engine_lacks_direction(const fr_table_options *options, const void *vector)
 {
     bool dense = options->type != FR_TYPE_VECTOR_BINARY && options->type != FR_TYPE_VECTOR_SPARSE;
     return dense && options->metric == FR_METRIC_COSINE && fr_simd_norm_squared(vector, options->dimension) < 1e-30;
@@ -105,13 +105,13 @@ static fr_code put_row(fr_shard *shard, const fr_schema *schema, const fr_decode
                        fr_put_result *result_out, fr_err *err)
 {
     for (uint32_t i = shard->index_count; i-- > 0;) {
-        fr_table *tables[] = {atomic_load_explicit(&shard->indexes[i].next.table, memory_order_relaxed), fr_shard_table_of(shard, i)};
+        fr_table *tables[] = {fr_shard_next_of(shard, i), fr_shard_table_of(shard, i)};
         FR_TRY(row_vector(shard, schema->vectors[i], decoded, &row->vector, &row->vector_size));
         const void *vector = row->vector;
         for (uint32_t t = 0; t < FR_COUNT_OF(tables); t++) { /* the one that is made anew, and the one in place: it tells */
             if (tables[t] == NULL) continue;
             row->vector = vector;
-            if (schema->builds[i] != 0 && vector != NULL && lacks_direction(fr_table_settings(tables[t]), vector)) row->vector = NULL;
+            if (schema->builds[i] != 0 && vector != NULL && fr_engine_lacks_direction(fr_table_settings(tables[t]), vector)) row->vector = NULL;
             FR_TRY(fr_table_put(tables[t], row, commit, result_out, err));
         }
     }
@@ -185,7 +185,7 @@ static fr_code end(fr_shard *shard, const fr_apply_record *record, uint64_t comm
 {
     bool existed = false;
     for (uint32_t i = shard->index_count; i-- > 0;) {
-        fr_table *tables[] = {atomic_load_explicit(&shard->indexes[i].next.table, memory_order_relaxed), fr_shard_table_of(shard, i)};
+        fr_table *tables[] = {fr_shard_next_of(shard, i), fr_shard_table_of(shard, i)};
         for (uint32_t t = 0; t < FR_COUNT_OF(tables); t++)
             if (tables[t] != NULL && fr_table_remove(tables[t], record->key, record->offset, commit, &existed) == FR_ERR_NO_MEMORY)
                 return FR_ERR_NO_MEMORY;

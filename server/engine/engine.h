@@ -651,6 +651,8 @@ fr_code fr_engine_apply(fr_shard *shard, const fr_view *view, fr_offset from, fr
                         fr_apply_mode mode, fr_apply_tally *tally, fr_err *err);
 fr_code fr_engine_table_options(fr_shard *shard, uint32_t index, fr_table_options *out); /* by the schema; makes the originals */
 /* reshape.c: applier: a vector field's index that was ordered anew is made from the rows. */
+/* apply.c: under cosine a vector without direction is found by nobody; only an index that was ordered anew meets one. */
+bool fr_engine_lacks_direction(const fr_table_options *options, const void *vector);
 bool fr_engine_reshape_step(fr_db *db); /* about 2 ms of it; whether there was something to do */
 void fr_engine_reshape_room_free(fr_db *db);
 void fr_engine_retired_free(fr_retired *list);
@@ -682,6 +684,11 @@ static inline fr_log *fr_shard_log(const fr_shard *s) { return atomic_load_expli
 static inline fr_table *fr_shard_table_of(const fr_shard *s, uint32_t index)
 {
     return index < s->index_count ? atomic_load_explicit(&s->indexes[index].table, memory_order_acquire) : NULL;
+}
+/* The one that will take its place: NULL but while the index is ordered anew. */
+static inline fr_table *fr_shard_next_of(const fr_shard *s, uint32_t index)
+{
+    return atomic_load_explicit(&s->indexes[index].next.table, memory_order_acquire);
 }
 static inline fr_table *fr_shard_table(const fr_shard *s) { return fr_shard_table_of(s, 0); } /* get, count, scroll */
 

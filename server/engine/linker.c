@@ -7,7 +7,7 @@ static bool link_tables(fr_shard *shard)
 {
     bool worked = false;
     for (uint32_t i = 0; i < shard->index_count; i++) {
-        fr_table *tables[] = {fr_shard_table_of(shard, i), atomic_load_explicit(&shard->indexes[i].next.table, memory_order_acquire)};
+        fr_table *tables[] = {fr_shard_table_of(shard, i), fr_shard_next_of(shard, i)};
         for (uint32_t t = 0; t < FR_COUNT_OF(tables); t++)
             if (tables[t] != NULL && fr_table_link_step(tables[t])) worked = true;
     }

@@ -4,8 +4,6 @@
  * The snapshot of the old shape is not loaded again (builds in the manifest), so the next one is taken at once. */
 #include "server/engine/engine.h"
 
-#include "simd/simd.h"
-
 #define SLICE_US 2000
 #define SLICE_ROWS 64u
 #define UNLINKED_MAX 1024u /* of the new table, when it takes the place */
@@ -15,7 +13,6 @@ typedef struct filling {
     fr_table *to;
     void *vector;
     uint64_t commit;
-    bool directed;
     fr_code code;
 } filling;
 
@@ -42,7 +39,7 @@ static bool fill_row(void *user, uint32_t row, const fr_row_view *view)
             f->code = FR_ERR_IO;
             return false;
         }
-        if (f->directed && fr_simd_norm_squared(f->vector, options->dimension) < 1e-30) data.vector = NULL; /* as apply does */
+        if (fr_engine_lacks_direction(options, data.vector)) data.vector = NULL;
     }
     f->code = fr_table_put(f->to, &data, f->commit, &result, NULL);
     return f->code == FR_OK;
@@ -72,9 +69,8 @@ static fr_code copy_some(fr_db *db, fr_shard *shard, fr_shard_index *at)
     const fr_table *from = atomic_load_explicit(&at->table, memory_order_relaxed);
     fr_table *to = atomic_load_explicit(&at->next.table, memory_order_relaxed);
     const fr_table_options *options = fr_table_settings(to);
-    bool dense = options->type != FR_TYPE_VECTOR_BINARY && options->type != FR_TYPE_VECTOR_SPARSE;
     FR_TRY(room_for(db, options->dimension));
-    filling f = {.from = from, .to = to, .vector = db->reshape_room.vector, .directed = dense && options->metric == FR_METRIC_COSINE,
+    filling f = {.from = from, .to = to, .vector = db->reshape_room.vector,
                  .commit = atomic_load_explicit(&shard->collection->visible, memory_order_relaxed)};
     int64_t until_us = db->io->mono_us(db->io) + SLICE_US;
     for (uint32_t i = 0; i < 64 && !at->next.copied && f.code == FR_OK && db->io->mono_us(db->io) < until_us; i++) {
@@ -150,7 +146,7 @@ static bool give_up(fr_db *db, fr_shard_index *at)
 static bool reshape(fr_db *db, fr_shard *shard, uint32_t index)
 {
     fr_shard_index *at = &shard->indexes[index];
-    fr_table *next = atomic_load_explicit(&at->next.table, memory_order_relaxed);
+    fr_table *next = fr_shard_next_of(shard, index);
     fr_table_stats stats;
     if (next == NULL) return begin(shard, index) == FR_OK;
     if (at->next.build != fr_schema_of(shard->collection)->builds[index]) return give_up(db, at);
@@ -177,7 +173,7 @@ bool fr_engine_reshape_step(fr_db *db)
         for (uint32_t s = 0; s < atomic_load(&c->shard_count); s++)
             for (uint32_t f = 0; f < c->shards[s].index_count; f++) {
                 const fr_shard_index *at = &c->shards[s].indexes[f];
-                bool same = at->build == fr_schema_of(c)->builds[f] && atomic_load_explicit(&at->next.table, memory_order_relaxed) == NULL;
+                bool same = at->build == fr_schema_of(c)->builds[f] && fr_shard_next_of(&c->shards[s], f) == NULL;
                 if (fr_shard_table(&c->shards[s]) == NULL || same) continue;
                 return reshape(db, &c->shards[s], f);
             }
