@@ -59,6 +59,17 @@ FR_INLINE fr_scalar fr_simd_fits_scalar(unsigned fits)
                                 : FR_SCALAR_F32;
 }
 
+/* The tiers without one of their own: by insertion. */
+FR_INLINE void block_order_each(int32_t *keys, uint32_t *places, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        int32_t key = keys[i];
+        uint32_t place = places[i], j = i;
+        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1], places[j] = places[j - 1];
+        keys[j] = key, places[j] = place;
+    }
+}
+
 /* Every tier keeps 16 sums of squares (element i goes to sum i % 16) and adds them in this order: the same bits
  * everywhere. A product of two floats is exact in double, so a fused and a separate addition agree too. */
 FR_INLINE double fr_simd_add16(const double sum[16])

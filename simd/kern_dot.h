@@ -80,16 +80,6 @@ FR_INLINE uint32_t block_below_each(const int32_t *dots, const int32_t *constant
     return found;
 }
 
-FR_INLINE void block_order_each(int32_t *keys, uint32_t *places, uint32_t count)
-{
-    for (uint32_t i = 1; i < count; i++) {
-        int32_t key = keys[i];
-        uint32_t place = places[i], j = i;
-        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1], places[j] = places[j - 1];
-        keys[j] = key, places[j] = place;
-    }
-}
-
 #define BLOCK_OF_ROWS                                                                                                  \
     static void block_pack(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)                    \
     {                                                                                                                  \

@@ -106,15 +106,7 @@ static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint3
     return found;
 }
 
-static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
-{
-    for (uint32_t i = 1; i < count; i++) {
-        int32_t key = keys[i];
-        uint32_t place = places[i], j = i;
-        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1], places[j] = places[j - 1];
-        keys[j] = key, places[j] = place;
-    }
-}
+static void block_order(int32_t *keys, uint32_t *places, uint32_t count) { block_order_each(keys, places, count); }
 
 /* many and gather of a kernel that has `name`_one */
 #define FORMS(name)                                                                                                    \
