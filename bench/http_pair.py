@@ -5,7 +5,6 @@ What counts is the ratio of the servers' CPU time per block, pair by pair: it st
 usage: scripts/dev bench http_pair OLD_BINARY NEW_BINARY [--rows N] [--dimension N] [--blocks N]
 """
 import argparse
-import http.client
 import json
 import os
 import random
@@ -33,14 +32,12 @@ def cpu_us(pid):
 class Side:
     def __init__(self, server):
         self.server = server
-        self.connection = http.client.HTTPConnection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+        self.client = server.client()
         self.us = []
 
     def post(self, path, body):
-        self.connection.request("POST", "/v1/collections" + path, body)
-        reply = self.connection.getresponse()
-        text = reply.read()
-        assert reply.status == 200, text
+        status, text = self.client.raw("POST", "/v1/collections" + path, body)
+        assert status == 200, text
 
     def block(self, path, bodies, rest=0.0):
         before = cpu_us(self.server.process.pid)

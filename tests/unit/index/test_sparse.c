@@ -244,6 +244,19 @@ static void live_through(fr_metric metric, uint32_t ops)
 static void ip_life(void **state) { (void)state; live_through(FR_METRIC_IP, 30000); }
 static void bm25_life(void **state) { (void)state; live_through(FR_METRIC_BM25, 30000); }
 
+/* A table of KEYS rows, and what a query finds there; the reader stays inside. */
+static fr_table_query begin_asked(life *l, rng *r, document *query, fr_row_hit *hits, uint32_t *count)
+{
+    begin(l, FR_METRIC_IP);
+    for (uint32_t key = 0; key < KEYS; key++) put(l, r, key, false);
+    do random_pairs(r, FR_METRIC_IP, query);
+    while (query->count < 6);
+    fr_table_query q = {.vector = query->pairs, .vector_size = query->count * sizeof(pair), .k = K, .visible = l->commit};
+    fr_table_enter(l->t, l->s);
+    assert_int_equal(fr_table_search(l->t, l->s, &q, hits, count, NULL, NULL), FR_OK);
+    return q;
+}
+
 /* A search at an old moment finds what was there, also when maintain ran since; a search allocates nothing. */
 static void old_moments_stay(void **state)
 {
@@ -253,13 +266,7 @@ static void old_moments_stay(void **state)
     fr_row_hit before[K], after[K];
     uint32_t count_before, count_after;
     document query;
-    begin(&l, FR_METRIC_IP);
-    for (uint32_t key = 0; key < KEYS; key++) put(&l, &r, key, false);
-    do random_pairs(&r, FR_METRIC_IP, &query);
-    while (query.count < 6);
-    fr_table_query q = {.vector = query.pairs, .vector_size = query.count * sizeof(pair), .k = K, .visible = l.commit};
-    fr_table_enter(l.t, l.s);
-    assert_int_equal(fr_table_search(l.t, l.s, &q, before, &count_before, NULL, NULL), FR_OK);
+    fr_table_query q = begin_asked(&l, &r, &query, before, &count_before);
     fr_table_leave(l.t, l.s);
     for (uint32_t key = 0; key < KEYS; key++) {
         if (key % 2) drop(&l, key);
@@ -296,13 +303,7 @@ static void a_running_search_sees_whole_rows(void **state)
     fr_row_hit before[K], after[K];
     uint32_t count_before, count_after;
     document query;
-    begin(&l, FR_METRIC_IP);
-    for (uint32_t key = 0; key < KEYS; key++) put(&l, &r, key, false);
-    do random_pairs(&r, FR_METRIC_IP, &query);
-    while (query.count < 6);
-    fr_table_query q = {.vector = query.pairs, .vector_size = query.count * sizeof(pair), .k = K, .visible = l.commit};
-    fr_table_enter(l.t, l.s);
-    assert_int_equal(fr_table_search(l.t, l.s, &q, before, &count_before, NULL, NULL), FR_OK);
+    fr_table_query q = begin_asked(&l, &r, &query, before, &count_before);
     for (uint32_t key = 0; key < KEYS; key++) drop(&l, key);
     for (uint32_t i = 0; i < 100; i++) fr_table_maintain(l.t, l.commit);
     assert_int_equal(fr_table_search(l.t, l.s, &q, after, &count_after, NULL, NULL), FR_OK);
