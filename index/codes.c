@@ -3,7 +3,6 @@
 #include "index/codes.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define BATCH 64u
 
@@ -41,41 +40,7 @@ void fr_codeset_free(fr_codeset *s)
     fr_free(FR_MEM_CODES, s);
 }
 
-/* In-place orthonormal Walsh-Hadamard transform of a power-of-two window. */
-static void hadamard(float *x, uint32_t n)
-{
-    for (uint32_t h = 1; h < n; h *= 2) {
-        if (h < 4) {
-            for (uint32_t i = 0; i < n; i += 2 * h)
-                for (uint32_t j = i; j < i + h; j++) {
-                    float a = x[j], b = x[j + h];
-                    x[j] = a + b, x[j + h] = a - b;
-                }
-        } else {
-            for (uint32_t i = 0; i < n; i += 2 * h) {
-                float *restrict low = x + i, *restrict high = x + i + h;
-                for (uint32_t j = 0; j < h; j++) {
-                    float a = low[j], b = high[j];
-                    low[j] = a + b, high[j] = a - b;
-                }
-            }
-        }
-    }
-    float norm = 1.0f / sqrtf((float)n);
-    for (uint32_t i = 0; i < n; i++) x[i] *= norm;
-}
-
-void fr_rotate(const int8_t *rounds, uint32_t padded, float *x)
-{
-    uint32_t window = 1;
-    while (window * 2 <= padded) window *= 2;
-    for (uint32_t round = 0; round < FR_ROTATION_ROUNDS; round++) {
-        const int8_t *signs = rounds + (size_t)round * padded;
-        for (uint32_t i = 0; i < padded; i++) x[i] *= (float)signs[i];
-        hadamard(round % 2 == 0 ? x : x + (padded - window), window);
-        if (window == padded && round == 1) break; /* two rounds mix a power of two well enough */
-    }
-}
+void fr_rotate(const int8_t *signs, uint32_t padded, float *x) { fr_simd_encode()->rotate(signs, FR_ROTATION_ROUNDS, padded, x); }
 
 /* The vector in the space of the codes: normalised for cosine, padded, rotated. */
 static void enter_space(const fr_codeset *s, const float *vector, float *out)
@@ -90,25 +55,32 @@ static void enter_space(const fr_codeset *s, const float *vector, float *out)
     fr_rotate(s->signs, s->padded, out);
 }
 
-static int by_value(const void *a, const void *b)
+/* Of up to a million values the scale looks at the one that one in 100,000 lies above: only the largest few are kept, falling. */
+#define SAMPLE_MAX (1u << 20)
+#define TOP_ROOM 16u
+_Static_assert(SAMPLE_MAX / 100000u + 2 <= TOP_ROOM, "the wanted one is among them");
+
+static void top_put(float *top, uint32_t *count, float value)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    if (*count == TOP_ROOM && value <= top[TOP_ROOM - 1]) return;
+    uint32_t at = *count < TOP_ROOM ? (*count)++ : TOP_ROOM - 1;
+    for (; at > 0 && top[at - 1] < value; at--) top[at] = top[at - 1];
+    top[at] = value;
 }
 
 fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t count)
 {
     FR_ASSERT(s->kind == FR_CODE_SQ8);
-    uint32_t kept_max = FR_MIN(count * s->padded, 1u << 20), kept = 0;
-    size_t size = (s->padded + (size_t)kept_max) * sizeof(float);
-    float *values = fr_alloc_pages(FR_MEM_CODES, size);
+    uint32_t kept_max = FR_MIN(count * s->padded, SAMPLE_MAX), kept = 0, top_count = 0;
+    float top[TOP_ROOM];
+    size_t size = s->padded * sizeof(float);
+    float *x = fr_alloc_pages(FR_MEM_CODES, size);
     double *sum = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(double));
-    if (values == NULL || sum == NULL) {
-        if (values != NULL) fr_free_pages(FR_MEM_CODES, values, size);
+    if (x == NULL || sum == NULL) {
+        if (x != NULL) fr_free_pages(FR_MEM_CODES, x, size);
         fr_free(FR_MEM_CODES, sum);
         return FR_ERR_NO_MEMORY;
     }
-    float *x = values + kept_max;
     if (s->metric != FR_METRIC_IP) { /* inner products are not invariant to a shift: no centre there */
         for (uint32_t i = 0; i < count; i++) {
             enter_space(s, samples[i], x);
@@ -120,13 +92,15 @@ fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         enter_space(s, samples[i], x);
         for (uint32_t j = 0; j < s->padded; j++)
-            if (seen++ % every == 0 && kept < kept_max) values[kept++] = fabsf(x[j] - s->centre[j]);
+            if (seen++ % every == 0 && kept < kept_max) {
+                top_put(top, &top_count, fabsf(x[j] - s->centre[j]));
+                kept++;
+            }
     }
-    qsort(values, kept, sizeof(float), by_value);
-    float top = kept != 0 ? values[(uint64_t)(kept - 1) * 99999 / 100000] : 1.0f;
-    s->scale = top > 1e-30f ? top / 127.0f : 1e-30f;
+    float largest = kept != 0 ? top[kept - 1 - (uint64_t)(kept - 1) * 99999 / 100000] : 1.0f;
+    s->scale = largest > 1e-30f ? largest / 127.0f : 1e-30f;
     s->trained_rows = count;
-    fr_free_pages(FR_MEM_CODES, values, size);
+    fr_free_pages(FR_MEM_CODES, x, size);
     fr_free(FR_MEM_CODES, sum);
     return FR_OK;
 }
@@ -163,18 +137,9 @@ void fr_codeset_encode(fr_codeset *s, const void *numbers, uint32_t row, float *
     const float *vector = numbers;
     if (s->kind == FR_CODE_SQ8) {
         enter_space(s, vector, scratch);
-        float inverse = 1.0f / s->scale;
-        uint32_t clipped = 0;
-        for (uint32_t j = 0; j < s->padded; j++) {
-            float v = (scratch[j] - s->centre[j]) * inverse;
-            clipped += v > 127.5f || v < -128.5f;
-            v = v > 127.0f ? 127.0f : v < -128.0f ? -128.0f : v;
-            c[j] = (uint8_t)((int32_t)lrintf(v) + 128);
-            scratch[j] = v;
-        }
-        s->clipped += clipped;
+        s->clipped += fr_simd_encode()->bytes(scratch, s->centre, 1.0f / s->scale, s->padded, c);
         s->encoded += s->padded;
-        if (s->has_fine) fr_fine_encode(s, scratch, row);
+        if (s->has_fine) fr_simd_encode()->nibbles(scratch, c, s->padded, fr_extent_at(&s->fine, row));
     } else {
         float shift = s->kind == FR_CODE_I8 ? 128.0f : 0.0f;
         for (uint32_t j = 0; j < s->dimension; j++) c[j] = (uint8_t)(vector[j] + shift);

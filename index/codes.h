@@ -79,6 +79,4 @@ void fr_codeset_distances_held(const fr_codeset *set, const fr_code_query *query
 void fr_codeset_distances_of(const fr_codeset *set, const fr_code_query *query, const uint8_t *code, const int32_t *constants,
                              uint32_t count, float *out);
 
-void fr_fine_encode(fr_codeset *set, const float *scaled, uint32_t row); /* after the row's code; (x' - centre) / scale */
-
 #endif

@@ -8,18 +8,6 @@
 #define MARGIN 6.0 /* standard deviations of a distance's error that two rows may be apart and still change places */
 #define MIDDLE 2055.5f /* the 12-bit code of the centre: 16 * 128 + 7.5 */
 
-void fr_fine_encode(fr_codeset *s, const float *scaled, uint32_t row)
-{
-    const uint8_t *code = fr_extent_at(&s->code, row);
-    uint8_t *out = fr_extent_at(&s->fine, row);
-    memset(out, 0, s->padded / 2);
-    for (uint32_t j = 0; j < s->padded; j++) {
-        float rest = (scaled[j] + 128.5f - (float)code[j]) * 16.0f; /* 0 to 16, unless it was cut off */
-        uint32_t nibble = rest <= 0 ? 0 : rest >= 15 ? 15 : (uint32_t)rest;
-        out[j / 64 * 32 + j % 32] |= (uint8_t)(j % 64 < 32 ? nibble : nibble << 4);
-    }
-}
-
 /* The rotated query in units of 12-bit codes. */
 static void prepare(const fr_space *space, float *out)
 {

@@ -18,6 +18,7 @@ typedef struct fr_simd_tier {
     fr_kernel mixed[FR_SIMD_METRIC_COUNT][FR_SCALAR_COUNT];
     fr_dot_kernel dot_u8i8;
     fr_fine_kernel fine;
+    fr_encode_kernel encode;
     fr_block_kernel block;
     void (*to_f32)(fr_scalar from, const void *source, uint32_t count, float *target);
     void (*from_f32)(fr_scalar to, const float *source, uint32_t count, void *target);

@@ -271,6 +271,21 @@ static void vi_in_range(const void *codes, bool wide, uint32_t count, uint32_t l
     }
 }
 
+/* Sixteen bytes to sixteen 32-bit numbers: two registers. */
+typedef int32_t wide_i32 __attribute__((vector_size(64)));
+typedef uint8_t wide_u8 __attribute__((vector_size(16)));
+FR_INLINE wide_i32 widen_bytes(wide_u8 bytes)
+{
+    simde__m128i x;
+    vi half[2];
+    wide_i32 wide;
+    memcpy(&x, &bytes, sizeof x);
+    half[0] = simde_mm256_cvtepu8_epi32(x), half[1] = simde_mm256_cvtepu8_epi32(simde_mm_srli_si128(x, 8));
+    memcpy(&wide, half, sizeof wide);
+    return wide;
+}
+#define FINE_WIDEN(bytes) widen_bytes(bytes)
+
 #include "simd/kern_template.h"
 #else
 typedef int fr_no_avx2_here; /* ISO C wants a declaration */

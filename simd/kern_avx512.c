@@ -237,6 +237,7 @@ static uint32_t vi_sift(const uint64_t *bits, uint32_t limit, const uint32_t *id
     return n;
 }
 #define FR_TIER_SIFT vi_sift
+#define FINE_WIDEN(bytes) (fine_i32) _mm512_cvtepu8_epi32((__m128i)(bytes))
 
 #include "simd/kern_template.h"
 #else

@@ -10,6 +10,10 @@ typedef uint8_t fine_u8 __attribute__((vector_size(16)));
 typedef int32_t fine_i32 __attribute__((vector_size(64)));
 typedef float fine_f32 __attribute__((vector_size(64)));
 
+#ifndef FINE_WIDEN /* GCC 12 does this one by one: vector tiers say how */
+#define FINE_WIDEN(bytes) __builtin_convertvector(bytes, fine_i32)
+#endif
+
 /* squares: sum (q - w)^2, else sum q w; four sums of sixteen lanes */
 FR_INLINE float fine_sum(bool squares, const float *query, const uint8_t *code, const uint8_t *nibbles, uint32_t n)
 {
@@ -22,7 +26,7 @@ FR_INLINE float fine_sum(bool squares, const float *query, const uint8_t *code, 
             fine_f32 q;
             memcpy(&c, code + i + 16 * part, sizeof c);
             memcpy(&q, query + i + 16 * part, sizeof q);
-            fine_i32 w = __builtin_convertvector(c, fine_i32) * 16 + __builtin_convertvector(extra, fine_i32);
+            fine_i32 w = FINE_WIDEN(c) * 16 + FINE_WIDEN(extra);
             fine_f32 value = __builtin_convertvector(w, fine_f32), difference = q - value;
             sum[part] += squares ? difference * difference : q * value;
         }

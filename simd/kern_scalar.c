@@ -188,6 +188,53 @@ static uint32_t sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids, 
     return n;
 }
 
+/* ==== vectors to codes ==== */
+
+/* In-place orthonormal Walsh-Hadamard transform of n values, a power of two. */
+static void hadamard(float *x, uint32_t n)
+{
+    for (uint32_t h = 1; h < n; h *= 2)
+        for (uint32_t i = 0; i < n; i += 2 * h)
+            for (uint32_t j = i; j < i + h; j++) {
+                float a = x[j], b = x[j + h];
+                x[j] = a + b, x[j + h] = a - b;
+            }
+    float norm = 1.0f / __builtin_sqrtf((float)n);
+    for (uint32_t i = 0; i < n; i++) x[i] *= norm;
+}
+
+static void rotate(const int8_t *signs, uint32_t rounds, uint32_t n, float *x)
+{
+    uint32_t window = 1u << (31 - __builtin_clz(n));
+    for (uint32_t round = 0; round < rounds; round++, signs += n) {
+        for (uint32_t i = 0; i < n; i++) x[i] *= (float)signs[i];
+        hadamard(round % 2 == 0 ? x : x + (n - window), window);
+        if (window == n && round == 1) break; /* two rounds mix a power of two well enough */
+    }
+}
+
+static uint32_t bytes(float *x, const float *centre, float inverse, uint32_t n, uint8_t *code)
+{
+    uint32_t outside = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        float v = (x[i] - centre[i]) * inverse;
+        outside += v > 127.5f || v < -128.5f;
+        x[i] = v > 127.0f ? 127.0f : v < -128.0f ? -128.0f : v;
+        code[i] = (uint8_t)((int32_t)__builtin_lrintf(x[i]) + 128);
+    }
+    return outside;
+}
+
+static void nibbles_of(const float *scaled, const uint8_t *code, uint32_t n, uint8_t *nibbles)
+{
+    memset(nibbles, 0, n / 2);
+    for (uint32_t i = 0; i < n; i++) {
+        float rest = (scaled[i] + 128.5f - (float)code[i]) * 16.0f; /* 0 to 16, unless it was cut off */
+        uint32_t nibble = rest <= 0 ? 0 : rest >= 15 ? 15 : (uint32_t)rest;
+        nibbles[i / 64 * 32 + i % 32] |= (uint8_t)(i % 64 < 32 ? nibble : nibble << 4);
+    }
+}
+
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
@@ -195,6 +242,7 @@ const fr_simd_tier fr_simd_scalar = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
+    .encode = {rotate, bytes, nibbles_of},
     .block = {block_pack, block_dots, block_below, block_order, "scalar"},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,

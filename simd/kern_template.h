@@ -372,6 +372,7 @@ static double norm_squared(const float *source, uint32_t count)
 /* ==== the table ==== */
 
 #include "simd/kern_dot.h"
+#include "simd/kern_encode.h"
 #include "simd/kern_fine.h"
 
 #define FLOAT_KERNEL(name, metric, query_kind, row_kind)                                                               \
@@ -459,6 +460,7 @@ const fr_simd_tier TIER = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, TIER_ISA},
     .fine = {fine_l2, fine_dot},
+    .encode = {encode_rotate, encode_bytes, encode_nibbles},
     .block = {block_pack, block_dots, block_below, block_order, TIER_ISA},
     .to_f32 = to_f32,
     .from_f32 = from_f32,

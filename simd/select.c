@@ -158,6 +158,13 @@ const fr_fine_kernel *fr_simd_fine(void)
     return &tier->fine;
 }
 
+const fr_encode_kernel *fr_simd_encode(void)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->encode.rotate == NULL) tier = tier->below;
+    return &tier->encode;
+}
+
 void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
 {
 #if defined(__SANITIZE_THREAD__) /* it cannot know that wide loads of bytes are whole bytes */

@@ -66,6 +66,18 @@ typedef struct fr_fine_kernel {
 } fr_fine_kernel;
 const fr_fine_kernel *fr_simd_fine(void);
 
+/* Vectors on their way to codes; n is a multiple of 64; the same bits in every tier.
+ *   rotate   in place, orthonormal: in each round signs (n of 1 or -1 a round), then a Walsh-Hadamard transform of the largest power of two that
+ *            fits, over the first values in even rounds, the last in odd ones. Where n is that power only two rounds are done.
+ *   bytes    x becomes v = (x - centre) * inverse, cut to -128..127, and code v rounded + 128; returns how many were rounded from outside.
+ *   nibbles  the next 4 bits of such v (index/fine.c), n / 2 bytes. */
+typedef struct fr_encode_kernel {
+    void (*rotate)(const int8_t *signs, uint32_t rounds, uint32_t n, float *x);
+    uint32_t (*bytes)(float *x, const float *centre, float inverse, uint32_t n, uint8_t *code);
+    void (*nibbles)(const float *scaled, const uint8_t *code, uint32_t n, uint8_t *nibbles);
+} fr_encode_kernel;
+const fr_encode_kernel *fr_simd_encode(void);
+
 /* out[i] = sum over the set bits b of row i of u[b], where u[b] < 2^FR_PLANES: plane p holds bit p of every u, `words` words each,
  * one after the other; rows are `words` words each, contiguous. Exact. */
 #define FR_PLANES 4
