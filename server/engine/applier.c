@@ -210,21 +210,38 @@ static uint32_t help_step(fr_shard *shard, bool pieces)
     return most;
 }
 
+/* How many times as many rows may wait for their links: more where nobody has searched lately, for no one pays for scanning them. Bits
+ * of long vectors are scanned longer, so that the first search to come waits no longer for them. */
+static uint32_t patience(const fr_shard *shard, int64_t now_us)
+{
+    fr_collection *c = shard->collection;
+    if (atomic_load_explicit(&c->searched, memory_order_relaxed)) {
+        atomic_store_explicit(&c->searched, false, memory_order_relaxed);
+        c->searched_us = FR_MAX(now_us, (int64_t)1);
+    }
+    if (c->searched_us != 0 && now_us - c->searched_us < FR_UNSEARCHED_US) return 1;
+    uint32_t longest = 128;
+    for (uint32_t i = 0; i < shard->index_count; i++) longest = FR_MAX(longest, fr_table_settings(fr_shard_table_of(shard, i))->dimension);
+    return FR_MAX(FR_UNSEARCHED_FACTOR * 128 / longest, 1u);
+}
+
 /* Linkers are behind: each row written owes one linked and one repaired. What is owed is paid while no commit waits, in short slices: the
  * help must not show in what writers wait for. Far behind it is paid at once, doubly, so that the rows which every search scans stay bounded. */
 static void help(fr_db *db, fr_shard *shard, uint32_t rows)
 {
     uint64_t unlinked = atomic_load_explicit(&shard->unlinked, memory_order_relaxed);
     uint64_t dead = atomic_load_explicit(&shard->dead, memory_order_relaxed), dead_max = FR_DEAD_MAX + waiting_for_sweep(shard);
-    uint32_t share = (unlinked > FR_UNLINKED_MAX ? 1u : 0u) + (dead > dead_max ? 1u : 0u);
+    int64_t now_us = db->io->mono_us(db->io);
+    uint64_t times = patience(shard, now_us);
+    uint32_t share = (unlinked > FR_UNLINKED_MAX * times ? 1u : 0u) + (dead > dead_max ? 1u : 0u);
     if (share == 0) {
         shard->help_owed = 0;
         return;
     }
-    bool far = unlinked > FR_UNLINKED_FAR || dead > 2 * dead_max;
+    bool far = unlinked > FR_UNLINKED_FAR * times || dead > 2 * dead_max;
     shard->help_owed += (uint64_t)rows * share;
     uint64_t left = far ? FR_MIN(shard->help_owed, 2ull * rows * share) : shard->help_owed;
-    int64_t until_us = db->io->mono_us(db->io) + HELP_SLICE_US;
+    int64_t until_us = now_us + HELP_SLICE_US;
     while (left > 0 && (far || (!commits_wait(db) && db->io->mono_us(db->io) < until_us))) {
         uint64_t paid = FR_MIN(left, (uint64_t)help_step(shard, far));
         if (paid == 0) shard->help_owed = left = 0; /* linkers hold what there is */

@@ -33,6 +33,8 @@
 #define FR_ROUND_WRITES_MAX  4096u
 #define FR_UNLINKED_MAX      16384u /* above: the applier helps linking; linkers link from 8,192 on in bulk */
 #define FR_UNLINKED_FAR      24576u /* above: before it answers anything else */
+#define FR_UNSEARCHED_FACTOR 8u     /* as many where nobody has searched lately: then no one pays for their scan. Fewer from 128 dimensions on */
+#define FR_UNSEARCHED_US     2000000 /* lately */
 #define FR_DEAD_MAX          4096u  /* the same for dead rows that wait for repair */
 #define FR_ERASE_CHUNK       FR_RECORDS_MAX
 #define FR_SEGMENT_BYTES     (128ull << 20)
@@ -220,6 +222,8 @@ struct fr_collection {
     uint64_t commit_last;     /* writer */
     _Atomic int state;        /* fr_code: why writes are refused */
     _Atomic bool unreadable;  /* a partition is damaged: no searches */
+    _Atomic bool searched;    /* set by searches, cleared by the applier ... */
+    int64_t searched_us;      /* ... which notes when it saw it; 0: never */
     char state_text[192];     /* set before state */
     /* writer: the barrier of delete-by-filter */
     bool barrier;

@@ -521,6 +521,8 @@ static fr_code search_all(search *x, fr_hit *hits, uint32_t *hit_counts, fr_err 
     fr_io *io = x->s->db->io;
     fr_code code = FR_OK;
     bool by_bytes = x->field->type == FR_TYPE_VECTOR_BINARY || x->field->type == FR_TYPE_VECTOR_SPARSE;
+    if (!atomic_load_explicit(&x->collection->searched, memory_order_relaxed))
+        atomic_store_explicit(&x->collection->searched, true, memory_order_relaxed);
     x->visible = fr_query_enter(x->s, x->collection, x->index);
     int64_t entered_us = q->query_count > 1 ? io->mono_us(io) : 0;
     for (uint32_t i = 0; i < q->query_count && code == FR_OK; i++) {
