@@ -303,7 +303,7 @@ fr_kafka_next fr_kafka_describe_groups(fr_kafka *door, fr_kafka_call *call)
         one->protocolType = one->protocolData = fr_span_of("", 0);
         one->authorizedOperations = INT32_MIN;
         if (!group_id_ok(one->groupId)) one->errorCode = KAFKA_INVALID_GROUP_ID;
-        else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, one->groupId, true)) one->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
+        else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, one->groupId, false)) one->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
         if (!row || one->errorCode) continue;
         fr_group_tick(&row->group, door->groups->now_ms());
         if (fr_groups_known(row)) enough = describe(call, &row->group, one);

@@ -348,15 +348,35 @@ static bool fetch_all(fr_kafka *door, fr_kafka_call *call, const fetched *from, 
     return true;
 }
 
+/* Before version 2 a group's error has no place but at its partitions. */
+static bool fetch_denied(fr_kafka_call *call, const fr_kafka_OffsetFetchRequestGroup *wanted, fr_kafka_OffsetFetchResponseGroup *out)
+{
+    int32_t count = call->header.version < 2 ? FR_MAX(wanted->topics.count, 0) : 0;
+    if (!FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, count)) return false;
+    for (int32_t i = 0; i < count; i++) {
+        const fr_kafka_OffsetFetchRequestTopics *topic = &wanted->topics.items[i];
+        fr_kafka_OffsetFetchResponseTopics *row = &out->topics.items[i];
+        row->name = topic->name;
+        if (!FR_KAFKA_ITEMS(&call->arena, &row->partitions, OffsetFetchResponsePartitions, FR_MAX(topic->partitionIndexes.count, 0))) return false;
+        for (int32_t j = 0; j < row->partitions.count; j++) {
+            row->partitions.items[j].partitionIndex = topic->partitionIndexes.items[j];
+            row->partitions.items[j].committedOffset = -1;
+            row->partitions.items[j].metadata = fr_span_of("", 0);
+            row->partitions.items[j].errorCode = out->errorCode;
+        }
+    }
+    return true;
+}
+
 static bool fetch_group(fr_kafka *door, fr_kafka_call *call, const fr_kafka_OffsetFetchRequestGroup *wanted, bool stable,
                         fr_kafka_OffsetFetchResponseGroup *out)
 {
     fetched from = {.groups = door->groups, .row = fr_groups_find(door->groups, wanted->groupId), .stable = stable};
     out->groupId = wanted->groupId;
     if (!group_id_ok(wanted->groupId)) out->errorCode = KAFKA_INVALID_GROUP_ID;
-    else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, wanted->groupId, true)) {
+    else if (!fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_GROUP, wanted->groupId, false)) {
         out->errorCode = KAFKA_GROUP_AUTHORIZATION_FAILED;
-        return FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, 0);
+        return fetch_denied(call, wanted, out);
     }
     if (wanted->topics.count < 0) return fetch_all(door, call, &from, out);
     if (!FR_KAFKA_ITEMS(&call->arena, &out->topics, OffsetFetchResponseTopics, wanted->topics.count)) return false;
@@ -539,7 +559,7 @@ static int16_t group_delete(fr_kafka *door, fr_kafka_call *call, fr_span name, f
 {
     fr_kafka_groups *groups = door->groups;
     if (!group_id_ok(name)) return KAFKA_INVALID_GROUP_ID;
-    if (!fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_GROUP, name, true)) return KAFKA_GROUP_AUTHORIZATION_FAILED;
+    if (!fr_kafka_may(door, call, FR_ACTION_ADMIN, FR_OBJECT_GROUP, name, false)) return KAFKA_GROUP_AUTHORIZATION_FAILED;
     fr_group_row *row = fr_groups_find(groups, name);
     if (row) fr_group_tick(&row->group, groups->now_ms());
     if (!row || !fr_groups_known(row)) return KAFKA_GROUP_ID_NOT_FOUND;

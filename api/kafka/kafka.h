@@ -99,6 +99,7 @@ struct fr_kafka_call {
     fr_arena arena;
     fr_write *writes; /* in the arena */
     uint32_t write_count;
+    struct fr_kafka_verdict *verdicts, **verdicts_end; /* to be written down, in the arena */
     struct fr_kafka_wait *waits;
     uint32_t wait_count, wait_capacity;
     bool expired;

@@ -12,49 +12,59 @@
 static bool with_sasl(const fr_kafka *door) { return door->sasl != NULL; }
 static bool with_groups(const fr_kafka *door) { return door->groups != NULL; }
 
-#define API(key, first, name, handler, offered, open)                                                                  \
-    {key, first, #name, &fr_kafka_##name##Request_message, &fr_kafka_##name##Response_message, handler, offered, open}
+/* asks has no default: a row without it does not compile. */
+#define API(key, first, name, handler, offered, asks)                                                                  \
+    {key, first, #name, &fr_kafka_##name##Request_message, &fr_kafka_##name##Response_message, handler, offered, asks}
+#define NOTHING FR_KAFKA_ASKS_NOTHING
+#define LOGIN FR_KAFKA_ASKS_LOGIN
+#define TOPIC_READ FR_KAFKA_ASKS_TOPIC_READ
+#define TOPIC_WRITE FR_KAFKA_ASKS_TOPIC_WRITE
+#define TOPIC_ADMIN FR_KAFKA_ASKS_TOPIC_ADMIN
+#define GROUP_READ FR_KAFKA_ASKS_GROUP_READ
+#define GROUP_ADMIN FR_KAFKA_ASKS_GROUP_ADMIN
+#define TXN FR_KAFKA_ASKS_TXN
+#define SERVER FR_KAFKA_ASKS_SERVER
 const fr_kafka_api fr_kafka_apis[] = {
     /* Older librdkafka compresses only when Produce version 0 is advertised (KAFKA-18659); versions below 3 are refused all the same. */
-    API(0, 0, Produce, fr_kafka_produce, NULL, false),
-    API(1, -1, Fetch, fr_kafka_fetch, NULL, false),
-    API(2, -1, ListOffsets, fr_kafka_list_offsets, NULL, false),
-    API(3, -1, Metadata, fr_kafka_metadata, NULL, false),
-    API(8, -1, OffsetCommit, fr_kafka_offset_commit, with_groups, false),
-    API(9, -1, OffsetFetch, fr_kafka_offset_fetch, with_groups, false),
-    API(10, -1, FindCoordinator, fr_kafka_find_coordinator, NULL, false),
-    API(11, -1, JoinGroup, fr_kafka_join_group, with_groups, false),
-    API(12, -1, Heartbeat, fr_kafka_heartbeat, with_groups, false),
-    API(13, -1, LeaveGroup, fr_kafka_leave_group, with_groups, false),
-    API(14, -1, SyncGroup, fr_kafka_sync_group, with_groups, false),
-    API(15, -1, DescribeGroups, fr_kafka_describe_groups, with_groups, false),
-    API(16, -1, ListGroups, fr_kafka_list_groups, with_groups, false),
-    API(17, -1, SaslHandshake, fr_kafka_sasl_handshake, with_sasl, true),
-    API(18, -1, ApiVersions, fr_kafka_api_versions, NULL, true),
-    API(19, -1, CreateTopics, fr_kafka_create_topics, NULL, false),
-    API(20, -1, DeleteTopics, fr_kafka_delete_topics, NULL, false),
-    API(21, -1, DeleteRecords, fr_kafka_delete_records, NULL, false),
-    API(22, -1, InitProducerId, fr_kafka_init_producer_id, NULL, false),
-    API(23, -1, OffsetForLeaderEpoch, fr_kafka_offset_for_leader_epoch, NULL, false),
-    API(24, -1, AddPartitionsToTxn, fr_kafka_add_partitions_to_txn, NULL, false),
-    API(25, -1, AddOffsetsToTxn, fr_kafka_add_offsets_to_txn, with_groups, false),
-    API(26, -1, EndTxn, fr_kafka_end_txn, NULL, false),
-    API(28, -1, TxnOffsetCommit, fr_kafka_txn_offset_commit, with_groups, false),
-    API(32, -1, DescribeConfigs, fr_kafka_describe_configs, NULL, false),
-    API(33, -1, AlterConfigs, fr_kafka_alter_configs, NULL, false),
-    API(35, -1, DescribeLogDirs, fr_kafka_describe_log_dirs, NULL, false),
-    API(36, -1, SaslAuthenticate, fr_kafka_sasl_authenticate, with_sasl, true),
-    API(37, -1, CreatePartitions, fr_kafka_create_partitions, NULL, false),
-    API(42, -1, DeleteGroups, fr_kafka_delete_groups, with_groups, false),
-    API(44, -1, IncrementalAlterConfigs, fr_kafka_incremental_alter_configs, NULL, false),
-    API(46, -1, ListPartitionReassignments, fr_kafka_list_partition_reassignments, NULL, false),
-    API(47, -1, OffsetDelete, fr_kafka_offset_delete, with_groups, false),
-    API(48, -1, DescribeClientQuotas, fr_kafka_describe_client_quotas, with_sasl, false),
-    API(49, -1, AlterClientQuotas, fr_kafka_alter_client_quotas, with_sasl, false),
-    API(60, -1, DescribeCluster, fr_kafka_describe_cluster, NULL, false),
-    API(61, -1, DescribeProducers, fr_kafka_describe_producers, NULL, false),
-    API(65, -1, DescribeTransactions, fr_kafka_describe_transactions, NULL, false),
-    API(66, -1, ListTransactions, fr_kafka_list_transactions, NULL, false),
+    API(0, 0, Produce, fr_kafka_produce, NULL, TOPIC_WRITE | TXN),
+    API(1, -1, Fetch, fr_kafka_fetch, NULL, TOPIC_READ),
+    API(2, -1, ListOffsets, fr_kafka_list_offsets, NULL, TOPIC_READ),
+    API(3, -1, Metadata, fr_kafka_metadata, NULL, TOPIC_READ | TOPIC_WRITE),
+    API(8, -1, OffsetCommit, fr_kafka_offset_commit, with_groups, GROUP_READ | TOPIC_READ),
+    API(9, -1, OffsetFetch, fr_kafka_offset_fetch, with_groups, GROUP_READ | TOPIC_READ),
+    API(10, -1, FindCoordinator, fr_kafka_find_coordinator, NULL, LOGIN),
+    API(11, -1, JoinGroup, fr_kafka_join_group, with_groups, GROUP_READ),
+    API(12, -1, Heartbeat, fr_kafka_heartbeat, with_groups, GROUP_READ),
+    API(13, -1, LeaveGroup, fr_kafka_leave_group, with_groups, GROUP_READ),
+    API(14, -1, SyncGroup, fr_kafka_sync_group, with_groups, GROUP_READ),
+    API(15, -1, DescribeGroups, fr_kafka_describe_groups, with_groups, GROUP_READ),
+    API(16, -1, ListGroups, fr_kafka_list_groups, with_groups, LOGIN),
+    API(17, -1, SaslHandshake, fr_kafka_sasl_handshake, with_sasl, NOTHING),
+    API(18, -1, ApiVersions, fr_kafka_api_versions, NULL, NOTHING),
+    API(19, -1, CreateTopics, fr_kafka_create_topics, NULL, TOPIC_ADMIN),
+    API(20, -1, DeleteTopics, fr_kafka_delete_topics, NULL, TOPIC_ADMIN),
+    API(21, -1, DeleteRecords, fr_kafka_delete_records, NULL, TOPIC_ADMIN),
+    API(22, -1, InitProducerId, fr_kafka_init_producer_id, NULL, TXN),
+    API(23, -1, OffsetForLeaderEpoch, fr_kafka_offset_for_leader_epoch, NULL, TOPIC_READ),
+    API(24, -1, AddPartitionsToTxn, fr_kafka_add_partitions_to_txn, NULL, TXN | TOPIC_WRITE),
+    API(25, -1, AddOffsetsToTxn, fr_kafka_add_offsets_to_txn, with_groups, TXN | GROUP_READ),
+    API(26, -1, EndTxn, fr_kafka_end_txn, NULL, TXN),
+    API(28, -1, TxnOffsetCommit, fr_kafka_txn_offset_commit, with_groups, TXN | GROUP_READ | TOPIC_READ),
+    API(32, -1, DescribeConfigs, fr_kafka_describe_configs, NULL, TOPIC_READ | SERVER),
+    API(33, -1, AlterConfigs, fr_kafka_alter_configs, NULL, TOPIC_ADMIN),
+    API(35, -1, DescribeLogDirs, fr_kafka_describe_log_dirs, NULL, SERVER),
+    API(36, -1, SaslAuthenticate, fr_kafka_sasl_authenticate, with_sasl, NOTHING),
+    API(37, -1, CreatePartitions, fr_kafka_create_partitions, NULL, TOPIC_ADMIN),
+    API(42, -1, DeleteGroups, fr_kafka_delete_groups, with_groups, GROUP_ADMIN),
+    API(44, -1, IncrementalAlterConfigs, fr_kafka_incremental_alter_configs, NULL, TOPIC_ADMIN),
+    API(46, -1, ListPartitionReassignments, fr_kafka_list_partition_reassignments, NULL, SERVER),
+    API(47, -1, OffsetDelete, fr_kafka_offset_delete, with_groups, GROUP_ADMIN | TOPIC_READ),
+    API(48, -1, DescribeClientQuotas, fr_kafka_describe_client_quotas, with_sasl, SERVER),
+    API(49, -1, AlterClientQuotas, fr_kafka_alter_client_quotas, with_sasl, SERVER),
+    API(60, -1, DescribeCluster, fr_kafka_describe_cluster, NULL, LOGIN),
+    API(61, -1, DescribeProducers, fr_kafka_describe_producers, NULL, TOPIC_READ),
+    API(65, -1, DescribeTransactions, fr_kafka_describe_transactions, NULL, TXN | TOPIC_READ),
+    API(66, -1, ListTransactions, fr_kafka_list_transactions, NULL, LOGIN),
 };
 const size_t fr_kafka_apis_count = FR_COUNT_OF(fr_kafka_apis);
 
@@ -197,6 +207,13 @@ bool fr_kafka_pipelines(const fr_kafka_call *call, fr_span next_frame)
     return call->api && call->api->key == 0 && next_frame.size >= 2 && next[0] == 0 && next[1] == 0;
 }
 
+/* When it is over, its verdicts are written down: here no lock is held. */
+static fr_kafka_next ending(fr_kafka *door, fr_kafka_call *call, fr_kafka_next next)
+{
+    if (next == FR_KAFKA_REPLY || next == FR_KAFKA_NO_REPLY || next == FR_KAFKA_CLOSE) fr_kafka_tell(door, call);
+    return next;
+}
+
 fr_kafka_next fr_kafka_begin(fr_kafka *door, fr_kafka_call *call)
 {
     fr_span body;
@@ -214,12 +231,15 @@ fr_kafka_next fr_kafka_begin(fr_kafka *door, fr_kafka_call *call)
     int version = call->header.version;
     if (api->key == 18 && version > api->request->last) return api_versions_too_new(door, call);
     if (version < api->request->first || version > api->request->last) return FR_KAFKA_CLOSE;
-    if (door->sasl && call->peer->asks && !call->peer->authenticated && !api->open) return FR_KAFKA_CLOSE;
+    if (door->sasl && call->peer->asks && !call->peer->authenticated && !(api->asks & FR_KAFKA_ASKS_NOTHING)) {
+        fr_kafka_refused(door, call, "nobody has logged in");
+        return FR_KAFKA_CLOSE;
+    }
     if (fr_kafka_decode(api->request, version, body, &call->arena, &call->request, &err) != FR_OK) {
         fr_note(FR_NOTE_DEBUG, "event=kafka_bad_request api=%s version=%d field=%s why=\"%s\"", api->name, version, err.field, err.text);
         return FR_KAFKA_CLOSE;
     }
-    return api->handle(door, call);
+    return ending(door, call, api->handle(door, call));
 }
 
 /* Whoever's done() has begun ends soon: it only sends a message. */
@@ -238,7 +258,7 @@ static void waits_end(fr_kafka *door, fr_kafka_call *call)
 fr_kafka_next fr_kafka_step(fr_kafka *door, fr_kafka_call *call)
 {
     if (call->wait_count) waits_end(door, call);
-    return call->resume(door, call);
+    return ending(door, call, call->resume(door, call));
 }
 
 fr_kafka_next fr_kafka_expire(fr_kafka *door, fr_kafka_call *call, bool abandon)
@@ -246,7 +266,7 @@ fr_kafka_next fr_kafka_expire(fr_kafka *door, fr_kafka_call *call, bool abandon)
     if (atomic_exchange(&call->fired, true)) return FR_KAFKA_WAIT;
     waits_end(door, call);
     call->expired = true;
-    return abandon ? FR_KAFKA_NO_REPLY : call->resume(door, call);
+    return ending(door, call, abandon ? FR_KAFKA_NO_REPLY : call->resume(door, call));
 }
 
 void fr_kafka_call_reset(fr_kafka *door, fr_kafka_call *call)

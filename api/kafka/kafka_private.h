@@ -70,6 +70,18 @@ int16_t fr_kafka_reason(fr_reason reason, fr_code code);       /* the reason whe
 
 int16_t fr_kafka_coordinator_error(const fr_write *write); /* "again later" as clients of a coordinator know it */
 
+/* What an API asks about its caller: every row of the table says it. Several: each for the objects that it names. */
+enum {
+    FR_KAFKA_ASKS_NOTHING = 1,      /* answered before the login, too */
+    FR_KAFKA_ASKS_LOGIN = 2,        /* any user; lists show what he may read */
+    FR_KAFKA_ASKS_TOPIC_READ = 4,
+    FR_KAFKA_ASKS_TOPIC_WRITE = 8,  /* with TOPIC_READ: either will do */
+    FR_KAFKA_ASKS_TOPIC_ADMIN = 16,
+    FR_KAFKA_ASKS_GROUP_READ = 32,
+    FR_KAFKA_ASKS_GROUP_ADMIN = 64,
+    FR_KAFKA_ASKS_TXN = 128,
+    FR_KAFKA_ASKS_SERVER = 256
+};
 struct fr_kafka_api {
     int16_t key;
     int16_t advertised_first; /* of ApiVersions; -1 = what the messages say */
@@ -77,7 +89,7 @@ struct fr_kafka_api {
     const fr_kafka_message *request, *response;
     fr_kafka_next (*handle)(fr_kafka *door, fr_kafka_call *call);
     bool (*offered)(const fr_kafka *door); /* NULL = always */
-    bool open; /* answered before authentication */
+    unsigned asks; /* FR_KAFKA_ASKS_ */
 };
 extern const fr_kafka_api fr_kafka_apis[];
 extern const size_t fr_kafka_apis_count;
@@ -100,9 +112,12 @@ static inline bool fr_kafka_is_null(fr_span span) { return span.data == NULL; }
 /* A topic that clients may see. The error: NONE, UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID. */
 int16_t fr_kafka_topic(fr_kafka *door, fr_kafka_call *call, fr_span name, fr_topic_info *info_out);
 int16_t fr_kafka_topic_by_id(fr_kafka *door, fr_kafka_call *call, const fr_kafka_uuid *uuid, fr_topic_info *info_out);
-/* kafka_sasl.c: may the caller? fr_kafka_topic has asked already, with what the API does to topics. A refusal is written down unless
- * quiet. name: a null span with FR_OBJECT_ALL. */
+/* kafka_sasl.c: may the caller? fr_kafka_topic has asked already, with what the API does to topics. A refusal, and an admin's act, is
+ * written down when the call ends (a lock may be held now), unless quiet: a list leaves out what may not be seen. name: a null span with
+ * FR_OBJECT_ALL. */
 bool fr_kafka_may(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_object object, fr_span name, bool quiet);
+void fr_kafka_refused(fr_kafka *door, fr_kafka_call *call, const char *reason); /* who has not logged in; at once */
+void fr_kafka_tell(fr_kafka *door, fr_kafka_call *call);                        /* what was kept; no lock is held */
 bool fr_kafka_may_topic(fr_kafka *door, fr_kafka_call *call, fr_span name);
 int16_t fr_kafka_group_error(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_span group); /* NONE, INVALID_GROUP_ID, 30 */
 int16_t fr_kafka_txn_error(fr_kafka *door, fr_kafka_call *call, fr_span transactional_id);           /* NONE, 53 */

@@ -116,6 +116,22 @@ static void topic_prepare(fr_kafka *door, fr_kafka_call *call, const fr_kafka_To
     write->produce_count = used;
 }
 
+/* Records of a transaction are its owner's: producer ids can be guessed, so whoever sends such records must name a transaction that he may
+ * write. */
+static int16_t txn_denied(fr_kafka *door, fr_kafka_call *call)
+{
+    const fr_kafka_ProduceRequest *request = call->request;
+    if (request->transactionalId.size) return fr_kafka_txn_error(door, call, request->transactionalId);
+    for (int32_t i = 0; i < request->topicData.count; i++)
+        for (int32_t j = 0; j < request->topicData.items[i].partitionData.count; j++) {
+            const fr_kafka_records *records = &request->topicData.items[i].partitionData.items[j].records;
+            bool in_one = records->data && records->size >= 23 && ((const uint8_t *)records->data)[22] & 0x10; /* the batch's attributes */
+            if (in_one && !fr_kafka_may(door, call, FR_ACTION_WRITE, FR_OBJECT_TXN, fr_span_text(""), false))
+                return KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        }
+    return KAFKA_NONE;
+}
+
 fr_kafka_next fr_kafka_produce(fr_kafka *door, fr_kafka_call *call)
 {
     const fr_kafka_ProduceRequest *request = call->request;
@@ -126,6 +142,11 @@ fr_kafka_next fr_kafka_produce(fr_kafka *door, fr_kafka_call *call)
     if (request->acks < -1 || request->acks > 1) {
         for (int32_t i = 0; i < count; i++) shares[i] = (share){.error = KAFKA_INVALID_REQUIRED_ACKS};
         return answer(call);
+    }
+    int16_t denied = txn_denied(door, call);
+    if (denied) {
+        for (int32_t i = 0; i < count; i++) shares[i] = (share){.error = denied};
+        return request->acks ? answer(call) : FR_KAFKA_CLOSE;
     }
     for (int32_t i = 0; i < topics; i++) topic_prepare(door, call, &request->topicData.items[i], &call->writes[i], &shares);
     return fr_kafka_submit(door, call, finished);

@@ -12,6 +12,31 @@ static void told(fr_kafka *door, fr_kafka_call *call, const char *object, const 
     door->sasl->told(door->sasl->user, &call->peer->principal, call->api ? call->api->name : "login", object, verdict, reason);
 }
 
+void fr_kafka_refused(fr_kafka *door, fr_kafka_call *call, const char *reason) { told(door, call, "", "refused", reason); }
+
+typedef struct fr_kafka_verdict {
+    struct fr_kafka_verdict *next;
+    const char *object, *reason; /* reason NULL: an admin's act was let in */
+} fr_kafka_verdict;
+
+/* Handlers ask with the coordinator's lock held, under which nothing may be written. Without memory the record is lost, the verdict not. */
+static void keep(fr_kafka_call *call, const char *object, const char *reason)
+{
+    fr_kafka_verdict *one = fr_arena_alloc(&call->arena, sizeof *one);
+    if (!one) return;
+    *one = (fr_kafka_verdict){.object = object, .reason = reason ? fr_arena_copy(&call->arena, reason, strlen(reason) + 1) : NULL};
+    if (reason && !one->reason) return;
+    *(call->verdicts ? call->verdicts_end : &call->verdicts) = one;
+    call->verdicts_end = &one->next;
+}
+
+void fr_kafka_tell(fr_kafka *door, fr_kafka_call *call)
+{
+    for (const fr_kafka_verdict *one = call->verdicts; one; one = one->next)
+        told(door, call, one->object, one->reason ? "refused" : "allowed", one->reason ? one->reason : "");
+    call->verdicts = NULL;
+}
+
 bool fr_kafka_may(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_object object, fr_span name, bool quiet)
 {
     fr_err err = {0};
@@ -19,39 +44,19 @@ bool fr_kafka_may(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_obje
     const char *text = name.data ? fr_kafka_text(call, name) : "";
     if (!text) return false;
     bool fine = fr_access_check(door->db, &call->peer->principal, action, object, NULL, text, &err) == FR_OK;
-    if (!quiet && !fine) told(door, call, text, "refused", err.text);
-    if (!quiet && fine && action == FR_ACTION_ADMIN) told(door, call, text, "allowed", "");
+    if (!quiet && !fine) keep(call, text, err.text);
+    if (!quiet && fine && action == FR_ACTION_ADMIN) keep(call, text, NULL);
     return fine;
-}
-
-/* What an API does to the topics that it names. One that is not listed needs admin. */
-static unsigned topic_actions(int16_t key)
-{
-    switch (key) {
-    case 3: return FR_ACTION_READ | FR_ACTION_WRITE; /* Metadata: who may either */
-    case 0:
-    case 24: return FR_ACTION_WRITE; /* Produce, AddPartitionsToTxn */
-    case 1:
-    case 2:
-    case 8:
-    case 9:
-    case 23:
-    case 28:
-    case 32:
-    case 47:
-    case 61: return FR_ACTION_READ; /* Fetch, offsets, epochs, DescribeConfigs, DescribeProducers */
-    default: return FR_ACTION_ADMIN;
-    }
 }
 
 bool fr_kafka_may_topic(fr_kafka *door, fr_kafka_call *call, fr_span name)
 {
     if (!asked(door, call)) return true;
-    unsigned actions = topic_actions(call->api->key);
-    if (actions == (FR_ACTION_READ | FR_ACTION_WRITE) && fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_TOPIC, name, true)) return true;
-    bool quiet = call->api->key == 9; /* OffsetFetch asks with the coordinator's lock held: nothing is written then */
-    if (actions & FR_ACTION_WRITE) return fr_kafka_may(door, call, FR_ACTION_WRITE, FR_OBJECT_TOPIC, name, false);
-    return fr_kafka_may(door, call, (fr_action)actions, FR_OBJECT_TOPIC, name, quiet);
+    unsigned asks = call->api->asks;
+    bool reads = asks & FR_KAFKA_ASKS_TOPIC_READ, writes = asks & FR_KAFKA_ASKS_TOPIC_WRITE;
+    if (reads && writes && fr_kafka_may(door, call, FR_ACTION_READ, FR_OBJECT_TOPIC, name, true)) return true;
+    /* An API that names a topic and does not say what it does to it needs admin. */
+    return fr_kafka_may(door, call, writes ? FR_ACTION_WRITE : reads ? FR_ACTION_READ : FR_ACTION_ADMIN, FR_OBJECT_TOPIC, name, false);
 }
 
 int16_t fr_kafka_group_error(fr_kafka *door, fr_kafka_call *call, fr_action action, fr_span group)

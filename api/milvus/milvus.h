@@ -62,6 +62,8 @@ typedef struct fr_milvus_access {
     fr_code (*password)(void *user, fr_span password, fr_access *user_io, fr_err *err); /* sets its verifiers; takes milliseconds */
     /* NULL: no limits. Milliseconds to come back after; 0 = come in. */
     int64_t (*admit)(void *user, fr_db *db, const fr_principal *principal, size_t bytes_in);
+    /* NULL: no limits. */
+    void (*sent)(void *user, fr_db *db, const fr_principal *principal, size_t bytes_out);
     /* NULL: nobody listens. A refusal, or an admin's act that is let in. Must not block. */
     void (*told)(void *user, const fr_principal *principal, const char *action, const char *object, bool refused, const char *reason);
 } fr_milvus_access;
@@ -104,6 +106,7 @@ struct fr_milvus_call {
     fr_db *db;
     fr_principal principal;
     bool known;            /* who asks was found out */
+    bool admitted;         /* his limits let it in: once, however many RPCs a call of REST makes */
     void *request, *reply; /* protobuf messages: of request_arena, of arena */
     fr_arena request_arena, arena;
     fr_milvus_next (*resume)(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker); /* NULL: the handler from its beginning */
@@ -123,6 +126,8 @@ fr_milvus_next fr_milvus_begin(fr_milvus *door, fr_milvus_call *call, fr_milvus_
 fr_milvus_next fr_milvus_step(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker);
 void fr_milvus_call_reset(fr_milvus *door, fr_milvus_call *call); /* keeps wake and carrier, gives back what is large */
 void fr_milvus_call_free(fr_milvus *door, fr_milvus_call *call);
+/* What was sent counts against its user's limit. */
+void fr_milvus_account(const fr_milvus *door, const fr_milvus_call *call, size_t bytes_out);
 /* An answer that a carrier gives by itself. */
 void fr_milvus_refuse(fr_milvus_call *call, fr_grpc_status status, const char *words);
 

@@ -50,14 +50,14 @@ fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_m
     fr_code code = access->who(access->user, call->db, fr_span_text(call->authorization), !worker->loop, &call->principal, &call->err);
     if (code == FR_ERR_BUSY && worker->loop) return call->rpc->where == FR_MILVUS_REPLY ? FR_MILVUS_WORKER : call->rpc->where;
     if (code != FR_OK) return turn_away(access, call, "", FR_GRPC_UNAUTHENTICATED);
-    if (access->admit) {
+    if (access->admit && !call->admitted) {
         int64_t wait_ms = access->admit(access->user, call->db, &call->principal, call->message.size);
         if (wait_ms > 0) {
             fr_fail(&call->err, FR_ERR_BUSY, NULL, "over the limits of user '%s': come back in %lld ms", call->principal.user, (long long)wait_ms);
             return turn_away(access, call, "", FR_GRPC_RESOURCE_EXHAUSTED);
         }
     }
-    call->known = true;
+    call->known = call->admitted = true;
     if (!call->rpc->action) return FR_MILVUS_SUBMITTED;
     const char *name = call->rpc->object == FR_OBJECT_TOPIC ? asked_collection(call) : NULL, *database = fr_milvus_database(call);
     if (name && !*name) (void)asked_by_number(call, &database, &name);
@@ -68,12 +68,30 @@ fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_m
     return FR_MILVUS_SUBMITTED;
 }
 
-/* Of calls that one may make for oneself. */
-static bool rules(fr_milvus_call *call)
+bool fr_milvus_may(fr_milvus *door, fr_milvus_call *call, fr_action action, const char *name)
 {
-    if (fr_access_check(call->db, &call->principal, FR_ACTION_ADMIN, FR_OBJECT_ALL, NULL, NULL, &call->err) == FR_OK) return true;
-    fr_milvus_refuse(call, FR_GRPC_PERMISSION_DENIED, call->err.text);
+    fr_code code = fr_access_check(call->db, &call->principal, action, name ? FR_OBJECT_TOPIC : FR_OBJECT_ALL, name ? fr_milvus_database(call) : NULL,
+                                   name, &call->err);
+    if (code == FR_OK) return true;
+    (void)turn_away(door->access, call, name ? name : "", FR_GRPC_PERMISSION_DENIED); /* with nobody to ask, everything is allowed */
     return false;
+}
+
+bool fr_milvus_sees(const fr_milvus_call *call, const char *database, const char *name)
+{
+    return fr_access_check(call->db, &call->principal, FR_ACTION_READ, FR_OBJECT_TOPIC, database, name, NULL) == FR_OK;
+}
+
+void fr_milvus_acted(fr_milvus *door, fr_milvus_call *call, const char *object)
+{
+    const fr_milvus_access *access = door->access;
+    if (access && access->on && access->told) access->told(access->user, &call->principal, call->rpc->name, object, false, "");
+}
+
+void fr_milvus_account(const fr_milvus *door, const fr_milvus_call *call, size_t bytes_out)
+{
+    const fr_milvus_access *access = door->access;
+    if (access && access->on && access->sent && call->known) access->sent(access->user, call->db, &call->principal, bytes_out);
 }
 
 /* ---- users ---- */
@@ -149,8 +167,8 @@ static bool may_update(fr_milvus *door, fr_milvus_call *call, const Milvus__Upda
     explicit_bzero(joined, sizeof joined);
     explicit_bzero(text, sizeof text);
     if (fine) return true;
-    if (!call->principal.trusted && rules(call)) return true;
-    if (call->status == FR_GRPC_OK) fr_milvus_fail(call, MILVUS_NOT_AUTHENTICATED, "old password not correct for %s: not authenticated", in->username);
+    if (!call->principal.trusted) return fr_milvus_may(door, call, FR_ACTION_ADMIN, NULL);
+    fr_milvus_fail(call, MILVUS_NOT_AUTHENTICATED, "old password not correct for %s: not authenticated", in->username);
     return false;
 }
 
@@ -172,6 +190,7 @@ fr_milvus_next fr_milvus_on_update_user(fr_milvus *door, fr_milvus_call *call, f
         code = put(call, user);
     }
     if (code != FR_OK) return fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
+    fr_milvus_acted(door, call, user->name);
     return fr_milvus_done(call);
 }
 
@@ -420,11 +439,12 @@ static Milvus__UserResult *user_result(fr_milvus_call *call, char *user, char *l
 
 fr_milvus_next fr_milvus_on_select_user(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
-    (void)door, (void)worker;
+    (void)worker;
     const Milvus__SelectUserRequest *in = call->request;
     const char *wanted = in->user ? in->user->name : "";
     names users = {0};
-    if (!(*wanted && strcmp(wanted, call->principal.user) == 0) && !rules(call)) return FR_MILVUS_REPLY;
+    if (!(*wanted && strcmp(wanted, call->principal.user) == 0) && !fr_milvus_may(door, call, FR_ACTION_ADMIN, NULL))
+        return FR_MILVUS_REPLY;
     if (!names_list(call, &users, FR_ACCESS_USER, true)) return FR_MILVUS_REPLY;
     Milvus__SelectUserResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!out || !(out->results = fr_milvus_alloc(call, users.count * sizeof *out->results))) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory");

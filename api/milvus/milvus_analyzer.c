@@ -39,6 +39,7 @@ static const char *params_of(fr_milvus *door, fr_milvus_call *call)
 {
     const Milvus__RunAnalyzerRequest *in = call->request;
     if (!in->collection_name[0]) return in->analyzer_params;
+    if (!fr_milvus_may(door, call, FR_ACTION_READ, in->collection_name)) return NULL;
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
     const fr_milvus_field *field = schema ? fr_milvus_field_of(schema, in->field_name) : NULL;
     if (!field) {

@@ -92,7 +92,7 @@ static void show_one(fr_milvus *door, fr_milvus_call *call, Milvus__ShowCollecti
     const Milvus__ShowCollectionsRequest *in = call->request;
     fr_milvus_schema *schema;
     const char *there = info->def.database[0] ? info->def.database : "default";
-    if (strcmp(there, database) != 0 || !asked_for(in, info->def.name)) return;
+    if (strcmp(there, database) != 0 || !asked_for(in, info->def.name) || !fr_milvus_sees(call, database, info->def.name)) return;
     if (fr_milvus_cache_get(door->cache, call->db, database, info->def.name, &schema, &call->err) != FR_OK) return; /* dropped since */
     if (schema->loaded || in->type != IN_MEMORY) {
         size_t at = out->n_collection_names++;

@@ -75,10 +75,11 @@ fr_milvus_next fr_milvus_on_drop_alias(fr_milvus *door, fr_milvus_call *call, fr
 
 fr_milvus_next fr_milvus_on_describe_alias(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
-    (void)door, (void)worker;
+    (void)worker;
     const Milvus__DescribeAliasRequest *in = call->request;
     const char *database = fr_milvus_database(call);
     fr_collection_info *info = NULL;
+    if (!fr_milvus_may(door, call, FR_ACTION_READ, in->alias)) return FR_MILVUS_REPLY;
     if (!fr_milvus_database_there(call, database)) return FR_MILVUS_REPLY;
     if (!alias_known(call, database, in->alias, &info))
         return fr_milvus_fail(call, MILVUS_ALIAS_NOT_FOUND, "alias not found[database=%s][alias=%s]", database, in->alias);
@@ -94,6 +95,7 @@ fr_milvus_next fr_milvus_on_list_aliases(fr_milvus *door, fr_milvus_call *call, 
     const char *database = fr_milvus_database(call);
     fr_id id = 0;
     if (in->collection_name[0]) {
+        if (!fr_milvus_may(door, call, FR_ACTION_READ, in->collection_name)) return FR_MILVUS_REPLY;
         const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
         if (!schema) return FR_MILVUS_REPLY;
         id = schema->id;
@@ -103,6 +105,10 @@ fr_milvus_next fr_milvus_on_list_aliases(fr_milvus *door, fr_milvus_call *call, 
     Milvus__ListAliasesResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!out || !(out->aliases = fr_milvus_aliases(call, database, id, &out->n_aliases)))
         return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the answer");
+    size_t seen = 0;
+    for (size_t i = 0; i < out->n_aliases; i++)
+        if (fr_milvus_sees(call, database, out->aliases[i])) out->aliases[seen++] = out->aliases[i];
+    out->n_aliases = seen;
     out->db_name = fr_milvus_mut(database), out->collection_name = in->collection_name;
     call->reply = out;
     return fr_milvus_done(call);

@@ -85,6 +85,10 @@ void *fr_milvus_alloc(fr_milvus_call *call, size_t size); /* zeroed, in the aren
 char *fr_milvus_text(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Who asks, and whether he may; REPLY: the call is refused. WORKER: only a thread that may block can tell. SUBMITTED: go on. */
 fr_milvus_next fr_milvus_admit(fr_milvus *door, fr_milvus_call *call, const fr_milvus_worker *worker);
+/* For handlers that ask themselves: what their request names cannot be told from the table. false: the call is refused. name NULL: everything. */
+bool fr_milvus_may(fr_milvus *door, fr_milvus_call *call, fr_action action, const char *name);
+bool fr_milvus_sees(const fr_milvus_call *call, const char *database, const char *name); /* a list leaves out what may not be read */
+void fr_milvus_acted(fr_milvus *door, fr_milvus_call *call, const char *object);         /* an admin's act, when the table does not say so */
 const char *fr_milvus_database(const fr_milvus_call *call); /* the request's, else the header's, else "default" */
 /* The schema by name or alias, held until the call is reset. NULL: the reply has the error. */
 const fr_milvus_schema *fr_milvus_schema_in(fr_milvus *door, fr_milvus_call *call, const char *name);

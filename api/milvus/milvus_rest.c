@@ -64,6 +64,7 @@ fr_milvus_next fr_milvus_rest_error(fr_milvus_rest *rest)
     case FR_GRPC_OK: break;
     case FR_GRPC_UNAUTHENTICATED: return say(rest, 401, MILVUS_REST_NEED_AUTH, "user hasn't authenticated");
     case FR_GRPC_PERMISSION_DENIED: return say(rest, 403, MILVUS_NOT_PERMITTED, call->words);
+    case FR_GRPC_RESOURCE_EXHAUSTED: return say(rest, 429, MILVUS_RATE_LIMIT, call->words);
     case FR_GRPC_UNAVAILABLE: return say(rest, 503, MILVUS_UNAVAILABLE, call->words);
     default: return say(rest, 200, MILVUS_UNEXPECTED, call->words);
     }
@@ -326,6 +327,17 @@ static bool body_in(fr_milvus_rest *rest, fr_milvus_worker *worker)
     return required_there(rest);
 }
 
+/* Handlers of entities read the schema and say what they find in it: they are asked for after their RPC's rights. */
+static fr_milvus_next guard(fr_milvus *door, fr_milvus_rest *rest, fr_milvus_worker *worker)
+{
+    fr_milvus_call *call = &rest->call;
+    call->rpc = fr_milvus_rpc_find(rest->route->rpc);
+    call->request = fr_milvus_rest_request(rest, rest->route->rpc);
+    if (!call->request) return fr_milvus_rest_fail(rest, MILVUS_MEMORY, "no memory for the request");
+    fr_milvus_next next = fr_milvus_admit(door, call, worker);
+    return next == FR_MILVUS_REPLY ? fr_milvus_rest_error(rest) : next;
+}
+
 fr_milvus_next fr_milvus_rest_step(fr_milvus *door, fr_milvus_rest *rest, fr_milvus_worker *worker)
 {
     fr_milvus_call *call = &rest->call;
@@ -338,7 +350,12 @@ fr_milvus_next fr_milvus_rest_step(fr_milvus *door, fr_milvus_rest *rest, fr_mil
         call->rest = true;
         if (!call->db) return say(rest, 503, MILVUS_NOT_READY, "the server is recovering");
         if (!body_in(rest, worker)) return FR_MILVUS_REPLY;
+        call->message = rest->body; /* what his limits count */
         rest->parsed = true;
+    }
+    if (rest->route->handler && rest->route->rpc && !call->known) {
+        fr_milvus_next next = guard(door, rest, worker);
+        if (next != FR_MILVUS_SUBMITTED) return next;
     }
     if (rest->route->handler) return rest->route->handler(door, rest, worker);
     if (!fr_milvus_rest_run(door, rest, worker, rest->route->rpc, fr_milvus_rest_request(rest, rest->route->rpc))) return FR_MILVUS_REPLY;

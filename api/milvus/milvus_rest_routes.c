@@ -66,11 +66,11 @@ const fr_milvus_rest_route fr_milvus_rest_routes[] = {
     {"roles/revoke_privilege_v2", "roleName privilege", fr_milvus_rest_on_privilege_v2, NULL, WORKER},
     {"entities/insert", "collectionName data", fr_milvus_rest_insert, "Insert", LOOP},
     {"entities/upsert", "collectionName data", fr_milvus_rest_insert, "Upsert", LOOP},
-    {"entities/delete", "collectionName", fr_milvus_rest_delete, NULL, LOOP},
-    {"entities/query", "collectionName", fr_milvus_rest_query, NULL, FR_MILVUS_SEARCHER},
-    {"entities/get", "collectionName id", fr_milvus_rest_get_entities, NULL, FR_MILVUS_SEARCHER},
-    {"entities/search", "collectionName", fr_milvus_rest_search, NULL, FR_MILVUS_SEARCHER},
-    {"entities/hybrid_search", "collectionName search", fr_milvus_rest_hybrid_search, NULL, FR_MILVUS_SEARCHER},
-    {"entities/advanced_search", "collectionName search", fr_milvus_rest_hybrid_search, NULL, FR_MILVUS_SEARCHER},
+    {"entities/delete", "collectionName", fr_milvus_rest_delete, "Delete", LOOP},
+    {"entities/query", "collectionName", fr_milvus_rest_query, "Query", FR_MILVUS_SEARCHER},
+    {"entities/get", "collectionName id", fr_milvus_rest_get_entities, "Query", FR_MILVUS_SEARCHER},
+    {"entities/search", "collectionName", fr_milvus_rest_search, "Search", FR_MILVUS_SEARCHER},
+    {"entities/hybrid_search", "collectionName search", fr_milvus_rest_hybrid_search, "HybridSearch", FR_MILVUS_SEARCHER},
+    {"entities/advanced_search", "collectionName search", fr_milvus_rest_hybrid_search, "HybridSearch", FR_MILVUS_SEARCHER},
 };
 const size_t fr_milvus_rest_route_count = FR_COUNT_OF(fr_milvus_rest_routes);

@@ -12,7 +12,8 @@
 #define WORKER FR_MILVUS_WORKER
 #define SEARCHER FR_MILVUS_SEARCHER
 /* action, object */
-#define ANYBODY 0, FR_OBJECT_ALL
+#define ANYBODY 0, FR_OBJECT_ALL   /* any user: nothing of anybody is shown or changed */
+#define ASKS 0, FR_OBJECT_TOPIC    /* any user; the handler asks for what is named, a list shows what may be read */
 #define READS FR_ACTION_READ, FR_OBJECT_TOPIC
 #define WRITES FR_ACTION_WRITE, FR_OBJECT_TOPIC
 #define SHAPES FR_ACTION_ADMIN, FR_OBJECT_TOPIC
@@ -30,7 +31,7 @@ const fr_milvus_rpc fr_milvus_rpcs[] = {
     RPC("DropCollection", drop_collection_request, status, drop_collection, WORKER, SHAPES),
     RPC("HasCollection", has_collection_request, bool_response, has_collection, LOOP, READS),
     RPC("DescribeCollection", describe_collection_request, describe_collection_response, describe_collection, LOOP, READS),
-    RPC("ShowCollections", show_collections_request, show_collections_response, show_collections, WORKER, ANYBODY),
+    RPC("ShowCollections", show_collections_request, show_collections_response, show_collections, WORKER, ASKS),
     RPC("RenameCollection", rename_collection_request, status, rename_collection, WORKER, SHAPES),
     RPC("AlterCollection", alter_collection_request, status, alter_collection, WORKER, SHAPES),
     RPC("AlterCollectionField", alter_collection_field_request, status, alter_field, WORKER, SHAPES),
@@ -59,35 +60,35 @@ const fr_milvus_rpc fr_milvus_rpcs[] = {
     RPC("CreateAlias", create_alias_request, status, create_alias, WORKER, MAKES),
     RPC("DropAlias", drop_alias_request, status, drop_alias, WORKER, MAKES),
     RPC("AlterAlias", alter_alias_request, status, alter_alias, WORKER, MAKES),
-    RPC("DescribeAlias", describe_alias_request, describe_alias_response, describe_alias, LOOP, ANYBODY),
-    RPC("ListAliases", list_aliases_request, list_aliases_response, list_aliases, LOOP, ANYBODY),
+    RPC("DescribeAlias", describe_alias_request, describe_alias_response, describe_alias, LOOP, ASKS),
+    RPC("ListAliases", list_aliases_request, list_aliases_response, list_aliases, LOOP, ASKS),
     RPC("CreateDatabase", create_database_request, status, create_database, WORKER, RULES),
     RPC("DropDatabase", drop_database_request, status, drop_database, WORKER, RULES),
     RPC("ListDatabases", list_databases_request, list_databases_response, list_databases, LOOP, ANYBODY),
     RPC("DescribeDatabase", describe_database_request, describe_database_response, describe_database, LOOP, ANYBODY),
     RPC("AlterDatabase", alter_database_request, status, alter_database, WORKER, MAKES),
     /* what freshet does by itself */
-    RPC("Flush", flush_request, flush_response, flush, LOOP, ANYBODY),
+    RPC("Flush", flush_request, flush_response, flush, LOOP, ASKS),
     RPC("FlushAll", flush_all_request, flush_all_response, flush_all, LOOP, RULES),
     RPC("GetFlushState", get_flush_state_request, get_flush_state_response, flush_state, LOOP, ANYBODY),
     RPC("GetFlushAllState", get_flush_all_state_request, get_flush_all_state_response, flush_all_state, LOOP, ANYBODY),
-    RPC("ManualCompaction", manual_compaction_request, manual_compaction_response, compact, LOOP, ANYBODY),
+    RPC("ManualCompaction", manual_compaction_request, manual_compaction_response, compact, LOOP, WRITES),
     RPC("GetCompactionState", get_compaction_state_request, get_compaction_state_response, compaction_state, LOOP, ANYBODY),
     RPC("GetCompactionStateWithPlans", get_compaction_plans_request, get_compaction_plans_response, compaction_plans, LOOP, ANYBODY),
     RPC("GetPersistentSegmentInfo", get_persistent_segment_info_request, get_persistent_segment_info_response, persistent_segments, LOOP, READS),
     RPC("GetQuerySegmentInfo", get_query_segment_info_request, get_query_segment_info_response, query_segments, LOOP, READS),
     RPC("GetReplicas", get_replicas_request, get_replicas_response, replicas, LOOP, READS),
-    RPC("RunAnalyzer", run_analyzer_request, run_analyzer_response, run_analyzer, WORKER, ANYBODY),
+    RPC("RunAnalyzer", run_analyzer_request, run_analyzer_response, run_analyzer, WORKER, ASKS),
     /* users */
     RPC("CreateCredential", create_credential_request, status, create_user, WORKER, RULES),
-    RPC("UpdateCredential", update_credential_request, status, update_user, WORKER, ANYBODY), /* with the old password, or as an admin */
+    RPC("UpdateCredential", update_credential_request, status, update_user, WORKER, ASKS), /* with the old password, or as an admin */
     RPC("DeleteCredential", delete_credential_request, status, drop_user, WORKER, RULES),
     RPC("ListCredUsers", list_cred_users_request, list_cred_users_response, list_users, LOOP, RULES),
     RPC("CreateRole", create_role_request, status, create_role, WORKER, RULES),
     RPC("DropRole", drop_role_request, status, drop_role, WORKER, RULES),
     RPC("OperateUserRole", operate_user_role_request, status, user_role, WORKER, RULES),
     RPC("SelectRole", select_role_request, select_role_response, select_role, WORKER, RULES),
-    RPC("SelectUser", select_user_request, select_user_response, select_user, WORKER, ANYBODY), /* oneself, or as an admin */
+    RPC("SelectUser", select_user_request, select_user_response, select_user, WORKER, ASKS), /* oneself, or as an admin */
     RPC("OperatePrivilege", operate_privilege_request, status, privilege, WORKER, RULES),
     RPC("OperatePrivilegeV2", operate_privilege_v2_request, status, privilege_v2, WORKER, RULES),
     RPC("SelectGrant", select_grant_request, select_grant_response, select_grant, WORKER, RULES),

@@ -36,6 +36,8 @@ fr_milvus_next fr_milvus_on_flush(fr_milvus *door, fr_milvus_call *call, fr_milv
     const Milvus__FlushRequest *in = call->request;
     size_t count = in->n_collection_names;
     if (!count) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "collection names are missing: invalid parameter");
+    for (size_t i = 0; i < count; i++)
+        if (!fr_milvus_may(door, call, FR_ACTION_WRITE, in->collection_names[i])) return FR_MILVUS_REPLY;
     Milvus__FlushResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!out || !(out->coll_segids = fr_milvus_alloc(call, count * sizeof *out->coll_segids)) ||
         !(out->flush_coll_segids = fr_milvus_alloc(call, count * sizeof *out->flush_coll_segids)) ||

@@ -67,7 +67,7 @@ fr_code fr_door_access_init(fr_door_access *self, bool on, bool metrics_open, fr
     self->http = (fr_http_access){.on = on, .metrics_open = metrics_open, .user = self, .who = http_who, .password = http_password,
                                   .key = http_key, .admit = http_admit, .sent = http_sent, .told = http_told};
     self->milvus = (fr_milvus_access){.on = on, .user = self, .who = milvus_who, .password = http_password, .admit = http_admit,
-                                      .told = milvus_told};
+                                      .sent = http_sent, .told = milvus_told};
     return FR_OK;
 }
 

@@ -276,6 +276,7 @@ static void answer(stream *self)
         return;
     }
     count(self, fr_milvus_answer(call), self->body_size, call->out.size);
+    fr_milvus_account(&from->loop->daemon->milvus, call, call->out.size);
     body_free(self);
     nghttp2_nv headers[] = {header(":status", "200"), header("content-type", "application/grpc"), header("grpc-accept-encoding", "identity")};
     nghttp2_data_provider data = {.source.ptr = self, .read_callback = on_send_data};

@@ -70,6 +70,12 @@ static bucket *filled(fr_limits *limits, const fr_access *limit, const char *use
     return one;
 }
 
+/* What is not limited leaves no debt to a limit that is set later. */
+static void take(bucket *one, const double rates[KINDS], int kind, double amount)
+{
+    if (rates[kind] > 0) one->left[kind] -= amount;
+}
+
 static int64_t wait_of(const bucket *one, const double rates[KINDS], double least)
 {
     double wait_ms = 0;
@@ -104,8 +110,8 @@ int64_t fr_limits_admit(fr_limits *limits, fr_db *db, const char *user, const ch
     if (wait_ms) {
         count_refusal(limits, user);
     } else {
-        one->left[REQUESTS] -= 1;
-        one->left[BYTES_IN] -= (double)bytes_in;
+        take(one, rates, REQUESTS, 1);
+        take(one, rates, BYTES_IN, (double)bytes_in);
     }
     pthread_mutex_unlock(&limits->lock);
     return wait_ms;
@@ -119,9 +125,9 @@ int64_t fr_limits_charge(fr_limits *limits, fr_db *db, const char *user, const c
     if (!fr_access_limit(db, user, client, &limit)) return 0;
     pthread_mutex_lock(&limits->lock);
     bucket *one = filled(limits, &limit, user, client, rates);
-    one->left[REQUESTS] -= (double)requests;
-    one->left[BYTES_IN] -= (double)bytes_in;
-    one->left[BYTES_OUT] -= (double)bytes_out;
+    take(one, rates, REQUESTS, (double)requests);
+    take(one, rates, BYTES_IN, (double)bytes_in);
+    take(one, rates, BYTES_OUT, (double)bytes_out);
     int64_t wait_ms = wait_of(one, rates, 0);
     if (wait_ms && requests) count_refusal(limits, user);
     pthread_mutex_unlock(&limits->lock);

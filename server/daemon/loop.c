@@ -14,6 +14,7 @@
 #include "server/daemon/kafka_loop.h"
 #include "server/daemon/milvus_guest.h"
 #include "server/daemon/peer.h"
+#include "server/daemon/steady.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -848,6 +849,7 @@ const char *__lsan_default_suppressions(void) { return "leak:h2o_mem_alloc_recyc
 
 void fr_loop_globals_init(void)
 {
+    fr_steady_begin();
     h2o_socket_buffer_mmap_settings.threshold = SIZE_MAX; /* bodies stay in memory, never in files under /tmp */
     h2o_config_init(&globals);
     globals.server_name = h2o_iovec_init("freshet", 7);

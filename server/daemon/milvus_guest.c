@@ -28,13 +28,14 @@ static fr_milvus_rest *rest_of(fr_http_call *call)
     return rest;
 }
 
-static fr_http_next answered(fr_http_call *call, fr_milvus_rest *rest)
+static fr_http_next answered(const fr_milvus *door, fr_http_call *call, fr_milvus_rest *rest)
 {
-    if (rest->status == 503) call->retry_after_s = 1;
+    if (rest->status == 503 || rest->status == 429) call->retry_after_s = 1;
     call->status = rest->status;
     call->content_type = "application/json";
     fr_out_reset(&call->out);
     fr_out_raw(&call->out, rest->out.data, rest->out.size);
+    fr_milvus_account(door, &rest->call, rest->out.size);
     if (call->out.code == FR_OK) return FR_HTTP_REPLY;
     fr_out_free(&call->out);
     fr_http_refuse(call, 503, fr_strcode(FR_ERR_TOO_LARGE), NULL, "the answer is too large: ask for less");
@@ -51,7 +52,7 @@ static fr_http_next step(void *user, fr_http_call *call, fr_http_worker *worker)
     }
     fr_milvus_worker with = {.searcher = worker->searcher, .dom = worker->dom, .loop = worker->loop};
     switch (fr_milvus_rest_step(door, rest, &with)) {
-    case FR_MILVUS_REPLY: return answered(call, rest);
+    case FR_MILVUS_REPLY: return answered(door, call, rest);
     case FR_MILVUS_SEARCHER: return FR_HTTP_SEARCHER;
     case FR_MILVUS_WORKER: return FR_HTTP_WORKER;
     case FR_MILVUS_CHORE: return FR_HTTP_CHORE;

@@ -17,6 +17,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,8 +99,11 @@ static void log_level(void)
     fr_note_level(*name == 'e' ? FR_NOTE_ERROR : *name == 'w' ? FR_NOTE_WARN : *name == 'd' ? FR_NOTE_DEBUG : FR_NOTE_INFO);
 }
 
+/* Those that this process may use: a container or taskset may have given it fewer than the machine has. */
 static uint32_t cores(void)
 {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)FR_MIN(FR_MAX(CPU_COUNT(&set), 1), 256);
     long count = sysconf(_SC_NPROCESSORS_ONLN);
     return count < 1 ? 1 : (uint32_t)FR_MIN(count, 256L);
 }

@@ -19,17 +19,6 @@ static fr_code wrong(fr_err *err, const char *field, const char *path)
     return fr_fail(err, FR_ERR_INVALID, field, "%.100s: %s", path, reason);
 }
 
-/* gRPC's clients offer h2 alone. Whoever offers http/1.1 as well gets that: HTTP/2 is spoken for gRPC only. */
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *size_out, const unsigned char *offered, unsigned int size, void *user)
-{
-    static const unsigned char ours[] = "\x08http/1.1\x02h2";
-    (void)ssl, (void)user;
-    unsigned char *chosen;
-    if (SSL_select_next_proto(&chosen, size_out, ours, sizeof ours - 1, offered, size) != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
-}
-
 /* Who speaks both gets HTTP/1.1: HTTP/2 here is gRPC's, and gRPC's clients offer nothing else. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *size_out, const unsigned char *offered, unsigned size, void *user)
 {
@@ -53,7 +42,6 @@ static fr_code configure(const fr_tls *self, SSL_CTX *context, fr_err *err)
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
-    SSL_CTX_set_alpn_select_cb(context, on_alpn, NULL);
     SSL_CTX_set_session_id_context(context, session, sizeof session - 1);
     if (SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1) return wrong(err, "tls-cert", "ciphers");
     if (SSL_CTX_use_certificate_chain_file(context, self->cert) != 1) return wrong(err, "tls-cert", self->cert);

@@ -37,7 +37,7 @@ class Freshet:
         self.arguments = list(arguments)
         self.environment = {**{k: v for k, v in os.environ.items() if not k.startswith("FRESHET_")}, **(environment or {})}
         self.process, self.stopped = None, False
-        self.connection = None
+        self.connection, self.used = None, 0.0
         self.notes = open(os.path.join(self.folder, "notes.txt"), "ab")
 
     def start(self, ready=True):
@@ -63,6 +63,9 @@ class Freshet:
         """On the kept connection, opened when missing, unless another is given."""
         own = connection is None
         if own:
+            if time.monotonic() - self.used > 20:
+                self.disconnect()  # the server closes what was idle for a minute, and a slow test is idle on this one for so long
+            self.used = time.monotonic()
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             connection = self.connection

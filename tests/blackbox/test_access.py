@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import signal
 import time
 
@@ -238,6 +239,85 @@ def test_milvus_rest_asks_too(server):
     for headers in (AS_ROOT, bearer(f"root:{ROOT}")):
         reply = server.request("POST", "/v2/vectordb/collections/list", {}, headers)
         assert reply.status == 200 and reply.json()["code"] == 0 and "docs" in reply.json()["data"], reply.body
+
+
+# Milvus's REST, each route of its table: what is asked of the collection docs, and what else a body must hold to be looked at.
+REST = {
+    "read": "collections/has collections/describe collections/get_stats collections/get_load_state partitions/list partitions/has partitions/get_stats "
+            "indexes/list indexes/describe aliases/list aliases/describe entities/query entities/get entities/search entities/hybrid_search entities/advanced_search",
+    "write": "collections/load collections/release collections/refresh_load collections/flush collections/compact partitions/load partitions/release "
+             "entities/insert entities/upsert entities/delete",
+    "admin": "collections/drop collections/truncate collections/rename collections/alter_properties collections/drop_properties "
+             "collections/fields/alter_properties collections/fields/add partitions/create partitions/drop indexes/create indexes/drop "
+             "indexes/alter_properties indexes/drop_properties collections/create aliases/create aliases/alter aliases/drop databases/alter "
+             "databases/alter_properties databases/drop_properties databases/create databases/drop users/list users/create users/update_password users/drop "
+             "users/grant_role users/revoke_role roles/list roles/describe roles/create roles/drop roles/grant_privilege roles/revoke_privilege "
+             "roles/grant_privilege_v2 roles/revoke_privilege_v2",
+    "self": "users/describe",  # reader
+    "user": "collections/list databases/list databases/describe collections/get_compaction_state",
+}
+REST_BODY = {
+    "collectionName": "docs", "newCollectionName": "docs2", "partitionName": "p", "partitionNames": ["p"], "indexName": "vector", "aliasName": "cur",
+    "dbName": "default", "userName": "reader", "roleName": "some", "password": "not-his-own", "newPassword": PASSWORD, "objectType": "Collection",
+    "objectName": "docs", "privilege": "Search", "properties": {"a": "b"}, "propertyKeys": ["a"], "fieldName": "f", "schema": {}, "jobID": 1,
+    "indexParams": [{"fieldName": "vector", "metricType": "L2"}], "data": [{"id": 1, "vector": [1, 2]}], "id": [1], "search": [{"data": [[1, 2]]}],
+    "filter": "id > 0",
+}
+
+
+def test_matrix_of_rest(server):
+    table = open(os.path.join(os.path.dirname(__file__), "../../api/milvus/milvus_rest_routes.c"), encoding="utf-8").read()
+    routes = re.findall(r'^    \{"([a-z_/0-9]+)",', table, re.M)
+    asked = {route: kind for kind, some in REST.items() for route in some.split()}
+    assert sorted(routes) == sorted(asked), set(routes) ^ set(asked)  # a route without a row here fails
+    rights = {"reader": ("read",), "reader's key": ("read",), "writer": ("read", "write")}
+    wrong, seen = [], 0
+    for route, (caller, headers) in itertools.product(routes, callers(server).items()):
+        kind = asked[route]
+        stranger = caller == "none" or caller.split()[0] == "bad" or caller.startswith("dropped") or caller == "revoked key"
+        may = kind == "user" or kind in rights.get(caller, ()) or kind == "self" and caller in ("reader", "reader's key")
+        reply = server.request("POST", f"/v2/vectordb/{route}", REST_BODY, headers)
+        seen += 1
+        if reply.status != (401 if stranger else 200 if may else 403) or stranger and reply.json() != {"code": 1800, "message": "user hasn't authenticated"}:
+            wrong.append((route, caller, kind, reply.status, reply.body[:150]))
+    assert not wrong, (len(wrong), wrong[:10])
+    assert seen >= 67 * 13
+    assert server.request("POST", "/v2/vectordb/collections/list", {}, basic("reader", PASSWORD)).json()["data"] == ["docs"]
+    assert server.request("POST", "/v2/vectordb/collections/list", {}, basic("revoked", PASSWORD)).json()["data"] == []
+    print(f"REST matrix: {seen} requests, 0 wrong")
+
+
+def test_limits_hold_for_milvus_too(server):
+    user(server, "slow", ("read write", "collection", "docs"))
+    ask = lambda **more: server.request("POST", "/v2/vectordb/entities/query", {"collectionName": "docs", "filter": "id >= 0", "limit": 1, **more}, basic("slow", PASSWORD))
+    root(server, "PUT", "/v1/limits/slow", {"requests": 3})
+    replies = [ask() for _ in range(8)]
+    late = next(r for r in replies if r.status == 429)
+    assert replies[0].status == 200 and int(late.headers["Retry-After"]) == 1 and late.json()["code"] == 8
+    for kind, rate, first in (("bytes_in", 60, {"padding": "x" * 4000}), ("bytes_out", 10, {})):
+        root(server, "PUT", "/v1/limits/slow", {"requests": 1000, kind: rate})
+        time.sleep(1.1)
+        assert [ask(**first).status, ask(**first).status] == [200, 429], kind  # the first one is served and leaves a debt
+    root(server, "PUT", "/v1/limits/slow", {"requests": 1000})
+
+
+def test_refusals_and_acts_of_milvus_are_written_down(server):
+    user(server, "noted", ("read", "collection", "docs"))
+    server.request("POST", "/v2/vectordb/entities/insert", REST_BODY, basic("noted", PASSWORD))
+    server.request("POST", "/v2/vectordb/users/describe", {"userName": "root"}, basic("noted", PASSWORD))
+    update = {"userName": "noted", "password": PASSWORD, "newPassword": "another-7"}
+    assert server.request("POST", "/v2/vectordb/users/update_password", update, basic("noted", PASSWORD)).json()["code"] == 0
+    wanted = [b'"principal":"noted","door":"milvus","action":"%s","object":"%s","verdict":"%s"' % row
+              for row in ((b"Insert", b"docs", b"refused"), (b"SelectUser", b"", b"refused"), (b"UpdateCredential", b"noted", b"admitted"))]
+    until = time.monotonic() + 10
+    while True:
+        log = b"".join(open(os.path.join(folder, name), "rb").read() for folder, _, names in os.walk(os.path.join(server.data, "log")) for name in names
+                       if name.endswith(".log"))
+        missing = [line for line in wanted if line not in log]
+        if not missing:
+            break
+        assert time.monotonic() < until, missing
+        time.sleep(0.05)
 
 
 def test_the_command_line(server, binary, tmp_path):

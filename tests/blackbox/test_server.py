@@ -1,13 +1,17 @@
 """The process: connections, pipelining, probes under load, restart, a second server, signals, settings."""
 import http.client
 import json
+import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
+
+import pytest
 
 from conftest import BINARY
 
@@ -234,6 +238,36 @@ def test_health_answers_while_searches_are_busy(fresh):
     for t in threads:
         t.join()
     assert slowest < 1.0, slowest
+
+
+def test_the_clock_may_jump(fresh, tmp_path):
+    """Somebody sets the wall clock two hours forward: nothing that waits or is idle is over. h2o's timers read gettimeofday."""
+    if not shutil.which("cc"):
+        pytest.skip("there is no C compiler")
+    (tmp_path / "jump.c").write_text("""
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+int gettimeofday(struct timeval *tv, void *zone)
+{
+    struct timespec now;
+    (void)zone;
+    clock_gettime(CLOCK_REALTIME, &now);
+    tv->tv_sec = now.tv_sec + (access(JUMP, F_OK) == 0 ? 7200 : 0), tv->tv_usec = now.tv_nsec / 1000;
+    return 0;
+}
+""")
+    jump, library = tmp_path / "jumped", tmp_path / "jump.so"
+    subprocess.run(["cc", "-shared", "-fPIC", f'-DJUMP="{jump}"', "-o", library, tmp_path / "jump.c"], check=True)
+    one = fresh(environment={"LD_PRELOAD": str(library), "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}).start()
+    idle = http.client.HTTPConnection("127.0.0.1", one.port, timeout=10)
+    assert one.request("GET", "/livez", connection=idle).status == 200
+    jump.write_text("")
+    for _ in range(15):
+        assert one.get("/livez").status == 200  # on another connection: the loops turn
+        time.sleep(0.1)
+    assert one.request("GET", "/livez", connection=idle).status == 200
+    idle.close()
 
 
 def test_vanishing_clients(server):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Clients that hold on to things: thousands of idle connections, heads that never end, answers that nobody reads, bodies without end. A normal
-client beside them is served all the time, and memory stays bounded.
+"""Clients that hold on to things, on every port: thousands of idle connections, heads and frames that never end, answers that nobody reads, bodies
+without end. A normal client beside them is served all the time, and memory stays bounded.
 
 usage: bad_clients.py --binary FILE [--idle 10000] [--slow]      --slow: also waits for the time limits (a minute)
 """
@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import socket
+import struct
 import sys
 import threading
 import time
@@ -65,8 +66,10 @@ def beside(server, what, work, extra_mb):
     expect(grown <= extra_mb, f"{what}: memory grows by {grown:.1f} MB, at most {extra_mb}")
 
 
-def idle(server, count):
-    held = [connect(server.port) for _ in range(count)]
+def idle(port, count, hello=b""):
+    held = [connect(port) for _ in range(count)]
+    for one in held if hello else ():
+        one.sendall(hello)
     time.sleep(1)
     for one in held:
         one.close()
@@ -100,6 +103,65 @@ def no_reader(server, count, seconds):
         held.append(one)
     time.sleep(seconds)
     for one in held:
+        one.close()
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # and empty SETTINGS: an idle client of gRPC
+
+
+def kafka_frame(key, version, body):
+    data = struct.pack(">hhih", key, version, 1, 4) + b"test" + body
+    return struct.pack(">i", len(data)) + data
+
+
+def unfinished_frames(port, count, seconds):
+    """Each announces the largest frame there may be, and drips."""
+    held = [connect(port) for _ in range(count)]
+    for one in held:
+        one.send(struct.pack(">ihhi", 100 << 20, 0, 9, 1))
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for one in held:
+            try:
+                one.send(b"x")
+            except OSError:
+                pass
+        time.sleep(1)
+    for one in held:
+        one.close()
+
+
+def no_reader_of_fetches(port, count, seconds):
+    topic = struct.pack(">ih", 1, 1) + b"c" + struct.pack(">iiqi", 1, 0, 0, 8 << 20)  # the collection's topic from its beginning, as JSON
+    request = kafka_frame(1, 4, struct.pack(">iiiib", -1, 100, 1, 8 << 20, 0) + topic)
+    held = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.connect(("127.0.0.1", port))
+        one.send(request * 20)
+        held.append(one)
+    time.sleep(seconds)
+    got = held[0].recv(8)
+    expect(len(got) == 8 and struct.unpack(">i", got[4:])[0] == 1, "Kafka's answer was on its way")
+    for one in held:
+        one.close()
+
+
+def kafka_nonsense(port):
+    """A frame that is too large, empty, negative, or no request: the connection is closed and nothing is waited for."""
+    for data in (struct.pack(">i", (100 << 20) + 1), struct.pack(">i", 0), struct.pack(">i", -1), struct.pack(">ihhi", 8, 999, 0, 1), struct.pack(">ihhi", 8, 0, 99, 1),
+                 kafka_frame(1, 4, b"\xff" * 200), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+        one = connect(port)
+        one.settimeout(5)
+        one.sendall(data)
+        try:
+            closed = one.recv(10) == b""
+        except ConnectionResetError:
+            closed = True
+        except OSError:
+            closed = False
+        expect(closed, f"Kafka: {data[:12]!r} closes the connection")
         one.close()
 
 
@@ -153,13 +215,19 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     count = min(options.idle, limit - 500)
     many = str(count + 500)
-    with live.Server(options.binary, None, ["--max-connections", many, "--max-connections-per-address", many]) as server:
+    kafka = live.free_port()
+    with live.Server(options.binary, None, ["--max-connections", many, "--max-connections-per-address", many, "--kafka-listen", f"127.0.0.1:{kafka}"]) as server:
         server.start()
         client = server.client()
         client.post("/v1/collections", {"name": "c", "dimension": DIMENSION, "metric": "l2"})
         client.post("/v1/collections/c/upsert", {"records": [{"id": i, "vector": [(i * j) % 17 for j in range(DIMENSION)]} for i in range(5000)]})
         client.close()
-        beside(server, f"{count} idle connections", lambda: idle(server, count), 64)
+        beside(server, f"{count} idle connections", lambda: idle(server.port, count), 64)
+        beside(server, f"{count} idle connections of Kafka", lambda: idle(kafka, count), 64)
+        beside(server, f"{count // 5} idle connections of gRPC", lambda: idle(server.port, count // 5, PREFACE), 128)
+        beside(server, "500 frames that never end", lambda: unfinished_frames(kafka, 500, 3), 200)
+        beside(server, "16 consumers that never read, 20 fetches each", lambda: no_reader_of_fetches(kafka, 16, 45 if options.slow else 3), 300)
+        kafka_nonsense(kafka)
         beside(server, "500 heads that never end", lambda: unfinished_heads(server, 500, 3), 64)
         beside(server, "16 clients that never read, 20 large answers each", lambda: no_reader(server, 16, 45 if options.slow else 3), 300)
         beside(server, "bodies without end", lambda: bodies(server), 160)

@@ -3,8 +3,9 @@
 whether or not answers come back. Per step: goodput, p99 of what was admitted (from the arrival's due time: a late answer counts), refusals
 and whether they carry Retry-After, health and metrics meanwhile; at the end how long it takes to be well again.
 
-Sockets are driven by several processes that pipeline nothing and build no JSON: fixed requests, answers told apart by their status.
-usage: overload.py --binary FILE [--seconds 4] [--processes 2] [--connections 400] [--json FILE] [--check]
+Sockets are driven by several processes that pipeline nothing and build no JSON: fixed requests, answers told apart by their status. The server has the
+first core for itself and the clients the others, at the peak as in every step: else ten times the load is also ten times the clients' share of its cores.
+usage: overload.py --binary FILE [--seconds 4] [--processes 2] [--connections 400] [--shared] [--json FILE] [--check]
 """
 import argparse
 import json
@@ -143,12 +144,19 @@ def main():
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--connections", type=int, default=400)
+    parser.add_argument("--shared", action="store_true", help="server and clients on the same cores")
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     numbers = random.Random(4)
+    cores = sorted(os.sched_getaffinity(0))
+    apart = len(cores) > 1 and not options.shared
     with live.Server(options.binary) as server:
+        if apart:
+            os.sched_setaffinity(0, cores[:1])  # what the server is started with
         server.start()
+        if apart:
+            os.sched_setaffinity(0, cores[1:])
         client = server.client()
         client.post("/v1/collections", {"name": "load", "dimension": DIMENSION, "metric": "l2"})
         for at in range(0, ROWS, 1000):

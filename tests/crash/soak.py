@@ -79,6 +79,15 @@ class Soak:
             total += K
         return found / total
 
+    def open_files(self):
+        folder, found = f"/proc/{self.server.process.pid}/fd", []
+        for one in os.listdir(folder):
+            try:
+                found.append(os.readlink(os.path.join(folder, one)))
+            except OSError:
+                pass  # closed since
+        return found
+
     def run(self):
         options, numbers = self.options, random.Random(1)
         self.server.start()
@@ -105,8 +114,12 @@ class Soak:
                 client.post("/v1/collections/soak/compact", {})
             latencies, self.latencies = sorted(self.latencies), []
             writes, self.writes = sorted(self.writes), []
-            samples.append({"seconds": round(time.monotonic() - begun, 1), "rss_mb": round(self.server.rss_bytes() / 1e6, 2),
-                            "files": len(os.listdir(f"/proc/{self.server.process.pid}/fd")), "recall": self.recall(numbers, client),
+            tracked = next(int(line.split()[-1]) for line in client.raw("GET", "/metrics")[1].decode().splitlines()
+                           if line.startswith('freshet_memory_bytes{kind="allocated"}'))
+            open_files = self.open_files()
+            samples.append({"tracked_mb": round(tracked / 1e6, 2), "log_files": sum(one.endswith(".log") for one in open_files),
+                            "seconds": round(time.monotonic() - begun, 1), "rss_mb": round(self.server.rss_bytes() / 1e6, 2),
+                            "files": len(open_files), "recall": self.recall(numbers, client),
                             "search_p99_ms": round(latencies[len(latencies) * 99 // 100] * 1e3, 2) if latencies else None,
                             "write_p99_ms": round(writes[len(writes) * 99 // 100] * 1e3, 2) if writes else None,
                             "searches": len(latencies), "writes": len(writes) * 10})
