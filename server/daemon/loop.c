@@ -71,6 +71,7 @@ typedef struct shaking { /* a TLS handshake under way */
     h2o_linklist_t link;
     h2o_timeout_entry_t timeout;
     h2o_socket_t *sock;
+    SSL_CTX *context; /* h2o makes its SSL from it when the first bytes are there, and holds nothing until then */
     fr_loop *loop;
     uint32_t slot;
     fr_listener kind;
@@ -624,6 +625,7 @@ static void shaking_end(shaking *self, bool well)
 {
     h2o_socket_t *sock = self->sock;
     fr_loop *loop = self->loop;
+    SSL_CTX *context = self->context;
     uint32_t slot = self->slot;
     fr_listener kind = self->kind;
     h2o_timeout_unlink(&self->timeout);
@@ -632,10 +634,11 @@ static void shaking_end(shaking *self, bool well)
     sock->data = NULL;
     if (well) {
         welcome(loop, sock, slot, kind);
-        return;
+    } else {
+        h2o_socket_close(sock);
+        uncount(loop, slot);
     }
-    h2o_socket_close(sock);
-    uncount(loop, slot);
+    SSL_CTX_free(context);
 }
 
 static void on_shaken(h2o_socket_t *sock, const char *err)
@@ -659,9 +662,8 @@ static void shake(fr_loop *loop, h2o_socket_t *sock, uint32_t slot, fr_listener 
     h2o_linklist_insert(&loop->shaking, &self->link);
     self->timeout.cb = on_shaking_timeout;
     h2o_timeout_link(loop->loop, &loop->first_byte_timeout, &self->timeout);
-    SSL_CTX *context = fr_tls_take(loop->daemon->tls);
-    h2o_socket_ssl_handshake(sock, context, NULL, on_shaken); /* it holds the context; the callback comes later */
-    SSL_CTX_free(context);
+    self->context = fr_tls_take(loop->daemon->tls);
+    h2o_socket_ssl_handshake(sock, self->context, NULL, on_shaken); /* the callback comes later */
 }
 
 /* A connection that was counted for this loop when it was accepted. */

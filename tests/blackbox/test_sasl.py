@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import time
 import warnings
 
@@ -254,6 +255,23 @@ def test_a_limit_slows_down_and_says_so(server):
     assert told > 500 and time.monotonic() - began > 1.0  # 12 requests at 4 a second, of which 4 are there at once
 
 
+def test_bytes_slow_down_both_ways(server):
+    user(server, "heavy", ("read write", "topic", "events"))
+    k = Kafka(server.ports["kafka"])
+    assert k.plain("heavy", PASSWORD) == 0
+    send = lambda acks: text(None) + struct.pack(">hi", acks, 9000) + array(text("events") + array(struct.pack(">i", 0) + block(batch(b"x" * 5000))))
+    root(server, "PUT", "/v1/limits/heavy", {"bytes_in": 5000})
+    k.call(0, 3, send(-1))
+    assert struct.unpack(">i", k.call(0, 3, send(-1))[-4:])[0] > 500
+    root(server, "PUT", "/v1/limits/heavy", {"bytes_out": 5000})
+    fetch = struct.pack(">iiiib", -1, 1000, 1, 10 << 20, 0) + array(text("events") + array(struct.pack(">iqi", 0, 0, 10 << 20)))
+    k = Kafka(server.ports["kafka"])
+    assert k.plain("heavy", PASSWORD) == 0
+    k.call(1, 4, fetch)
+    assert struct.unpack(">i", k.call(1, 4, fetch)[:4])[0] > 500
+    root(server, "PUT", "/v1/limits/heavy", {"requests": 1000})
+
+
 def audit_text(server):
     return b"".join(open(os.path.join(folder, name), "rb").read() for folder, _, names in os.walk(os.path.join(server.data, "log")) for name in names
                     if name.endswith(".log"))
@@ -265,7 +283,18 @@ def test_refusals_and_acts_are_written_down(server):
     k = Kafka(server.ports["kafka"])
     k.plain("stranger", PASSWORD)
     k.topics("events")
-    wanted = [b'"principal":"reader","door":"http","action":"user_list","object":"","verdict":"refused"',
+    k.call(42, 0, array(text("g")))  # DeleteGroups and DescribeGroups ask with the coordinator's lock held
+    k.call(15, 0, array(text("g")))
+    k = Kafka(server.ports["kafka"])
+    k.plain("boss", PASSWORD)
+    k.call(42, 0, array(text("g")))
+    with pytest.raises((EOFError, ConnectionError)):
+        Kafka(server.ports["kafka"]).call(3, 1, struct.pack(">i", -1))
+    wanted = [b'"principal":"stranger","door":"kafka","action":"DeleteGroups","object":"g","verdict":"refused"',
+              b'"principal":"stranger","door":"kafka","action":"DescribeGroups","object":"g","verdict":"refused"',
+              b'"principal":"boss","door":"kafka","action":"DeleteGroups","object":"g","verdict":"allowed"',
+              b'"principal":"","door":"kafka","action":"Metadata","object":"","verdict":"refused","reason":"nobody has logged in"',
+              b'"principal":"reader","door":"http","action":"user_list","object":"","verdict":"refused"',
               b'"door":"http","action":"user_list","object":"","verdict":"refused","reason":"wrong user or password"',
               b'"principal":"root","door":"http","action":"user_put","object":"reader","verdict":"done"',
               b'"principal":"stranger","door":"kafka","action":"Metadata","object":"events","verdict":"refused"']
@@ -356,7 +385,7 @@ class Secure:
         status = self.process.wait(60)
         self.process.stdout.close()
         self.notes.close()
-        assert status == 0, open(self.notes.name, errors="replace").read()[-3000:]
+        assert status == 0, open(self.notes.name, errors="replace").read()[-9000:]
 
 
 def test_tls_on_both_listeners(binary, tmp_path):
@@ -418,6 +447,42 @@ def test_sighup_changes_the_certificate_and_drops_nobody(binary, tmp_path):
         server.process.send_signal(signal.SIGHUP)
         time.sleep(0.3)
         assert server.request(server.connect(new), "GET", "/v1/users")[0] == 200  # the good one stays
+    finally:
+        server.stop()
+
+
+def test_reloads_drop_no_request(binary, tmp_path):
+    """SIGHUP again and again while requests run: on a connection that stands, and on new ones."""
+    server = Secure(tmp_path)
+    try:
+        made = context(server.cert)
+        server.wait(made).close()
+        over, failures, done = threading.Event(), [], [0, 0]
+
+        def ask(kept):
+            c = server.connect(made)
+            while not over.is_set():
+                try:
+                    if server.request(c, "GET", "/v1/users")[0] != 200:
+                        failures.append("status")
+                    done[kept] += 1
+                    if not kept:
+                        c.close()
+                        c = server.connect(made)
+                except Exception as failure:  # any is one too many
+                    failures.append(repr(failure))
+                    return
+
+        threads = [threading.Thread(target=ask, args=(kept,)) for kept in (0, 1)]
+        for t in threads:
+            t.start()
+        for _ in range(30):
+            server.process.send_signal(signal.SIGHUP)
+            time.sleep(0.05)
+        over.set()
+        for t in threads:
+            t.join()
+        assert not failures and min(done) > 10, (failures, done)
     finally:
         server.stop()
 
