@@ -151,7 +151,8 @@ fr_code fr_auth_password(fr_auth *auth, fr_db *db, fr_span user, fr_span passwor
     uint8_t proof[32], stored[64];
     fr_access one = {.kind = FR_ACCESS_USER};
     *out = (fr_principal){.trusted = false};
-    if (user.size == 0 || user.size > FR_USER_BYTES_MAX || memchr(user.data, 0, user.size) || password.size > FR_PASSWORD_BYTES_MAX)
+    if (user.size == 0 || user.size > FR_USER_BYTES_MAX || memchr(user.data, 0, user.size) || password.size > FR_PASSWORD_BYTES_MAX ||
+        (password.size && memchr(password.data, 0, password.size))) /* HMAC takes a key and the same key with NULs behind it for one */
         return nobody(err, wrong);
     memcpy(one.name, user.data, user.size);
     fr_span name = fr_span_of(user.data, user.size);

@@ -133,6 +133,15 @@ static void limits(void **state)
     assert_int_equal(fr_limits_admit(self, db, "ann", "", 5000), 0); /* larger than the limit: served, and owed */
     assert_in_range(fr_limits_admit(self, db, "ann", "", 1), 3000, 5000);
     assert_in_range(fr_limits_charge(self, db, "ann", "", 1, 100000, 0), 29000, 30000); /* never longer than 30 s */
+    /* What was not limited when it was sent is no debt of a limit that comes later. */
+    fr_access late = {.kind = FR_ACCESS_LIMIT, .name = "lou", .requests = 1000};
+    put_user("lou", "open-sesame");
+    put(&late);
+    for (int i = 0; i < 3; i++) assert_int_equal(fr_limits_charge(self, db, "lou", "", 1, 1000000, 1000000), 0);
+    late.bytes_out = late.bytes_in = 1000, late.offset = 0;
+    put(&late);
+    usleep(20000);
+    assert_int_equal(fr_limits_admit(self, db, "lou", "", 1), 0);
     fr_limits_free(self);
 }
 

@@ -266,6 +266,33 @@ static void matrix(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* A batch of a transaction without its id: only who may write every transaction. */
+static void records_of_a_transaction(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool in_one, denied;
+    } cases[] = {{"both", false, false}, {"both", true, true}, {"boss", true, false}};
+    uint8_t batch[61] = {0};
+    fr_topic_info info;
+    topic_make(&info);
+    for (size_t i = 0; i < FR_COUNT_OF(cases); i++) {
+        fr_kafka_ProduceRequest *request = fr_kafka_make(&arena, &fr_kafka_ProduceRequest_shape, 1);
+        fill(&fr_kafka_ProduceRequest_shape, (uint8_t *)request, &info);
+        request->transactionalId = (fr_span){NULL, 0};
+        batch[22] = cases[i].in_one ? 0x10 : 0;
+        request->topicData.items[0].partitionData.items[0].records = (fr_kafka_records){.data = batch, .size = sizeof batch, .fd = -1};
+        one.peer.asks = one.peer.authenticated = true;
+        snprintf(one.peer.principal.user, sizeof one.peer.principal.user, "%s", cases[i].name);
+        carried_begin(&door, &one, frame_of(&fr_kafka_ProduceRequest_message, 9, request));
+        const fr_kafka_ProduceResponse *response = reply_of(&one, &fr_kafka_ProduceResponse_message, 9, &arena);
+        int16_t code = response->responses.items[0].partitionResponses.items[0].errorCode;
+        assert_int_equal(code == KAFKA_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, cases[i].denied);
+        assert_int_not_equal(code, KAFKA_NONE);
+    }
+}
+
 static int set_up(void **state)
 {
     fr_err err = {0};
@@ -293,6 +320,7 @@ static int tear_down(void **state)
 int main(void)
 {
     fr_note_level(FR_NOTE_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(matrix, set_up, tear_down)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(matrix, set_up, tear_down),
+                                       cmocka_unit_test_setup_teardown(records_of_a_transaction, set_up, tear_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
