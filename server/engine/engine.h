@@ -463,9 +463,8 @@ typedef struct fr_db {
     _Atomic(fr_shard *) roll; /* keeper asks, writer answers with NULL */
     _Atomic int roll_code;
 
-    /* writer -> syncer -> applier */
-    _Atomic(fr_round *) flight;
-    _Atomic bool flight_awaited; /* the writer has a round for when it is free */
+    /* writer -> syncer -> applier; the first two are one thread */
+    fr_round *flight;
     fr_round rounds[2];
     pthread_mutex_t apply_lock;
     fr_commit_list to_apply;
