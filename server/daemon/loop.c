@@ -1,5 +1,6 @@
 /* loop.c: one thread's h2o loop: listeners, connections accepted, counted, placed and handed to who speaks their protocol (http_loop.c,
  * grpc_loop.c, kafka_loop.c); orders from outside. Every connection is counted (total and per address) from accept to the socket's end. */
+#include "api/brisk.h"
 #include "server/daemon/daemon.h"
 #include "server/daemon/http_loop.h"
 #include "server/daemon/kafka_loop.h"
@@ -380,6 +381,7 @@ static void *run(void *context)
 {
     fr_loop *loop = context;
     bool stands = set_up(loop);
+    (void)fr_thread_brisk();
     loop->failed = !stands;
     sem_post(&loop->standing);
     if (!stands) return NULL;

@@ -4,6 +4,8 @@
  * one of two phases, the keeper frees what was unlinked after both phases were seen empty in turn (keeper.c). */
 #include "server/engine/engine.h"
 
+#include "api/brisk.h"
+
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -191,6 +193,7 @@ static void *run(void *argument)
     if (start.role == FR_ROLE_LINKER &&
         nice(5) == -1) { /* per thread on Linux; without it the linker is only less polite */
     }
+    if (start.role == FR_ROLE_WRITER || start.role == FR_ROLE_APPLIER) (void)fr_thread_brisk();
     while (!atomic_load(&db->stopping)) {
         uint64_t seen = fr_bell_read(&db->bells[start.role]);
         while (!atomic_load(&db->stopping) && turn(db, start.role)) {}
