@@ -134,8 +134,9 @@ static fr_code one_vector_in(fr_json_value value, fr_json_vectors *to, uint32_t 
 static fr_code vectors_in(fr_json_value value, bool many, fr_json_vectors *to, fr_arena *arena, fr_err *err)
 {
     if (!many) {
-        FR_TRY(vectors_room(to, 1, value, "vector", arena, err));
-        return one_vector_in(value, to, 0, "vector", arena, err);
+        const char *name = to->name ? to->name : "vector";
+        FR_TRY(vectors_room(to, 1, value, name, arena, err));
+        return one_vector_in(value, to, 0, name, arena, err);
     }
     if (fr_json_type_of(value) != FR_JSON_ARRAY) return fr_fail(err, FR_ERR_INVALID, "vectors", "must be an array of vectors");
     uint32_t count = fr_json_elements(value);
@@ -170,6 +171,11 @@ static fr_code pick_field(fr_json_value root, fr_json_vectors *vectors, fr_err *
     return FR_OK;
 }
 
+static bool is_vector_key(const fr_json_vectors *vectors, const char *key, size_t size)
+{
+    return vectors->name ? key_is(key, size, vectors->name) : key_is(key, size, "vector") || key_is(key, size, "vectors");
+}
+
 fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr_doc_builder *rest, fr_json_vectors *vectors,
                         fr_err *err)
 {
@@ -181,8 +187,8 @@ fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr
     size_t size;
     fr_doc_begin_object(rest);
     while (fr_json_next(&iter, &key, &size, &value)) {
-        if (vectors && (key_is(key, size, "vector") || key_is(key, size, "vectors"))) {
-            FR_TRY(vectors_in(value, size == 7, vectors, arena, err));
+        if (vectors && is_vector_key(vectors, key, size)) {
+            FR_TRY(vectors_in(value, !vectors->name && size == 7, vectors, arena, err));
             continue;
         }
         char field[40];

@@ -48,6 +48,7 @@ typedef struct fr_json_vectors {
     /* in: when the body names a "field", its form instead; NULL: the key is no business of ours */
     fr_code (*pick)(void *user, fr_span name, fr_json_form *form_out, fr_err *err);
     void *user;
+    const char *name; /* in: the only key, of one vector; NULL: the two keys above */
     float *data;    /* out: count x dimension, in the arena; NULL: neither key was given */
     fr_span *bytes; /* binary, sparse: count vectors */
     uint32_t count;
@@ -55,7 +56,7 @@ typedef struct fr_json_vectors {
 } fr_json_vectors;
 
 /* The body's object as a document in `rest` (finish it with fr_doc_finish); when `vectors` is not NULL, the keys "vector"
- * and "vectors" go there instead. errors: INVALID with the field, TOO_LARGE, NO_MEMORY */
+ * and "vectors", or the one it names, go there instead. errors: INVALID with the field, TOO_LARGE, NO_MEMORY */
 fr_code fr_json_in_body(fr_json_dom *dom, fr_json_body body, fr_arena *arena, fr_doc_builder *rest, fr_json_vectors *vectors,
                         fr_err *err);
 

@@ -9,8 +9,8 @@
  *   4. Every stream that is answered gets trailers with grpc-status; a failed one gets them alone. */
 #include "server/daemon/grpc_loop.h"
 
+#include "server/daemon/conns.h"
 #include "server/daemon/daemon.h"
-#include "server/daemon/peer.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -28,7 +28,6 @@
 #define FRAME_BYTES (1u << 20)
 #define PATH_BYTES_MAX 128u
 #define TICK_MS 10
-#define SWEEP_MS 1000
 
 typedef struct grpc_connection grpc_connection;
 
@@ -61,38 +60,31 @@ typedef struct stream {
 } stream;
 
 struct grpc_connection {
-    h2o_linklist_t link;
+    fr_conn net;
     fr_grpc_loop *loop;
-    h2o_socket_t *sock; /* NULL: gone */
     nghttp2_session *session;
     h2o_linklist_t streams;
     uint32_t stream_count;
     uint8_t *out; /* what is being written */
-    bool writing, ending, inside; /* inside: one of nghttp2's callbacks may be running */
+    bool ending, inside; /* inside: one of nghttp2's callbacks may be running */
     size_t input_bytes, output_bytes;
     uint32_t control_left;
-    int64_t control_ms, active_ms;
-    uint64_t acked;
+    int64_t control_ms;
 };
 
 struct fr_grpc_loop {
+    fr_conns conns;
     fr_daemon *daemon;
-    h2o_loop_t *loop;
-    h2o_multithread_queue_t *queue;
-    h2o_multithread_receiver_t receiver;
-    h2o_timeout_t tick_timeout, sweep_timeout;
-    h2o_timeout_entry_t tick, sweep;
-    h2o_linklist_t connections, timed;
+    h2o_linklist_t timed;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
     const fr_http_worker *worker; /* the loop's */
     fr_rpc_counters *counters;
     stream *free_streams;
-    uint32_t free_count, alive; /* alive: connections not freed yet */
-    bool draining;
+    uint32_t free_count;
 };
 
-static int64_t now_ms(const fr_grpc_loop *self) { return (int64_t)h2o_now(self->loop); }
+static int64_t now_ms(const fr_grpc_loop *self) { return fr_conns_ms(&self->conns); }
 
 static void flush(grpc_connection *self);
 
@@ -102,7 +94,7 @@ static void on_wake(fr_milvus_call *call)
 {
     stream *self = call->carrier; /* any thread */
     self->told.woken = true;
-    h2o_multithread_send_message(&self->from->loop->receiver, &self->message);
+    h2o_multithread_send_message(&self->from->loop->conns.receiver, &self->message);
 }
 
 static stream *stream_take(grpc_connection *from, int32_t id)
@@ -146,10 +138,9 @@ static void count(stream *self, size_t answer, size_t bytes_in, size_t bytes_out
 
 static void connection_free_if_over(grpc_connection *self)
 {
-    if (self->sock || self->stream_count || self->inside) return;
-    if (h2o_linklist_is_linked(&self->link)) h2o_linklist_unlink(&self->link);
+    if (self->net.sock || self->stream_count || self->inside) return;
     if (self->session) nghttp2_session_del(self->session);
-    self->loop->alive--;
+    self->loop->conns.alive--;
     fr_free(FR_MEM_DAEMON, self->out);
     fr_free(FR_MEM_DAEMON, self);
 }
@@ -183,10 +174,9 @@ static void stream_free_if_over(stream *self)
 /* The socket goes at once; streams that the engine or a pool holds end by their messages. */
 static void shut(grpc_connection *self)
 {
-    if (!self->sock || self->inside) return;
+    if (!self->net.sock || self->inside) return;
     self->inside = true; /* stays until every stream was looked at */
-    h2o_socket_close(self->sock);
-    self->sock = NULL;
+    fr_conn_close(&self->net);
     for (h2o_linklist_t *node = self->streams.next, *next; node != &self->streams; node = next) {
         next = node->next;
         stream *one = H2O_STRUCT_FROM_MEMBER(stream, link, node);
@@ -264,7 +254,7 @@ static void answer(stream *self)
 {
     fr_milvus_call *call = &self->call;
     grpc_connection *from = self->from;
-    if (self->answered || self->closed || !from->sock) {
+    if (self->answered || self->closed || !from->net.sock) {
         body_free(self);
         return;
     }
@@ -298,7 +288,7 @@ static void on_work(fr_pool_job *work, fr_http_worker *worker)
     if (next == FR_MILVUS_SUBMITTED) return; /* not ours any more */
     self->told.next = next;
     self->told.woken = false;
-    h2o_multithread_send_message(&loop->receiver, &self->message);
+    h2o_multithread_send_message(&loop->conns.receiver, &self->message);
 }
 
 static void push(stream *self, fr_pool *pool)
@@ -332,7 +322,7 @@ static fr_milvus_worker loop_worker(const fr_grpc_loop *loop)
 
 static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
-    fr_grpc_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_grpc_loop, receiver, receiver);
+    fr_grpc_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_grpc_loop, conns.receiver, receiver);
     while (!h2o_linklist_is_empty(messages)) {
         stream *self = H2O_STRUCT_FROM_MEMBER(stream, message.link, messages->next);
         grpc_connection *from = self->from;
@@ -349,7 +339,7 @@ static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *me
         advance(self, next);
         stream_free_if_over(self);
         from->inside = false;
-        if (from->sock) flush(from);
+        if (from->net.sock) flush(from);
         else connection_free_if_over(from);
     }
 }
@@ -371,7 +361,7 @@ static void begin(stream *self)
         answer_status(self, FR_GRPC_UNIMPLEMENTED, "compressed requests are not taken: only identity");
         return;
     }
-    if (loop->draining) {
+    if (loop->conns.draining) {
         answer_status(self, FR_GRPC_UNAVAILABLE, "the server is stopping");
         return;
     }
@@ -398,11 +388,6 @@ static int64_t timeout_ms(const char *text, size_t size)
     case 'n': return FR_MAX(value / 1000000, (int64_t)1);
     default: return 0;
     }
-}
-
-static void tick_on(fr_grpc_loop *loop)
-{
-    if (!h2o_timeout_is_linked(&loop->tick)) h2o_timeout_link(loop->loop, &loop->tick_timeout, &loop->tick);
 }
 
 static bool is(const uint8_t *name, size_t size, const char *text) { return size == strlen(text) && memcmp(name, text, size) == 0; }
@@ -434,7 +419,7 @@ static void header_in(stream *self, const uint8_t *name, size_t name_size, const
         if (!wait || h2o_linklist_is_linked(&self->timed)) return;
         self->deadline_ms = now_ms(loop) + wait;
         h2o_linklist_insert(&loop->timed, &self->timed);
-        tick_on(loop);
+        fr_conns_tick(&loop->conns);
     }
 }
 
@@ -563,8 +548,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 static void on_written(h2o_socket_t *sock, const char *err)
 {
     grpc_connection *self = sock->data;
-    self->writing = false;
-    self->active_ms = now_ms(self->loop);
+    self->net.writing = false;
+    self->net.active_ms = now_ms(self->loop);
     if (err) shut(self);
     else flush(self);
 }
@@ -573,7 +558,7 @@ static void on_written(h2o_socket_t *sock, const char *err)
 static void flush(grpc_connection *self)
 {
     size_t size = 0;
-    if (!self->sock || self->writing) return;
+    if (!self->net.sock || self->net.writing) return;
     self->inside = true;
     while (size < OUT_BYTES) {
         const uint8_t *data;
@@ -592,8 +577,8 @@ static void flush(grpc_connection *self)
     self->inside = false;
     if (size) {
         h2o_iovec_t vector = h2o_iovec_init(self->out, size);
-        self->writing = true;
-        h2o_socket_write(self->sock, &vector, 1, on_written);
+        self->net.writing = true;
+        h2o_socket_write(self->net.sock, &vector, 1, on_written);
         return;
     }
     bool over = !nghttp2_session_want_read(self->session) && !nghttp2_session_want_write(self->session);
@@ -607,7 +592,7 @@ static void on_readable(h2o_socket_t *sock, const char *err)
         shut(self);
         return;
     }
-    self->active_ms = now_ms(self->loop);
+    self->net.active_ms = now_ms(self->loop);
     self->inside = true;
     ssize_t count = nghttp2_session_mem_recv(self->session, (const uint8_t *)sock->input->bytes, sock->input->size);
     self->inside = false;
@@ -622,9 +607,9 @@ static void on_readable(h2o_socket_t *sock, const char *err)
 
 /* ---- time ---- */
 
-static void on_tick(h2o_timeout_entry_t *entry)
+static bool on_tick(fr_conns *conns)
 {
-    fr_grpc_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_grpc_loop, tick, entry);
+    fr_grpc_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_grpc_loop, conns, conns);
     int64_t now = now_ms(loop);
     for (h2o_linklist_t *node = loop->timed.next, *next; node != &loop->timed; node = next) {
         next = node->next;
@@ -636,7 +621,7 @@ static void on_tick(h2o_timeout_entry_t *entry)
         flush(self->from);
         next = loop->timed.next; /* a flush may have closed others */
     }
-    if (!h2o_linklist_is_empty(&loop->timed)) tick_on(loop);
+    return !h2o_linklist_is_empty(&loop->timed);
 }
 
 /* Requests that stop in the middle, replies that nobody takes. */
@@ -650,32 +635,17 @@ static void streams_sweep(grpc_connection *self, int64_t now)
     }
 }
 
-static bool overdue(grpc_connection *self, int64_t now)
+static void look(fr_conns *conns, fr_conn *net, int64_t now)
 {
-    uint64_t acked;
-    if (self->writing) {
-        if (fr_peer_acked(h2o_socket_get_fd(self->sock), &acked) && acked != self->acked) self->acked = acked, self->active_ms = now;
-        return now - self->active_ms > FR_DAEMON_STALL_MS;
+    grpc_connection *self = H2O_STRUCT_FROM_MEMBER(grpc_connection, net, net);
+    bool idle = !net->writing && !self->stream_count && now - net->active_ms > FR_DAEMON_GRPC_IDLE_MS;
+    (void)conns;
+    if (idle || fr_conn_stalled(net, now)) {
+        shut(self);
+        return;
     }
-    return !self->stream_count && now - self->active_ms > FR_DAEMON_GRPC_IDLE_MS;
-}
-
-static void on_sweep(h2o_timeout_entry_t *entry)
-{
-    fr_grpc_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_grpc_loop, sweep, entry);
-    int64_t now = now_ms(loop);
-    for (h2o_linklist_t *node = loop->connections.next, *next; node != &loop->connections; node = next) {
-        next = node->next;
-        grpc_connection *self = H2O_STRUCT_FROM_MEMBER(grpc_connection, link, node);
-        if (!self->sock) continue;
-        if (overdue(self, now)) {
-            shut(self);
-            continue;
-        }
-        streams_sweep(self, now);
-        flush(self);
-    }
-    if (!h2o_linklist_is_empty(&loop->connections)) h2o_timeout_link(loop->loop, &loop->sweep_timeout, &loop->sweep);
+    streams_sweep(self, now);
+    flush(self);
 }
 
 /* ---- life ---- */
@@ -705,14 +675,10 @@ fr_grpc_loop *fr_grpc_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, h2
         fr_free(FR_MEM_DAEMON, self);
         return NULL;
     }
-    self->daemon = daemon, self->loop = loop, self->queue = queue, self->worker = worker, self->counters = counters;
-    h2o_linklist_init_anchor(&self->connections);
+    self->daemon = daemon, self->worker = worker, self->counters = counters;
     h2o_linklist_init_anchor(&self->timed);
-    h2o_multithread_register_receiver(queue, &self->receiver, on_messages);
-    h2o_timeout_init(loop, &self->tick_timeout, TICK_MS);
-    h2o_timeout_init(loop, &self->sweep_timeout, SWEEP_MS);
-    self->tick.cb = on_tick;
-    self->sweep.cb = on_sweep;
+    fr_conns_init(&self->conns, loop, queue, on_messages, TICK_MS);
+    self->conns.on_tick = on_tick, self->conns.look = look;
     return self;
 }
 
@@ -730,19 +696,16 @@ static bool session_begin(grpc_connection *self)
 
 void fr_grpc_loop_adopt(fr_grpc_loop *self, h2o_socket_t *sock)
 {
-    grpc_connection *one = self->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
+    grpc_connection *one = self->conns.draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
     if (!one) {
         h2o_socket_close(sock);
         return;
     }
-    one->loop = self, one->sock = sock;
-    one->active_ms = one->control_ms = now_ms(self);
+    one->loop = self;
+    one->control_ms = now_ms(self);
     one->control_left = FR_DAEMON_GRPC_CONTROL_BURST;
     h2o_linklist_init_anchor(&one->streams);
-    sock->data = one;
-    self->alive++;
-    h2o_linklist_insert(&self->connections, &one->link);
-    if (!h2o_timeout_is_linked(&self->sweep)) h2o_timeout_link(self->loop, &self->sweep_timeout, &self->sweep);
+    fr_conns_add(&self->conns, &one->net, sock);
     if (!session_begin(one)) {
         shut(one);
         return;
@@ -751,46 +714,36 @@ void fr_grpc_loop_adopt(fr_grpc_loop *self, h2o_socket_t *sock)
     on_readable(sock, NULL); /* what is there already */
 }
 
-static void each_connection(fr_grpc_loop *self, void (*act)(grpc_connection *one))
-{
-    for (h2o_linklist_t *node = self->connections.next, *next; node != &self->connections; node = next) {
-        next = node->next;
-        act(H2O_STRUCT_FROM_MEMBER(grpc_connection, link, node));
-    }
-}
-
 /* GOAWAY after the streams that were begun; those are answered. */
-static void finish(grpc_connection *one)
+static void finish(fr_conn *net)
 {
-    if (!one->sock) return;
+    grpc_connection *one = H2O_STRUCT_FROM_MEMBER(grpc_connection, net, net);
     nghttp2_submit_goaway(one->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(one->session), NGHTTP2_NO_ERROR, NULL, 0);
     flush(one);
 }
 
+static void cut(fr_conn *net) { shut(H2O_STRUCT_FROM_MEMBER(grpc_connection, net, net)); }
+
 void fr_grpc_loop_drain(fr_grpc_loop *self)
 {
-    if (self->draining) return;
-    self->draining = true;
-    each_connection(self, finish);
+    if (self->conns.draining) return;
+    self->conns.draining = true;
+    fr_conns_each(&self->conns, finish);
 }
 
-void fr_grpc_loop_cut(fr_grpc_loop *self) { each_connection(self, shut); }
-bool fr_grpc_loop_empty(const fr_grpc_loop *self) { return !self || self->alive == 0; }
+void fr_grpc_loop_cut(fr_grpc_loop *self) { fr_conns_each(&self->conns, cut); }
+bool fr_grpc_loop_empty(const fr_grpc_loop *self) { return !self || self->conns.alive == 0; }
 
 void fr_grpc_loop_dispose(fr_grpc_loop *self)
 {
-    if (!self || self->alive) return;
-    h2o_timeout_unlink(&self->tick);
-    h2o_timeout_unlink(&self->sweep);
+    if (!self || self->conns.alive) return;
     while (self->free_streams) {
         stream *one = self->free_streams;
         self->free_streams = one->free_next;
         fr_milvus_call_free(&self->daemon->milvus, &one->call);
         fr_free(FR_MEM_DAEMON, one);
     }
-    h2o_multithread_unregister_receiver(self->queue, &self->receiver);
-    h2o_timeout_dispose(self->loop, &self->tick_timeout);
-    h2o_timeout_dispose(self->loop, &self->sweep_timeout);
+    fr_conns_dispose(&self->conns);
     nghttp2_session_callbacks_del(self->callbacks);
     nghttp2_option_del(self->option);
     fr_free(FR_MEM_DAEMON, self);

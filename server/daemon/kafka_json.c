@@ -126,16 +126,22 @@ static fr_code vectors_in(const fr_json_map *names, fr_doc vectors, fr_arena *ar
     return FR_OK;
 }
 
-static fr_code record_in(const fr_json_map *names, fr_doc record, fr_arena *arena, fr_event *event, fr_value *values, fr_err *err)
+/* taken: the vector, when it was read past the document. */
+static fr_code record_in(const fr_json_map *names, const fr_json_vectors *taken, fr_doc record, fr_arena *arena, fr_event *event,
+                         fr_value *values, fr_err *err)
 {
     fr_doc vector = fr_doc_get(record, fr_span_text(names->vector)), metadata = fr_doc_get(record, fr_span_text(names->metadata));
     fr_doc time = fr_doc_get(record, fr_span_text(names->timestamp)), model = fr_doc_get(record, fr_span_text(names->model_version));
     fr_doc vectors = names->vector_count ? fr_doc_get(record, fr_span_text("vectors")) : (fr_doc){.data = NULL};
-    if (!vector.data && !vectors.data) return wrong(err, names->vector, "is missing");
-    if (vector.data && names->vector_count && names->vectors[0].type == FR_TYPE_VECTOR_SPARSE)
+    bool given = vector.data || taken->data;
+    if (!given && !vectors.data) return wrong(err, names->vector, "is missing");
+    if (taken->data && !taken->form.dimension) return wrong(err, names->vector, "must have 1 to 32768 numbers");
+    if (given && names->vector_count && names->vectors[0].type == FR_TYPE_VECTOR_SPARSE)
         return wrong(err, names->vector, "sparse vectors are not read from JSON records");
     uint16_t first = names->vector_count ? names->vectors[0].field : FR_FIELD_VECTOR;
     if (vector.data) FR_TRY(vector_in(vector, names->vector, first, arena, &values[event->value_count++], err));
+    if (taken->data)
+        values[event->value_count++] = (fr_value){.field = first, .type = FR_TYPE_VECTOR_F32, .bytes = {taken->data, taken->form.dimension * sizeof(float)}};
     if (vectors.data && fr_doc_type(vectors) != FR_DOC_OBJECT) return wrong(err, "vectors", "must be an object of arrays by field");
     if (vectors.data) FR_TRY(vectors_in(names, vectors, arena, event, values, err));
     if (metadata.data && fr_doc_type(metadata) != FR_DOC_NULL) {
@@ -203,12 +209,14 @@ static fr_code read_in(room *self, const fr_json_map *names, fr_span key, fr_spa
     fr_span bytes = {0};
     fr_event event = {.key = key, .source_time_ms = FR_TIME_NONE, .values = values};
     fr_json_body body = {value, value.size};
+    /* Numbers straight into floats, unless the record stands in an envelope. */
+    fr_json_vectors taken = {.form = {.type = FR_TYPE_VECTOR_F32}, .name = names->vector};
     fr_doc_reset(&self->builder);
-    FR_TRY(fr_json_in_body(self->dom, body, &self->arena, &self->builder, NULL, err));
+    FR_TRY(fr_json_in_body(self->dom, body, &self->arena, &self->builder, names->debezium ? NULL : &taken, err));
     FR_TRY(fr_doc_finish(&self->builder, &bytes));
     fr_doc record = fr_doc_root(bytes);
     event.remove = names->debezium && unwrapped(&record);
-    if (!event.remove) FR_TRY(record_in(names, record, &self->arena, &event, values, err));
+    if (!event.remove) FR_TRY(record_in(names, &taken, record, &self->arena, &event, values, err));
     return fr_batch_put(event_out, &event, err);
 }
 

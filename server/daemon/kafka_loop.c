@@ -9,8 +9,8 @@
  *      lives until its last job has ended. */
 #include "server/daemon/kafka_loop.h"
 
+#include "server/daemon/conns.h"
 #include "server/daemon/daemon.h"
-#include "server/daemon/peer.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -28,8 +28,11 @@
 #define VECTORS_MAX 64u
 #define PLAIN_BYTES (256u << 10)
 #define TICK_MS 20
-#define SWEEP_MS 1000
-#define LOWAT_BYTES (256u << 10)
+#define SLOW_MS 1000
+#define LOWAT_BYTES (1u << 20)
+#define LARGE_BYTES (64u << 10) /* of a frame: behind it the next one begins in a block of its own, where it need not move */
+#define SPARES_MAX 4u /* blocks of a loop that are kept for the next frames: fresh pages cost more than receiving into them */
+#define SPARE_BYTES_MAX (2u << 20)
 #define GROWTH 8u /* a block is at most so many times what of its frame has come */
 
 typedef struct block {
@@ -58,10 +61,10 @@ typedef struct job {
 } job;
 
 struct kafka_connection {
-    h2o_linklist_t link, muted; /* muted: over a limit, no request is started before muted_until_ms */
+    fr_conn net;
+    h2o_linklist_t muted; /* over a limit, no request is started before muted_until_ms */
     int64_t muted_until_ms;
     fr_kafka_loop *loop;
-    h2o_socket_t *sock; /* NULL: gone */
     fr_kafka_peer peer;
     uint32_t slot;
     block *block;
@@ -69,30 +72,26 @@ struct kafka_connection {
     job *head, *tail;
     uint32_t jobs;
     size_t bytes; /* of their frames */
-    bool reading, writing, ending; /* ending: close when all replies are out */
-    int64_t active_ms;             /* last byte in, or last progress out */
-    uint32_t lowat;                /* SO_RCVLOWAT */
-    uint64_t acked;
+    bool reading, ending; /* ending: close when all replies are out */
+    uint32_t lowat;       /* SO_RCVLOWAT */
+    size_t missing;       /* of the frame that is coming in */
+    size_t usual;         /* the last frame, and a little more: the next block has room for such a one */
     uint64_t file_done; /* of the splice being sent from a file */
 };
 
 struct fr_kafka_loop {
+    fr_conns conns;
     fr_daemon *daemon;
-    h2o_loop_t *loop;
-    h2o_multithread_queue_t *queue;
-    h2o_multithread_receiver_t receiver;
-    h2o_timeout_t tick_timeout, sweep_timeout;
-    h2o_timeout_entry_t tick, sweep;
-    h2o_linklist_t connections, waiting, muted;
+    h2o_linklist_t waiting, muted;
     uint8_t *plain; /* for ranges of files over TLS */
     job *free_jobs;
-    uint32_t free_count, alive; /* connections not freed yet */
-    bool draining;
+    uint32_t free_count, spare_count;
+    block *spares[SPARES_MAX];
     void *owner;
     void (*gone)(void *owner, uint32_t slot);
 };
 
-static int64_t now_ms(const fr_kafka_loop *self) { return (int64_t)h2o_now(self->loop); }
+static int64_t now_ms(const fr_kafka_loop *self) { return fr_conns_ms(&self->conns); }
 
 static void advance(job *self, fr_kafka_next next);
 static void pump(kafka_connection *self);
@@ -100,16 +99,30 @@ static void take_frames(kafka_connection *self);
 
 /* ---- blocks ---- */
 
-static block *block_new(size_t capacity)
+static block *block_new(fr_kafka_loop *loop, size_t capacity)
 {
-    block *self = fr_alloc(FR_MEM_DAEMON, sizeof *self + capacity);
+    block *self = NULL;
+    for (uint32_t i = 0; i < loop->spare_count && !self; i++) {
+        if (loop->spares[i]->capacity < capacity) continue;
+        self = loop->spares[i];
+        loop->spares[i] = loop->spares[--loop->spare_count];
+        capacity = self->capacity;
+    }
+    if (!self) self = fr_alloc(FR_MEM_DAEMON, sizeof *self + capacity);
     if (self) *self = (block){.refs = 1, .capacity = capacity};
     return self;
 }
 
-static void block_drop(block *self)
+static void block_drop(fr_kafka_loop *loop, block *self)
 {
-    if (self && --self->refs == 0) fr_free(FR_MEM_DAEMON, self);
+    if (!self || --self->refs) return;
+    if (self->capacity <= SPARE_BYTES_MAX && loop->spare_count < SPARES_MAX) loop->spares[loop->spare_count++] = self;
+    else fr_free(FR_MEM_DAEMON, self);
+}
+
+static void spares_free(fr_kafka_loop *loop)
+{
+    while (loop->spare_count) fr_free(FR_MEM_DAEMON, loop->spares[--loop->spare_count]);
 }
 
 /* ---- jobs ---- */
@@ -118,7 +131,7 @@ static void on_wake(fr_kafka_call *call)
 {
     job *self = call->carrier; /* any thread */
     self->woken = true;
-    h2o_multithread_send_message(&self->from->loop->receiver, &self->message);
+    h2o_multithread_send_message(&self->from->loop->conns.receiver, &self->message);
 }
 
 static job *job_take(fr_kafka_loop *loop)
@@ -142,7 +155,7 @@ static void job_give(fr_kafka_loop *loop, job *self)
 {
     fr_kafka *door = &loop->daemon->kafka;
     fr_kafka_call_reset(door, &self->call);
-    block_drop(self->block);
+    block_drop(loop, self->block);
     self->block = NULL;
     if (loop->free_count >= FREE_JOBS_MAX || self->call.out.capacity > OUT_KEPT_MAX) {
         fr_kafka_call_free(door, &self->call);
@@ -159,10 +172,10 @@ static void job_give(fr_kafka_loop *loop, job *self)
 static void connection_free_if_over(kafka_connection *self)
 {
     fr_kafka_loop *loop = self->loop;
-    if (self->sock || self->jobs) return;
+    if (self->net.sock || self->jobs) return;
     fr_kafka_peer_end(&loop->daemon->kafka, &self->peer);
-    block_drop(self->block);
-    loop->alive--;
+    block_drop(loop, self->block);
+    if (--loop->conns.alive == 0) spares_free(loop); /* an idle server holds no buffers */
     loop->gone(loop->owner, self->slot);
     fr_free(FR_MEM_DAEMON, self);
 }
@@ -181,12 +194,10 @@ static void pop(kafka_connection *self)
 static void shut(kafka_connection *self)
 {
     fr_kafka *door = &self->loop->daemon->kafka;
-    if (!self->sock) return;
-    h2o_linklist_unlink(&self->link);
+    if (!self->net.sock) return;
     if (h2o_linklist_is_linked(&self->muted)) h2o_linklist_unlink(&self->muted);
-    h2o_socket_close(self->sock);
-    self->sock = NULL;
-    self->reading = self->writing = false;
+    fr_conn_close(&self->net);
+    self->reading = false;
     for (job *one = self->head; one; one = one->next) {
         if (one->state != JOB_WAITING) continue;
         if (fr_kafka_expire(door, &one->call, true) == FR_KAFKA_WAIT) continue; /* its wake is on the way */
@@ -202,8 +213,8 @@ static void shut(kafka_connection *self)
 static void on_written(h2o_socket_t *sock, const char *err)
 {
     kafka_connection *self = sock->data;
-    self->writing = false;
-    self->active_ms = now_ms(self->loop);
+    self->net.writing = false;
+    self->net.active_ms = now_ms(self->loop);
     if (err) shut(self);
     else pump(self);
 }
@@ -239,8 +250,8 @@ static ssize_t send_piece(kafka_connection *self, const fr_kafka_records *range,
     ssize_t count = self->loop->plain ? pread(range->fd, self->loop->plain, FR_MIN(left, (size_t)PLAIN_BYTES), at) : 0;
     if (count <= 0) return 0;
     h2o_iovec_t vector = h2o_iovec_init(self->loop->plain, (size_t)count);
-    self->writing = true;
-    h2o_socket_write(self->sock, &vector, 1, on_written);
+    self->net.writing = true;
+    h2o_socket_write(self->net.sock, &vector, 1, on_written);
     return count;
 }
 
@@ -250,9 +261,9 @@ static bool send_range(kafka_connection *self, job *first, bool *over)
     const fr_kafka_records *range = &first->call.out.splices[first->splice].records;
     off_t at = (off_t)(range->position + (int64_t)self->file_done);
     size_t left = range->size - self->file_done;
-    bool tls = self->sock->ssl != NULL;
+    bool tls = self->net.sock->ssl != NULL;
     ssize_t count = tls ? send_piece(self, range, at, left)
-                        : sendfile(h2o_socket_get_fd(self->sock), range->fd, &at, FR_MIN(left, SEND_BYTES_PER_TURN));
+                        : sendfile(h2o_socket_get_fd(self->net.sock), range->fd, &at, FR_MIN(left, SEND_BYTES_PER_TURN));
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) {
         shut(self); /* the peer is gone, or the file is shorter than it was */
         *over = true;
@@ -265,8 +276,8 @@ static bool send_range(kafka_connection *self, job *first, bool *over)
         return true;
     }
     if (tls) return true; /* on_written goes on */
-    self->writing = true;
-    h2o_socket_notify_write(self->sock, on_written);
+    self->net.writing = true;
+    h2o_socket_notify_write(self->net.sock, on_written);
     return false;
 }
 
@@ -274,14 +285,14 @@ static bool send_range(kafka_connection *self, job *first, bool *over)
 static bool send_ready(kafka_connection *self)
 {
     h2o_iovec_t vectors[VECTORS_MAX];
-    while (self->sock && !self->writing) {
+    while (self->net.sock && !self->net.writing) {
         size_t count = 0;
         while (self->head && all_sent(self->head)) pop(self);
         for (job *one = self->head; one && one->state >= JOB_READY; one = one->next)
             if (one->state == JOB_READY && !pieces(one, vectors, &count)) break;
         if (count) {
-            self->writing = true;
-            h2o_socket_write(self->sock, vectors, count, on_written);
+            self->net.writing = true;
+            h2o_socket_write(self->net.sock, vectors, count, on_written);
         } else if (!self->head || self->head->state != JOB_READY) {
             return true;
         } else {
@@ -295,14 +306,14 @@ static bool send_ready(kafka_connection *self)
 static void pump(kafka_connection *self)
 {
     for (;;) {
-        if (!send_ready(self) || !self->sock) return;
-        if (!self->head && (self->ending || self->loop->draining)) {
+        if (!send_ready(self) || !self->net.sock) return;
+        if (!self->head && (self->ending || self->loop->conns.draining)) {
             shut(self);
             return;
         }
-        if (self->reading || self->ending || self->loop->draining) return;
+        if (self->reading || self->ending || self->loop->conns.draining) return;
         take_frames(self);
-        if (self->writing || !self->head || self->head->state < JOB_READY) return;
+        if (self->net.writing || !self->head || self->head->state < JOB_READY) return;
     }
 }
 
@@ -312,10 +323,10 @@ static void on_readable(h2o_socket_t *sock, const char *err);
 
 static void reading_set(kafka_connection *self, bool on)
 {
-    if (self->reading == on || !self->sock) return;
+    if (self->reading == on || !self->net.sock) return;
     self->reading = on;
-    if (on) h2o_socket_read_start(self->sock, on_readable);
-    else h2o_socket_read_stop(self->sock);
+    if (on) h2o_socket_read_start(self->net.sock, on_readable);
+    else h2o_socket_read_stop(self->net.sock);
 }
 
 static bool may_start(const kafka_connection *self, fr_span frame)
@@ -348,12 +359,12 @@ static bool start(kafka_connection *self, fr_span frame)
     return true;
 }
 
-/* While the rest of a large frame comes, the loop is woken for every quarter of a megabyte instead of every segment. */
+/* While the rest of a large frame comes, the loop is woken for every megabyte instead of every segment. */
 static void lowat_set(kafka_connection *self, size_t missing)
 {
-    int bytes = missing < LOWAT_BYTES / 4 || self->sock->ssl ? 1 : (int)FR_MIN(missing, (size_t)LOWAT_BYTES);
+    int bytes = missing < LARGE_BYTES || self->net.sock->ssl ? 1 : (int)FR_MIN(missing, (size_t)LOWAT_BYTES);
     if ((uint32_t)bytes == FR_MAX(self->lowat, 1u)) return;
-    if (setsockopt(h2o_socket_get_fd(self->sock), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) self->lowat = (uint32_t)bytes;
+    if (setsockopt(h2o_socket_get_fd(self->net.sock), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0) self->lowat = (uint32_t)bytes;
 }
 
 /* Room behind what was received: the frame that began at `at` and is `size` long must fit, in steps that follow what came. */
@@ -366,12 +377,13 @@ static bool room_make(kafka_connection *self, size_t size)
         if (old->capacity >= BLOCK_BYTES) return true;
     }
     size_t capacity = FR_MAX(FR_MAX(FR_MIN(size, kept * GROWTH), kept + 1), (size_t)BLOCK_BYTES);
-    block *fresh = block_new(capacity);
+    capacity = FR_MAX(capacity, FR_MIN(self->usual, (size_t)SPARE_BYTES_MAX));
+    block *fresh = block_new(self->loop, capacity);
     if (!fresh) return false;
     if (kept) memcpy(fresh->data, old->data + self->at, kept);
     fresh->used = kept;
     self->block = fresh, self->at = 0;
-    block_drop(old);
+    block_drop(self->loop, old);
     return true;
 }
 
@@ -379,7 +391,7 @@ static bool room_make(kafka_connection *self, size_t size)
 static void take_frames(kafka_connection *self)
 {
     size_t missing = 0;
-    while (!self->loop->draining) {
+    while (!self->loop->conns.draining) {
         if (self->muted_until_ms > now_ms(self->loop)) {
             reading_set(self, false);
             return;
@@ -405,11 +417,13 @@ static void take_frames(kafka_connection *self)
             return;
         }
         self->at += 4 + (size_t)size;
+        self->usual = 4 + (size_t)size + size / 8;
         if (!start(self, frame)) self->ending = true;
         if (self->ending) break;
     }
-    if (self->sock) lowat_set(self, missing);
-    reading_set(self, !self->ending && !self->loop->draining);
+    self->missing = missing;
+    if (self->net.sock) lowat_set(self, missing);
+    reading_set(self, !self->ending && !self->loop->conns.draining);
 }
 
 /* TLS: h2o has received and decrypted; all of it is taken, for nothing would call again for what is left. */
@@ -426,17 +440,26 @@ static bool take_plain(kafka_connection *self, h2o_socket_t *sock)
     return true;
 }
 
+static bool room_ready(kafka_connection *self)
+{
+    const block *at = self->block;
+    bool full = !at || at->used == at->capacity;
+    bool tight = !full && self->at == at->used && at->refs > 1 && self->usual >= LARGE_BYTES && at->capacity - at->used < self->usual;
+    return (!full && !tight) || room_make(self, 0);
+}
+
 static void on_readable(h2o_socket_t *sock, const char *err)
 {
     kafka_connection *self = sock->data;
     size_t budget = sock->ssl ? 0 : READ_BYTES_PER_TURN;
     bool ended = err != NULL;
-    self->active_ms = now_ms(self->loop);
+    self->net.active_ms = now_ms(self->loop);
     if (!ended && sock->ssl) ended = !take_plain(self, sock);
     while (!ended && budget && self->reading) {
-        if ((!self->block || self->block->used == self->block->capacity) && !room_make(self, 0)) ended = true;
+        ended = !room_ready(self);
         if (ended) break;
         size_t space = FR_MIN(self->block->capacity - self->block->used, budget);
+        if (self->missing >= LARGE_BYTES) space = FR_MIN(space, self->missing);
         ssize_t count = recv(h2o_socket_get_fd(sock), self->block->data + self->block->used, space, MSG_DONTWAIT);
         if (count < 0 && (errno == EAGAIN || errno == EINTR)) break;
         ended = count <= 0;
@@ -451,7 +474,7 @@ static void on_readable(h2o_socket_t *sock, const char *err)
         return;
     }
     if (!self->jobs && self->block && self->block->used == self->at && self->block->refs == 1) { /* an idle connection holds no buffer */
-        block_drop(self->block);
+        block_drop(self->loop, self->block);
         self->block = NULL;
         self->at = 0;
     }
@@ -469,12 +492,7 @@ static void on_work(fr_pool_job *work, fr_http_worker *worker)
     if (next == FR_KAFKA_SUBMITTED) return;
     self->told = next;
     self->woken = false;
-    h2o_multithread_send_message(&loop->receiver, &self->message);
-}
-
-static void tick_on(fr_kafka_loop *loop)
-{
-    if (!h2o_timeout_is_linked(&loop->tick)) h2o_timeout_link(loop->loop, &loop->tick_timeout, &loop->tick);
+    h2o_multithread_send_message(&loop->conns.receiver, &self->message);
 }
 
 static void wait_begin(job *self)
@@ -483,7 +501,7 @@ static void wait_begin(job *self)
     self->state = JOB_WAITING;
     if (!self->deadline_ms) self->deadline_ms = now_ms(loop) + self->call.wait_ms;
     if (!h2o_linklist_is_linked(&self->waiting)) h2o_linklist_insert(&loop->waiting, &self->waiting);
-    tick_on(loop);
+    fr_conns_tick(&loop->conns);
 }
 
 /* Over a limit, or the login failed. */
@@ -492,10 +510,10 @@ static void after_reply(job *self)
     kafka_connection *from = self->from;
     fr_kafka_loop *loop = from->loop;
     if (from->peer.closing) from->ending = true;
-    if (self->call.throttle_ms <= 0 || !from->sock) return;
+    if (self->call.throttle_ms <= 0 || !from->net.sock) return;
     from->muted_until_ms = FR_MAX(from->muted_until_ms, now_ms(loop) + self->call.throttle_ms);
     if (!h2o_linklist_is_linked(&from->muted)) h2o_linklist_insert(&loop->muted, &from->muted);
-    tick_on(loop);
+    fr_conns_tick(&loop->conns);
 }
 
 static void ended(job *self, job_state state)
@@ -509,7 +527,7 @@ static void advance(job *self, fr_kafka_next next)
 {
     kafka_connection *from = self->from;
     fr_kafka_loop *loop = from->loop;
-    if (next == FR_KAFKA_WAIT && (!from->sock || loop->draining)) next = fr_kafka_expire(&loop->daemon->kafka, &self->call, true);
+    if (next == FR_KAFKA_WAIT && (!from->net.sock || loop->conns.draining)) next = fr_kafka_expire(&loop->daemon->kafka, &self->call, true);
     switch (next) {
     case FR_KAFKA_REPLY: ended(self, JOB_READY); return;
     case FR_KAFKA_CLOSE: from->ending = true; /* fall through */
@@ -529,7 +547,7 @@ static void advance(job *self, fr_kafka_next next)
 /* After a job has moved on: send, or bury the dead. */
 static void settle(kafka_connection *from)
 {
-    if (from->sock) {
+    if (from->net.sock) {
         pump(from);
         return;
     }
@@ -539,7 +557,7 @@ static void settle(kafka_connection *from)
 
 static void on_messages(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
 {
-    fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, receiver, receiver);
+    fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, conns.receiver, receiver);
     while (!h2o_linklist_is_empty(messages)) {
         job *self = H2O_STRUCT_FROM_MEMBER(job, message.link, messages->next);
         kafka_connection *from = self->from;
@@ -572,9 +590,9 @@ static void expire(fr_kafka_loop *loop, bool all)
     }
 }
 
-static void on_tick(h2o_timeout_entry_t *entry)
+static bool on_tick(fr_conns *conns)
 {
-    fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, tick, entry);
+    fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, conns, conns);
     expire(loop, false);
     for (h2o_linklist_t *node = loop->muted.next, *next; node != &loop->muted; node = next) {
         kafka_connection *one = H2O_STRUCT_FROM_MEMBER(kafka_connection, muted, node);
@@ -583,33 +601,25 @@ static void on_tick(h2o_timeout_entry_t *entry)
         h2o_linklist_unlink(node);
         pump(one); /* may shut it, and no other */
     }
-    if (!h2o_linklist_is_empty(&loop->waiting) || !h2o_linklist_is_empty(&loop->muted)) tick_on(loop);
+    return !h2o_linklist_is_empty(&loop->waiting) || !h2o_linklist_is_empty(&loop->muted);
 }
 
 /* ---- the sweep: connections that do nothing, requests that never end, replies that nobody takes ---- */
 
 static bool overdue(kafka_connection *self, int64_t now)
 {
-    uint64_t acked;
-    if (self->writing) {
-        if (fr_peer_acked(h2o_socket_get_fd(self->sock), &acked) && acked != self->acked) self->acked = acked, self->active_ms = now;
-        return now - self->active_ms > FR_DAEMON_STALL_MS;
-    }
+    if (self->net.writing) return fr_conn_stalled(&self->net, now);
     if (self->jobs) return false;
     bool partial = self->block && self->block->used > self->at;
-    return now - self->active_ms > (partial ? FR_DAEMON_KAFKA_FRAME_MS : FR_DAEMON_KAFKA_IDLE_MS);
+    return now - self->net.active_ms > (partial ? FR_DAEMON_KAFKA_FRAME_MS : FR_DAEMON_KAFKA_IDLE_MS);
 }
 
-static void on_sweep(h2o_timeout_entry_t *entry)
+static void look(fr_conns *conns, fr_conn *one, int64_t now)
 {
-    fr_kafka_loop *loop = H2O_STRUCT_FROM_MEMBER(fr_kafka_loop, sweep, entry);
-    for (h2o_linklist_t *node = loop->connections.next, *next; node != &loop->connections; node = next) {
-        next = node->next;
-        kafka_connection *self = H2O_STRUCT_FROM_MEMBER(kafka_connection, link, node);
-        if (overdue(self, now_ms(loop))) shut(self);
-        else if (self->lowat > 1 && now_ms(loop) - self->active_ms > SWEEP_MS) lowat_set(self, 0); /* a slow one: what has come counts */
-    }
-    if (!h2o_linklist_is_empty(&loop->connections)) h2o_timeout_link(loop->loop, &loop->sweep_timeout, &loop->sweep);
+    kafka_connection *self = H2O_STRUCT_FROM_MEMBER(kafka_connection, net, one);
+    (void)conns;
+    if (overdue(self, now)) shut(self);
+    else if (self->lowat > 1 && now - self->net.active_ms > SLOW_MS) lowat_set(self, 0); /* a slow one: what has come counts */
 }
 
 /* ---- life ---- */
@@ -633,69 +643,54 @@ fr_kafka_loop *fr_kafka_loop_create(struct fr_daemon *daemon, h2o_loop_t *loop, 
 {
     fr_kafka_loop *self = fr_zalloc(FR_MEM_DAEMON, sizeof *self);
     if (!self) return NULL;
-    self->daemon = daemon, self->loop = loop, self->queue = queue, self->owner = owner, self->gone = gone;
-    h2o_linklist_init_anchor(&self->connections);
+    self->daemon = daemon, self->owner = owner, self->gone = gone;
     h2o_linklist_init_anchor(&self->waiting);
     h2o_linklist_init_anchor(&self->muted);
-    h2o_multithread_register_receiver(queue, &self->receiver, on_messages);
-    h2o_timeout_init(loop, &self->tick_timeout, TICK_MS);
-    h2o_timeout_init(loop, &self->sweep_timeout, SWEEP_MS);
-    self->tick.cb = on_tick;
-    self->sweep.cb = on_sweep;
+    fr_conns_init(&self->conns, loop, queue, on_messages, TICK_MS);
+    self->conns.on_tick = on_tick, self->conns.look = look;
     return self;
 }
 
 void fr_kafka_loop_adopt(fr_kafka_loop *self, h2o_socket_t *sock, uint32_t slot, bool asks, bool second)
 {
-    kafka_connection *one = self->draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
+    kafka_connection *one = self->conns.draining ? NULL : fr_zalloc(FR_MEM_DAEMON, sizeof *one);
     if (!one) {
         h2o_socket_close(sock);
         self->gone(self->owner, slot);
         return;
     }
-    one->loop = self, one->sock = sock, one->slot = slot;
-    one->active_ms = now_ms(self);
+    one->loop = self, one->slot = slot;
     local_name(sock, &one->peer);
     one->peer.asks = asks, one->peer.own_address = second;
-    sock->data = one;
-    self->alive++;
-    h2o_linklist_insert(&self->connections, &one->link);
-    if (!h2o_timeout_is_linked(&self->sweep)) h2o_timeout_link(self->loop, &self->sweep_timeout, &self->sweep);
+    fr_conns_add(&self->conns, &one->net, sock);
     reading_set(one, true);
     if (sock->ssl && sock->input->size) on_readable(sock, NULL); /* came with the end of the handshake */
 }
 
-static void each_connection(fr_kafka_loop *self, void (*act)(kafka_connection *one))
+static void finish(fr_conn *net)
 {
-    for (h2o_linklist_t *node = self->connections.next, *next; node != &self->connections; node = next) {
-        next = node->next;
-        act(H2O_STRUCT_FROM_MEMBER(kafka_connection, link, node));
-    }
-}
-
-static void finish(kafka_connection *one)
-{
+    kafka_connection *one = H2O_STRUCT_FROM_MEMBER(kafka_connection, net, net);
     reading_set(one, false);
     one->ending = true;
-    if (!one->writing) pump(one);
+    if (!one->net.writing) pump(one);
 }
+
+static void cut(fr_conn *net) { shut(H2O_STRUCT_FROM_MEMBER(kafka_connection, net, net)); }
 
 void fr_kafka_loop_drain(fr_kafka_loop *self)
 {
-    if (self->draining) return;
-    self->draining = true;
+    if (self->conns.draining) return;
+    self->conns.draining = true;
     expire(self, true);
-    each_connection(self, finish);
+    fr_conns_each(&self->conns, finish);
 }
 
-void fr_kafka_loop_cut(fr_kafka_loop *self) { each_connection(self, shut); }
-bool fr_kafka_loop_empty(const fr_kafka_loop *self) { return !self || self->alive == 0; }
+void fr_kafka_loop_cut(fr_kafka_loop *self) { fr_conns_each(&self->conns, cut); }
+bool fr_kafka_loop_empty(const fr_kafka_loop *self) { return !self || self->conns.alive == 0; }
 
 void fr_kafka_loop_dispose(fr_kafka_loop *self)
 {
-    if (!self || self->alive) return;
-    h2o_timeout_unlink(&self->tick);
-    h2o_timeout_unlink(&self->sweep);
+    if (!self || self->conns.alive) return;
     fr_free(FR_MEM_DAEMON, self->plain);
     while (self->free_jobs) {
         job *one = self->free_jobs;
@@ -703,8 +698,6 @@ void fr_kafka_loop_dispose(fr_kafka_loop *self)
         fr_kafka_call_free(&self->daemon->kafka, &one->call);
         fr_free(FR_MEM_DAEMON, one);
     }
-    h2o_multithread_unregister_receiver(self->queue, &self->receiver);
-    h2o_timeout_dispose(self->loop, &self->tick_timeout);
-    h2o_timeout_dispose(self->loop, &self->sweep_timeout);
+    fr_conns_dispose(&self->conns);
     fr_free(FR_MEM_DAEMON, self);
 }

@@ -1,6 +1,8 @@
 /* pool.c: a mutex, a condition and a list: a job is worth at least 100 us, the lock costs none of it. */
 #include "server/daemon/pool.h"
 
+#include "api/brisk.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -54,6 +56,7 @@ static void *work(void *context)
     member *self = context;
     fr_pool_job *job;
     int64_t ran_ns = -1;
+    if (self->worker.searcher) (void)fr_thread_brisk();
     while ((job = pop(self->pool, ran_ns))) {
         int64_t begin_ns = fr_now_ns();
         fr_metrics_add_shared(&self->pool->waits, begin_ns - job->queued_ns);

@@ -173,6 +173,7 @@ fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map,
 {
     fr_decoded decoded;
     const fr_schema *schema = fr_schema_of(c);
+    fr_batch_reset(scratch);
     if (!is_key(key)) return fr_fail(err, FR_ERR_INVALID, "id", "a record without a usable key");
     if (is_json(value)) FR_TRY(unwrap(c->db, map, key, value, scratch, &value, err));
     if (value.data == NULL) return FR_OK;

@@ -50,6 +50,7 @@ static void change_topic(fr_db *db, fr_collection *c, fr_schema *schema, fr_topi
     fr_configs old = c->configs;
     c->configs = spec->configs;
     spec->configs = old;
+    limits.version = c->limits.version + 1;
     c->limits = limits;
     fr_engine_set_durability(c, limits.durability);
     pthread_mutex_unlock(&c->config_lock);

@@ -4,6 +4,8 @@
  * one of two phases, the keeper frees what was unlinked after both phases were seen empty in turn (keeper.c). */
 #include "server/engine/engine.h"
 
+#include "api/brisk.h"
+
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,13 +164,20 @@ void fr_engine_drain(fr_db *db)
 void fr_engine_wake(fr_db *db, fr_role role) { fr_bell_ring(&db->bells[role]); }
 
 static const struct {
-    const char *name;
+    const char *name; /* NULL: the writer's thread plays it */
     int64_t idle_ms; /* look again after so long even if nobody rings */
 } roles[FR_ROLE_COUNT] = {
-    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {"fr-syncer", 250},
+    [FR_ROLE_WRITER] = {"fr-writer", 100},  [FR_ROLE_SYNCER] = {NULL, 0},
     [FR_ROLE_APPLIER] = {"fr-applier", 50}, [FR_ROLE_LINKER] = {"fr-linker", 500},
     [FR_ROLE_KEEPER] = {"fr-keeper", 200},
 };
+
+/* What comes while a round is synced gathers in the intake and makes the next one: nobody is woken for it, and no thread for the sync. */
+static bool turn(fr_db *db, fr_role role)
+{
+    bool worked = fr_engine_step(db, role);
+    return (role == FR_ROLE_WRITER && fr_engine_step(db, FR_ROLE_SYNCER)) || worked;
+}
 
 typedef struct thread_start {
     fr_db *db;
@@ -184,9 +193,10 @@ static void *run(void *argument)
     if (start.role == FR_ROLE_LINKER &&
         nice(5) == -1) { /* per thread on Linux; without it the linker is only less polite */
     }
+    if (start.role == FR_ROLE_WRITER || start.role == FR_ROLE_APPLIER) (void)fr_thread_brisk();
     while (!atomic_load(&db->stopping)) {
         uint64_t seen = fr_bell_read(&db->bells[start.role]);
-        while (!atomic_load(&db->stopping) && fr_engine_step(db, start.role)) {}
+        while (!atomic_load(&db->stopping) && turn(db, start.role)) {}
         if (!atomic_load(&db->stopping)) fr_bell_wait(&db->bells[start.role], seen, roles[start.role].idle_ms);
     }
     return NULL;
@@ -213,10 +223,11 @@ static fr_code start_threads(fr_db *db)
         linkers = cores > 2 ? (uint32_t)cores / 2 : 1;
     }
     linkers = FR_MIN(linkers, 256u);
-    db->threads = fr_alloc(FR_MEM_ENGINE, (FR_ROLE_COUNT - 1 + linkers) * sizeof *db->threads);
+    db->threads = fr_alloc(FR_MEM_ENGINE, (FR_ROLE_COUNT + linkers) * sizeof *db->threads);
     if (db->threads == NULL) return FR_ERR_NO_MEMORY;
     for (int role = 0; role < FR_ROLE_COUNT; role++)
-        for (uint32_t i = 0; i < (role == FR_ROLE_LINKER ? linkers : 1); i++) FR_TRY(start_thread(db, (fr_role)role));
+        for (uint32_t i = 0; i < (role == FR_ROLE_LINKER ? linkers : 1) && roles[role].name != NULL; i++)
+            FR_TRY(start_thread(db, (fr_role)role));
     return FR_OK;
 }
 

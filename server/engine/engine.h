@@ -361,6 +361,8 @@ typedef struct __attribute__((may_alias)) fr_ticket {
     int64_t submitted_us;
     uint64_t bytes;
     uint64_t version; /* of the schema that it was judged by */
+    uint64_t limits_version; /* BATCHES: of the topic's limits */
+    fr_batch found;   /* BATCHES to a collection: its records as events, so that apply need not read them again */
     bool partial;     /* some of its events are */
 } fr_ticket;
 _Static_assert(sizeof(fr_ticket) <= sizeof(((fr_write *)0)->opaque), "a ticket fits in fr_write.opaque");
@@ -461,9 +463,8 @@ typedef struct fr_db {
     _Atomic(fr_shard *) roll; /* keeper asks, writer answers with NULL */
     _Atomic int roll_code;
 
-    /* writer -> syncer -> applier */
-    _Atomic(fr_round *) flight;
-    _Atomic bool flight_awaited; /* the writer has a round for when it is free */
+    /* writer -> syncer -> applier; the first two are one thread */
+    fr_round *flight;
     fr_round rounds[2];
     pthread_mutex_t apply_lock;
     fr_commit_list to_apply;
@@ -566,12 +567,15 @@ void fr_engine_release(fr_db *db, uint64_t bytes);                   /* a place 
 
 /* ---- events.c: the caller's list of events, and the record value ---- */
 enum { FR_EVENT_REMOVE = 1, FR_EVENT_KEY_IS_INT = 2, FR_EVENT_PARTIAL = 4 };
+#define FR_FOUND_BYTES_MAX (16u << 20) /* what a write's records take as events; a larger write is read again by apply */
 typedef struct fr_stored_event {
     uint8_t flags;
     fr_span key, event_id, value;
 } fr_stored_event;
 /* The event at [start, end) of another batch. */
 fr_code fr_engine_batch_copy(fr_batch *batch, const fr_batch *from, size_t start, size_t end, fr_err *err);
+/* A record whose value is binary v1 already; value.data NULL: a delete. */
+fr_code fr_engine_batch_put_value(fr_batch *batch, fr_span key, fr_span value, fr_err *err);
 bool fr_engine_event_next(const fr_batch *batch, size_t *at_io,
                           fr_stored_event *event_out); /* false: end, or not well formed */
 
@@ -661,7 +665,8 @@ bool fr_engine_reshape_step(fr_db *db); /* about 2 ms of it; whether there was s
 void fr_engine_reshape_room_free(fr_db *db);
 void fr_engine_retired_free(fr_retired *list);
 
-/* What apply makes of a producer's record: OK, or why it is skipped. NO_MEMORY is no verdict. */
+/* What apply makes of a producer's record: OK, or why it is skipped. NO_MEMORY is no verdict. scratch: holds the event of a JSON record
+ * afterwards, else nothing. */
 fr_code fr_engine_judge_produced(const fr_collection *c, const fr_json_map *map, fr_span key, fr_span value,
                                  fr_batch *scratch, fr_err *err);
 

@@ -88,11 +88,10 @@ static fr_code make_room(fr_batch *batch, size_t size, fr_err *err)
     return FR_OK;
 }
 
-fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
+/* value.data NULL: as put_value makes it of the event. */
+static fr_code put_event(fr_batch *batch, const fr_event *event, fr_span value, fr_err *err)
 {
-    size_t value_size = 0;
-    FR_TRY(measure(batch, event, &value_size, err));
-    size_t size = (EVENT_HEAD + value_size + event->key.size + event->event_id.size + 7) & ~(size_t)7;
+    size_t size = (EVENT_HEAD + value.size + event->key.size + event->event_id.size + 7) & ~(size_t)7;
     FR_TRY(make_room(batch, size, err));
     uint8_t *at = batch->data + batch->size, *end = at + size;
     memset(at, 0, EVENT_HEAD);
@@ -101,9 +100,10 @@ fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
                       (event->partial && !event->remove ? FR_EVENT_PARTIAL : 0));
     fr_store_le16(at + 6, (uint16_t)event->key.size);
     fr_store_le16(at + 8, (uint16_t)event->event_id.size);
-    fr_store_le32(at + 12, (uint32_t)value_size);
+    fr_store_le32(at + 12, (uint32_t)value.size);
     at += EVENT_HEAD;
-    if (!event->remove) at = put_value(at, event);
+    if (!event->remove && value.data == NULL) at = put_value(at, event);
+    else if (value.data != NULL) at = (uint8_t *)memcpy(at, value.data, value.size) + value.size;
     memcpy(at, event->key.data, event->key.size);
     at += event->key.size;
     if (event->event_id.size != 0) memcpy(at, event->event_id.data, event->event_id.size);
@@ -112,6 +112,20 @@ fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
     batch->size += size;
     batch->count++;
     return FR_OK;
+}
+
+fr_code fr_batch_put(fr_batch *batch, const fr_event *event, fr_err *err)
+{
+    fr_span value = {0};
+    FR_TRY(measure(batch, event, &value.size, err));
+    return put_event(batch, event, value, err);
+}
+
+fr_code fr_engine_batch_put_value(fr_batch *batch, fr_span key, fr_span value, fr_err *err)
+{
+    fr_event event = {.key = key, .remove = value.data == NULL};
+    if (key.size == 0 || key.size > FR_KEY_BYTES_MAX) return fr_fail(err, FR_ERR_INVALID, "id", "a record without a usable key");
+    return put_event(batch, &event, value, err);
 }
 
 fr_code fr_engine_batch_copy(fr_batch *batch, const fr_batch *from, size_t start, size_t end, fr_err *err)

@@ -60,11 +60,25 @@ typedef struct record_rules {
     uint32_t partitions; /* of a collection: a key belongs to one; 1 = any */
     const fr_collection *collection; /* NULL: a topic without rows */
     const fr_json_map *json;
-    fr_batch *scratch;
-    bool *grows; /* out: a collection gets something to hold */
+    fr_batch *scratch, *found; /* found: all records as events; NULL when they are too many, or one is not usable */
+    bool grows; /* out: a collection gets something to hold */
 } record_rules;
 
-static fr_code check_records(fr_produce *part, const record_rules *rules, fr_batch_reader **reader_io)
+/* Records of a collection: is it one of its, and what is it as an event? */
+static void judge_record(fr_produce *part, record_rules *rules, const fr_log_record *record)
+{
+    fr_err why = {0};
+    fr_code code = fr_engine_judge_produced(rules->collection, rules->json, record->key, record->value, rules->scratch, &why);
+    if (record->value.data != NULL) rules->grows = true;
+    if (code != FR_OK) part->opaque[0]++; /* stored, not used: dead_letters.c */
+    if (rules->found == NULL) return;
+    if (code == FR_OK && rules->found->size > FR_FOUND_BYTES_MAX) code = FR_ERR_TOO_LARGE;
+    if (code == FR_OK && rules->scratch->count != 0) code = fr_engine_batch_copy(rules->found, rules->scratch, 0, rules->scratch->size, NULL);
+    else if (code == FR_OK) code = fr_engine_batch_put_value(rules->found, record->key, record->value, NULL);
+    if (code != FR_OK) rules->found = NULL; /* apply reads this batch again */
+}
+
+static fr_code check_records(fr_produce *part, record_rules *rules, fr_batch_reader **reader_io)
 {
     fr_log_record record;
     fr_err err = {0};
@@ -90,16 +104,38 @@ static fr_code check_records(fr_produce *part, const record_rules *rules, fr_bat
             fr_murmur2(record.key.data, record.key.size) % rules->partitions != (uint32_t)part->partition)
             return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index,
                           "the key belongs to another partition: murmur2(key) mod partitions (partitioner=murmur2_random)");
-        fr_err why = {0};
-        if (rules->collection != NULL && record.value.data != NULL) *rules->grows = true;
-        if (rules->collection != NULL && fr_engine_judge_produced(rules->collection, rules->json, record.key, record.value,
-                                                                  rules->scratch, &why) != FR_OK)
-            part->opaque[0]++; /* stored, not used: dead_letters.c */
+        if (rules->collection != NULL) judge_record(part, rules, &record);
     }
     if (fr_batch_reader_code(*reader_io) != FR_OK)
         return refuse(part, FR_REASON_INVALID_RECORD, FR_ERR_INVALID, index, "malformed records");
     if ((int64_t)fr_load_be64(part->data + 35) != newest_ms) fr_batch_newest(part->data, part->size, newest_ms); /* as Apache Kafka does */
     return FR_OK;
+}
+
+static void check_part(fr_produce *part, const fr_topic_limits *limits, uint32_t partitions, record_rules *rules, fr_batch *found,
+                       fr_batch_reader **reader_io)
+{
+    fr_batch_header header;
+    size_t begin = found->size;
+    part->reason = FR_REASON_NONE;
+    part->code = FR_OK;
+    part->bad_record = -1;
+    part->base_offset = part->append_time_ms = -1;
+    part->log_start = 0;
+    part->text[0] = 0;
+    memset(part->opaque, 0, sizeof part->opaque);
+    if (part->partition < 0 || (uint32_t)part->partition >= partitions) {
+        refuse(part, FR_REASON_UNKNOWN_PARTITION, FR_ERR_NOT_FOUND, -1, "there is no such partition");
+        return;
+    }
+    if (check_header(limits, part, &header) != FR_OK || check_fields(part, &header) != FR_OK) return;
+    rules->found = rules->collection != NULL && !(header.attributes & 0x10) ? found : NULL; /* a transaction's wait in the log for its marker */
+    if (check_records(part, rules, reader_io) == FR_OK && rules->found != NULL) {
+        part->opaque[2] = begin;
+        part->opaque[3] = found->size;
+    } else {
+        found->size = begin;
+    }
 }
 
 fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write, uint64_t *bytes_out, fr_err *err)
@@ -119,8 +155,9 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         if (limits.after_max_ms < INT64_MAX - now_ms) rules.newest_ms = now_ms + limits.after_max_ms;
     }
     fr_batch scratch = {0};
-    bool grows = false;
-    rules.grows = &grows;
+    fr_ticket *ticket = fr_ticket_of(write);
+    ticket->limits_version = limits.version;
+    fr_batch_reset(&ticket->found); /* it may be judged again */
     if (topic->kind == FR_TOPIC_COLLECTION) {
         rules.partitions = partitions;
         rules.collection = topic;
@@ -128,24 +165,13 @@ fr_code fr_engine_check_batches(fr_db *db, fr_collection *topic, fr_write *write
         rules.scratch = &scratch;
     }
     for (uint32_t i = 0; i < write->produce_count; i++) {
-        fr_produce *part = &write->produce[i];
-        fr_batch_header header;
-        part->reason = FR_REASON_NONE;
-        part->code = FR_OK;
-        part->bad_record = -1;
-        part->base_offset = part->append_time_ms = -1;
-        part->log_start = 0;
-        part->text[0] = 0;
-        part->opaque[0] = part->opaque[1] = 0;
-        *bytes_out += part->size;
-        if (part->partition < 0 || (uint32_t)part->partition >= partitions)
-            refuse(part, FR_REASON_UNKNOWN_PARTITION, FR_ERR_NOT_FOUND, -1, "there is no such partition");
-        else if (check_header(&limits, part, &header) == FR_OK && check_fields(part, &header) == FR_OK)
-            (void)!check_records(part, &rules, &reader);
+        *bytes_out += write->produce[i].size;
+        check_part(&write->produce[i], &limits, partitions, &rules, &ticket->found, &reader);
     }
+    *bytes_out += ticket->found.size;
     fr_batch_reader_close(reader);
     fr_batch_free(&scratch);
-    return grows ? fr_engine_room(db, err) : FR_OK;
+    return rules.grows ? fr_engine_room(db, err) : FR_OK;
 }
 
 /* ==== appended by the writer ==== */

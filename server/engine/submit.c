@@ -190,6 +190,7 @@ static void drop_ticket(fr_write *write)
     fr_ticket *ticket = fr_ticket_of(write);
     fr_filter_free(ticket->filter);
     ticket->filter = NULL;
+    fr_batch_free(&ticket->found);
     if (ticket->collection != NULL) fr_engine_unref(ticket->collection);
     ticket->collection = NULL;
 }

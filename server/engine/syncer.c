@@ -1,4 +1,4 @@
-/* syncer.c: makes a round durable: one fdatasync per touched file, while the writer prepares the next round. The first
+/* syncer.c: makes a round durable: one fdatasync per touched file, on the writer's thread. The first
  * sync that fails is final for the whole database: what the disk holds is not known any more. */
 #include "server/engine/engine.h"
 
@@ -86,7 +86,7 @@ static void pass_on(fr_db *db, fr_commit_list *done)
 bool fr_engine_syncer_step(fr_db *db)
 {
     flush_if_due(db);
-    fr_round *round = atomic_load(&db->flight); /* pairs with hand_over in writer.c */
+    fr_round *round = db->flight;
     if (round == NULL) return false;
     fr_err err = {0};
     fr_commit_list done = {0};
@@ -101,8 +101,7 @@ bool fr_engine_syncer_step(fr_db *db)
         round->commits = (fr_commit_list){0};
     }
     round->touched_count = 0;
-    atomic_store(&db->flight, NULL); /* pairs with hand_over: the round is the writer's again */
-    if (atomic_exchange(&db->flight_awaited, false)) fr_engine_wake(db, FR_ROLE_WRITER); /* it sets this, then looks at flight again */
+    db->flight = NULL; /* the round is the writer's again */
     pass_on(db, &done);
     return true;
 }

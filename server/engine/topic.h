@@ -37,6 +37,7 @@ typedef struct fr_topic_limits { /* the configs that mean something here, parsed
     uint32_t message_bytes;
     bool compact, expires, append_time, fetch_raw;
     fr_durability durability;
+    uint64_t version; /* counts changes: who judged by other ones judges again */
     fr_json_map json;
 } fr_topic_limits;
 /* Is each name known to this kind of topic, each value in range? Fills limits when it is not NULL. */

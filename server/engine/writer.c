@@ -1,5 +1,5 @@
 /* writer.c: THE write path from the queue to the log: order, duplicates, routing, offsets, commit numbers; and the
- * rounds that the syncer makes durable. While one round is synced the next is prepared. Invariants
+ * rounds that the syncer makes durable. Invariants
  *  1. A write is in the log whole or not at all: when one of its appends fails, the others are cut away again before
  * anything else is appended (fr_log_cut), and its event ids are forgotten.
  *  2. A request over several partitions says in each of its batches how far it reaches in every partition, so that
@@ -373,10 +373,7 @@ static bool hand_over(fr_db *db)
         refuse_round(db, round);
         return true;
     }
-    if (atomic_load(&db->flight) != NULL) {
-        atomic_store(&db->flight_awaited, true); /* before the second look: the syncer rings when it sees it */
-        if (atomic_load(&db->flight) != NULL) return false;
-    }
+    if (db->flight != NULL) return false; /* stepped by hand: the syncer was not yet */
     for (uint32_t i = 0; i < round->touched_count; i++) {
         struct fr_touched *touched = &round->touched[i];
         fr_err err = {0};
@@ -396,8 +393,7 @@ static bool hand_over(fr_db *db)
     round->forced = false;
     for (uint32_t i = 0; i < round->touched_count; i++) round->touched[i].shard->touched = false;
     db->prepared = round == &db->rounds[0] ? &db->rounds[1] : &db->rounds[0];
-    atomic_store(&db->flight, round); /* pairs with the load in syncer.c */
-    fr_engine_wake(db, FR_ROLE_SYNCER);
+    db->flight = round;
     return true;
 }
 

@@ -1,12 +1,12 @@
 """Others' software on Milvus, unmodified: LangChain's and LlamaIndex's vector stores (vectors of their own, no model is fetched), VectorDBBench, the
 Go SDK, public examples. Minutes of installing and running: .ci/run's slow tier."""
 import os
-import shutil
 import subprocess
 
 import pytest
 
-from conftest import VENVS, python_with
+from conftest import python_with
+from go_support import go_program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -77,18 +77,8 @@ def test_vectordb_bench(server, tmp_path):
 
 
 def test_go_sdk(server):
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    if not os.path.exists(go):
-        pytest.skip("there is no go")
-    folder = os.path.join(VENVS, "go")
-    shutil.copytree(os.path.join(HERE, "milvus_go"), folder, dirs_exist_ok=True)
-    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
-    for command in (["mod", "tidy"], ["build", "-o", "quick", "."]):
-        made = subprocess.run([go, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=1200)
-        if made.returncode != 0 and command[0] == "mod":
-            pytest.skip(f"the modules cannot be had: {made.stderr.strip()[-200:]}")
-        assert made.returncode == 0, made.stderr[-3000:]
-    done = subprocess.run([os.path.join(folder, "quick"), server.uri.removeprefix("http://")], capture_output=True, text=True, timeout=60)
+    quick = go_program("milvus_go")
+    done = subprocess.run([quick, server.uri.removeprefix("http://")], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stdout == "done\n", done.stdout + done.stderr
 
 

@@ -38,7 +38,8 @@ static void test_refused(void **state)
     (void)state;
     static const struct {
         const char *text, *field;
-    } cases[] = {{"{\"vector\":[1,\"x\"]}", "vector"}, {"{\"vector\":[]}", "vector"}, {"{\"vector\":[1e39]}", "vector"},
+    } cases[] = {{"{\"vector\":[1,\"x\"]}", "vector[1]"}, {"{\"vector\":[]}", "vector"}, {"{\"vector\":[1e39]}", "vector[0]"},
+                 {"{\"vector\":[1],\"vector\":[2]}", "vector"}, {"{\"vector\":null}", "vector"}, {"{\"vectors\":[[1]]}", "vector"},
                  {"{\"vector\":7}", "vector"}, {"{}", "vector"}, {"{\"vector\":[1],\"metadata\":[]}", "metadata"},
                  {"{\"vector\":[1],\"timestamp\":\"soon\"}", "timestamp"}, {"{\"vector\":[1],\"timestamp\":1.5}", "timestamp"},
                  {"{\"vector\":[1],\"model_version\":1}", "model_version"}, {"{\"vector\":[1]", NULL}, {"[1]", NULL}, {"", NULL}};
