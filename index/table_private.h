@@ -245,6 +245,11 @@ static inline void fr_taken_set(fr_table *t, uint32_t row, bool taken)
     atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + 1, memory_order_release);
 }
 
+static inline bool fr_taken(const fr_table *t, uint32_t row)
+{
+    return atomic_load_explicit((const _Atomic uint64_t *)fr_extent_at(&t->taken, row >> 6), memory_order_acquire) >> (row & 63) & 1;
+}
+
 /* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */
 void fr_spin_lock(_Atomic uint32_t *lock);
 void fr_spin_unlock(_Atomic uint32_t *lock);
