@@ -9,6 +9,8 @@
 
 #include <math.h>
 
+#define RING_LEAST 64u
+#define RING_KEPT  4096u             /* a ring of more places is given back once it is empty */
 #define AHEAD_MAX ((size_t)16 << 10) /* bytes of a block: of a larger one the processor fetches the rest as it is read */
 
 _Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX && FR_BLOCK_ROWS % FR_SIGN_ROWS == 0, "as fr_simd_below wants it");
@@ -27,24 +29,39 @@ void fr_fresh_enter(const fr_table *t, const float *vector, float *rotated)
 
 /* ==== the ring ==== */
 
+static bool resize_ring(fr_table *t, uint32_t size)
+{
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed), low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
+    if (!fr_retired_reserve(&t->retired, 1)) return false;
+    fr_ring *fresh = fr_zalloc(FR_MEM_LINKS, sizeof *fresh + size * sizeof(uint32_t));
+    if (fresh == NULL) return false;
+    fresh->mask = size - 1;
+    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
+    for (uint64_t i = low; i < tail; i++)
+        atomic_store_explicit(&fresh->rows[i & fresh->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
+    atomic_store_explicit(&t->ring, fresh, memory_order_release);
+    fr_spin_unlock(&t->list_lock);
+    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
+    return true;
+}
+
 bool fr_ring_reserve(fr_table *t)
 {
     fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
     if (ring != NULL && tail - low <= ring->mask) return true;
-    uint32_t size = ring == NULL ? 64 : (ring->mask + 1) * 2;
-    if (!fr_retired_reserve(&t->retired, 1)) return false;
-    fr_ring *grown = fr_zalloc(FR_MEM_LINKS, sizeof *grown + size * sizeof(uint32_t));
-    if (grown == NULL) return false;
-    grown->mask = size - 1;
-    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
-    for (uint64_t i = low; i < tail; i++)
-        atomic_store_explicit(&grown->rows[i & grown->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
-    atomic_store_explicit(&t->ring, grown, memory_order_release);
-    fr_spin_unlock(&t->list_lock);
-    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
-    return true;
+    return resize_ring(t, ring == NULL ? RING_LEAST : (ring->mask + 1) * 2);
+}
+
+/* Four bytes for every row of a large import need not stay. A search that took its view before it was empty finds other rows in the
+ * new ring, or row 0: they are judged like any, and those that it looks for were linked before its walk began. */
+void fr_ring_shrink(fr_table *t)
+{
+    const fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    bool empty = atomic_load_explicit(&t->ring_low, memory_order_acquire) == atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
+    if (ring != NULL && ring->mask >= RING_KEPT && empty) resize_ring(t, RING_LEAST);
 }
 
 bool fr_ring_push(fr_table *t, uint32_t row)

@@ -267,6 +267,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
 bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
 bool fr_ring_reserve(fr_table *t);
+void fr_ring_shrink(fr_table *t); /* applier */
 
 void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit);
 
