@@ -70,7 +70,7 @@ bool fr_ring_push(fr_table *t, uint32_t row)
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     atomic_store_explicit(&ring->rows[tail & ring->mask], row, memory_order_release);
     atomic_store_explicit(&t->ring_tail, tail + 1, memory_order_release);
-    if (tail % 64 == 0) fr_fresh_seal(t);
+    if ((tail + 1 - atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed)) % 64 == 0) fr_fresh_seal(t); /* a block at once when it is full */
     return true;
 }
 

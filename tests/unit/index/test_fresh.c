@@ -52,6 +52,26 @@ static void signs_agree(void **state)
     assert_true(fr_simd_force(tiers[count - 1]));
 }
 
+/* Never a whole block's rows in the ring: a search compares those one by one. */
+static void full_blocks_are_sealed(void **state)
+{
+    (void)state;
+    model *m = model_create(DIMENSION);
+    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
+    fr_table *t;
+    rng r = {9};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    for (uint32_t key = 0; key < 1500; key++) {
+        rng_vector(&r, KIND_F32, DIMENSION, model_vector(m, key));
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+        fr_fresh_view view = fr_fresh_look(t);
+        assert_true(view.tail - view.from < FR_BLOCK_ROWS);
+        if (key == 700) while (fr_table_link_step(t)) {}
+    }
+    fr_table_free(t);
+    model_free(m);
+}
+
 /* Is the row the first hit of its own vector (or equal to it)? */
 static bool finds_itself(const fr_table *t, fr_scratch *s, const model *m, uint32_t key, uint32_t ef, uint64_t *fresh)
 {
@@ -179,7 +199,7 @@ static void put_while_linking(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
                                        cmocka_unit_test(cosines_unlinked), cmocka_unit_test(products_unlinked), cmocka_unit_test(uncoded_unlinked),
                                        cmocka_unit_test(put_while_linking)};
     return cmocka_run_group_tests(tests, NULL, NULL);
