@@ -125,6 +125,9 @@ uint64_t fr_mem_used(fr_mem tag)
     return used > 0 ? (uint64_t)used : 0;
 }
 
+/* Where the program runs on another allocator this does nothing: that one gives back by itself, after a while. */
+void fr_mem_trim(void) { malloc_trim(0); }
+
 uint64_t fr_mem_calls(void) { return atomic_load_explicit(&mem_calls, memory_order_relaxed); }
 
 void fr_mem_fail_at(uint64_t nth) { atomic_store_explicit(&mem_fail_countdown, (int64_t)nth, memory_order_relaxed); }

@@ -63,6 +63,7 @@ void fr_free_pages(fr_mem tag, void *memory, size_t size);
 bool fr_pages_own(void *at);
 void fr_mem_account(fr_mem tag, int64_t bytes);               /* memory we hold by other means, e.g. a private file mapping */
 uint64_t fr_mem_used(fr_mem tag);                             /* bytes now */
+void fr_mem_trim(void);                                       /* what the C library holds free goes back to the system; after large work */
 uint64_t fr_mem_calls(void);                                  /* allocations so far: a test demands 0 during searches */
 void fr_mem_fail_at(uint64_t nth);                            /* tests: the nth allocation from now fails; 0 = never */
 

@@ -109,6 +109,19 @@ static fr_code add_one(fr_index *index, int64_t id, const void *vector, fr_err *
     return FR_OK;
 }
 
+/* Dead rows are repaired, swept and freed in turns, a batch at a time: all that is due is done here, so that the next call finds their
+ * slots free. The last steps may also have been another thread's, that was told to stop. */
+static void finish_dead(fr_index *index)
+{
+    fr_table_stats stats = {.dead = UINT64_MAX};
+    for (uint64_t before = 0; stats.dead != before;) {
+        before = stats.dead;
+        for (uint32_t i = 0; i < 2; i++) fr_table_maintain(index->table, index->commit); /* first nobody may see them, then they are freed */
+        while (fr_table_link_step(index->table)) {}
+        fr_table_stats_get(index->table, &stats);
+    }
+}
+
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)
 {
     size_t bytes = given_bytes(index);
@@ -135,7 +148,8 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, u
     while (fr_table_link_step(index->table)) {}
     atomic_store(&index->stop_linking, true);
     while (started > 0) pthread_join(workers[--started], NULL);
-    fr_table_maintain(index->table, index->commit);
+    finish_dead(index);
+    if (index->table->bulk_min != 0 && count >= index->table->bulk_min) fr_mem_trim();
     return code;
 }
 
@@ -151,8 +165,7 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
         if (many_dead(index->table)) fr_table_link_step(index->table);
     }
-    while (fr_table_link_step(index->table)) fr_table_maintain(index->table, index->commit);
-    fr_table_maintain(index->table, index->commit);
+    finish_dead(index);
     if (removed_out != NULL) *removed_out = removed;
     return FR_OK;
 }

@@ -166,7 +166,7 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
         b->leader_count = leaders;
         for (uint32_t i = 0; i < leaders; i++) {
             where[i] = fr_extent_at(&codes->code, rows[i]);
-            b->leader_constants[i] = *(const int32_t *)fr_extent_at(&codes->cst, rows[i]);
+            b->leader_constants[i] = fr_codeset_constant(codes, rows[i]);
         }
         kernel->pack(where, leaders, padded, b->leaders);
         for (uint32_t i = 0; i < chosen; i++) {
@@ -187,7 +187,7 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
         for (uint32_t i = 0; i < chosen; i++) {
             uint32_t at = b->list_start[list[i]] + b->list_count[list[i]]++;
             where[at] = fr_extent_at(&codes->code, rows[i]);
-            b->pivot_constants[at] = *(const int32_t *)fr_extent_at(&codes->cst, rows[i]);
+            b->pivot_constants[at] = fr_codeset_constant(codes, rows[i]);
         }
         for (uint32_t l = 0; l < leaders; l++)
             kernel->pack(where + b->list_start[l], b->list_count[l], padded, b->pivots + (size_t)b->list_start[l] * padded);
@@ -319,7 +319,7 @@ static int32_t cap_of(fr_bulk *b, uint32_t place)
 void fr_bulk_take(fr_block_room *room, const fr_codeset *codes, uint32_t column, uint32_t row)
 {
     room->codes[column] = fr_extent_at(&codes->code, row);
-    room->constants[column] = *(const int32_t *)fr_extent_at(&codes->cst, row);
+    room->constants[column] = fr_codeset_constant(codes, row);
     room->rows[column] = row;
 }
 
@@ -386,7 +386,7 @@ static void divide(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_ro
         uint32_t row = b->members[places[(uint64_t)p * count / parts]];
         if (!member_alive(t, row)) continue;
         room->codes[pivots] = fr_extent_at(&codes->code, row);
-        room->constants[pivots++] = *(const int32_t *)fr_extent_at(&codes->cst, row);
+        room->constants[pivots++] = fr_codeset_constant(codes, row);
     }
     kernel->pack(room->codes, pivots, padded, room->packed);
     stride = fr_tile_rows(pivots);

@@ -56,7 +56,7 @@ static fr_cells *create(const fr_table *t)
         uint32_t row = (uint32_t)(from + fr_mix64(t->options.seed ^ i) % (to - from));
         if (!fr_row_alive(fr_row_at(t, row))) continue;
         memcpy(c->pivots + (size_t)c->count * codes->padded, fr_extent_at(&codes->code, row), codes->padded);
-        c->constants[c->count++] = *(const int32_t *)fr_extent_at(&codes->cst, row);
+        c->constants[c->count++] = fr_codeset_constant(codes, row);
     }
     return c;
 }

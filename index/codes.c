@@ -40,6 +40,12 @@ void fr_codeset_free(fr_codeset *s)
     fr_free(FR_MEM_CODES, s);
 }
 
+bool fr_codeset_reserve(fr_codeset *s, uint32_t rows)
+{
+    return s->kind == FR_CODE_NONE || (fr_extents_reserve(&s->code, rows) && (fr_codeset_computes(s) || fr_extents_reserve(&s->cst, rows)) &&
+                                       (!s->has_fine || fr_extents_reserve(&s->fine, rows)));
+}
+
 void fr_rotate(const int8_t *signs, uint32_t padded, float *x) { fr_simd_encode()->rotate(signs, FR_ROTATION_ROUNDS, padded, x); }
 
 /* The vector in the space of the codes: normalised for cosine, padded, rotated. */
@@ -105,15 +111,17 @@ fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t co
     return FR_OK;
 }
 
-static void set_constant(fr_codeset *s, uint32_t row)
+int32_t fr_codeset_constant_of(const fr_codeset *s, const uint8_t *c)
 {
-    const uint8_t *c = fr_extent_at(&s->code, row);
     uint32_t square = 0, sum = 0;
     for (uint32_t j = 0; j < s->padded; j++) square += (uint32_t)c[j] * c[j], sum += c[j];
-    int32_t value = 0;
-    if (s->metric != FR_METRIC_IP) value = (int32_t)(square - 256u * sum); /* within i32: c (c - 256) >= -16384 a dimension */
-    else if (s->kind == FR_CODE_U8) value = -(int32_t)(128u * sum);
-    *(int32_t *)fr_extent_at(&s->cst, row) = value;
+    if (s->metric != FR_METRIC_IP) return (int32_t)(square - 256u * sum); /* within i32: c (c - 256) >= -16384 a dimension */
+    return s->kind == FR_CODE_U8 ? -(int32_t)(128u * sum) : 0;
+}
+
+static void set_constant(fr_codeset *s, uint32_t row)
+{
+    if (!fr_codeset_computes(s)) *(int32_t *)fr_extent_at(&s->cst, row) = fr_codeset_constant_of(s, fr_extent_at(&s->code, row));
 }
 
 /* Bits as they are, and zeros up to 64 bytes: those differ nowhere and are set in neither. */

@@ -25,7 +25,7 @@ typedef struct fr_codeset {
     int8_t *signs;      /* SQ8: ROTATION_ROUNDS x padded */
     uint64_t trained_rows, encoded, clipped; /* clipped: dimensions cut off; applier only */
     fr_extents code;    /* padded bytes a row */
-    fr_extents cst;     /* i32 */
+    fr_extents cst;     /* i32; empty where constants are computed (fr_codeset_computes) */
     const fr_dot_kernel *kernel;
     const fr_kernel *bits; /* BIT */
     bool has_fine;      /* second-level codes (fine.c): padded / 2 bytes a row */
@@ -47,6 +47,15 @@ static inline bool fr_codeset_constant_read(const fr_codeset *s)
     return s->metric == FR_METRIC_IP ? s->kind == FR_CODE_U8 : !fr_codeset_computes(s);
 }
 
+static inline int32_t fr_codeset_constant(const fr_codeset *s, uint32_t row)
+{
+    if (!fr_codeset_computes(s)) return *(const int32_t *)fr_extent_at(&s->cst, row);
+    const uint8_t *code = fr_extent_at(&s->code, row);
+    int32_t dot, constant; /* any query will do: the code itself is at hand */
+    s->kernel->gather_constant((const int8_t *)code, &code, 1, s->padded, &dot, &constant);
+    return constant;
+}
+
 /* A prepared query. */
 typedef struct fr_code_query {
     int8_t *q; /* padded, 64-byte aligned, owned by the scratch */
@@ -61,6 +70,7 @@ typedef struct fr_code_query {
 void fr_rotate(const int8_t *signs, uint32_t padded, float *x);
 fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed);
 void fr_codeset_free(fr_codeset *set);
+bool fr_codeset_reserve(fr_codeset *set, uint32_t rows);
 /* SQ8: centre and scale from sampled vectors (as given). */
 fr_code fr_codeset_train(fr_codeset *set, const float *const *samples, uint32_t count);
 /* Vectors are floats; BIT: dimension / 8 bytes. */
@@ -71,6 +81,7 @@ void fr_codeset_query_row(const fr_codeset *set, uint32_t row, fr_code_query *qu
 /* rows[i]: code addresses (fr_extent_at(&set->code, id)) */
 void fr_codeset_distances(const fr_codeset *set, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
                           uint32_t count, float *out);
+int32_t fr_codeset_constant_of(const fr_codeset *set, const uint8_t *code); /* what `cst` holds for such a code */
 /* The same where the constants are held already: of a few rows that are compared again and again. At most 64 rows. */
 void fr_codeset_constants(const fr_codeset *set, const uint32_t *ids, const uint8_t *const *rows, uint32_t count, int32_t *out);
 void fr_codeset_distances_held(const fr_codeset *set, const fr_code_query *query, const uint8_t *const *rows, const int32_t *constants,

@@ -55,7 +55,7 @@ void fr_column_free(fr_column *c)
 uint64_t fr_column_bytes(const fr_column *c)
 {
     uint32_t counts = c->code_count + c->code_count / 256 + 1;
-    return sizeof *c + fr_extents_bytes(&c->codes) + c->arena.used + counts * sizeof *c->counts;
+    return sizeof *c + fr_extents_bytes(&c->codes, FR_ROWS_MAX) + c->arena.used + counts * sizeof *c->counts;
 }
 
 /* ==== dictionaries ==== */

@@ -43,10 +43,14 @@ void fr_extents_free(fr_extents *x)
     }
 }
 
-uint64_t fr_extents_bytes(const fr_extents *x)
+uint64_t fr_extents_bytes(const fr_extents *x, uint32_t rows)
 {
     uint64_t bytes = 0;
-    for (uint32_t e = 0; e < FR_EXTENT_COUNT; e++)
-        if (atomic_load_explicit(&x->base[e], memory_order_relaxed) != NULL) bytes += extent_bytes(x, e);
+    for (uint32_t e = 0; e < FR_EXTENT_COUNT && (e == 0 || fr_extent_start(e) < rows); e++) {
+        if (atomic_load_explicit(&x->base[e], memory_order_relaxed) == NULL) continue;
+        size_t size = extent_bytes(x, e), used = (size_t)(rows - FR_MIN(rows, fr_extent_start(e))) * x->stride;
+        size_t unit = size >= FR_HUGE_PAGE ? FR_HUGE_PAGE : size >= PAGES_FROM ? 4096 : size;
+        bytes += FR_MIN(size, (used + unit - 1) / unit * unit);
+    }
     return bytes;
 }

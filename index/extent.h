@@ -29,6 +29,7 @@ void fr_extents_init(fr_extents *x, size_t stride, fr_mem tag);
 /* Room for rows 0..count-1, zeroed. False on failure: what was there stays. */
 bool fr_extents_reserve(fr_extents *x, uint32_t count);
 void fr_extents_free(fr_extents *x);
-uint64_t fr_extents_bytes(const fr_extents *x);
+/* Memory that its first `rows` rows take, in whole pages: of a large extent only what was written is there. */
+uint64_t fr_extents_bytes(const fr_extents *x, uint32_t rows);
 
 #endif

@@ -2,14 +2,18 @@
  *
  * With o the rotated row less the centre, q the query so, s the signs of o (D of them): x = sum |o| / (sqrt(D) |o|) is the cosine of o
  * and s, and <o, q> is estimated by |o| <s, q> / (sqrt(D) x), without bias; the error has the standard deviation
- * |o| |q| sqrt(1 - x^2) / (x sqrt(D - 1)). The query's values are rounded to 4 bits, which adds a little. */
+ * |o| |q| sqrt(1 - x^2) / (x sqrt(D - 1)). The query's values are rounded to 5 bits, which adds a little. */
 #include "index/fresh.h"
 
 #include "index/table_private.h"
 
 #include <math.h>
 
-#define LEVELS ((1u << FR_PLANES) - 1)
+#define RING_LEAST 64u
+#define RING_KEPT  4096u             /* a ring of more places is given back once it is empty */
+#define AHEAD_MAX ((size_t)16 << 10) /* bytes of a block: of a larger one the processor fetches the rest as it is read */
+
+_Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX && FR_BLOCK_ROWS % FR_SIGN_ROWS == 0, "as fr_simd_below wants it");
 
 static uint32_t padded_of(const fr_table *t) { return (t->options.dimension + 63) / 64 * 64; }
 
@@ -25,24 +29,39 @@ void fr_fresh_enter(const fr_table *t, const float *vector, float *rotated)
 
 /* ==== the ring ==== */
 
+static bool resize_ring(fr_table *t, uint32_t size)
+{
+    fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed), low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
+    if (!fr_retired_reserve(&t->retired, 1)) return false;
+    fr_ring *fresh = fr_zalloc(FR_MEM_LINKS, sizeof *fresh + size * sizeof(uint32_t));
+    if (fresh == NULL) return false;
+    fresh->mask = size - 1;
+    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
+    for (uint64_t i = low; i < tail; i++)
+        atomic_store_explicit(&fresh->rows[i & fresh->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
+    atomic_store_explicit(&t->ring, fresh, memory_order_release);
+    fr_spin_unlock(&t->list_lock);
+    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
+    return true;
+}
+
 bool fr_ring_reserve(fr_table *t)
 {
     fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
     if (ring != NULL && tail - low <= ring->mask) return true;
-    uint32_t size = ring == NULL ? 64 : (ring->mask + 1) * 2;
-    if (!fr_retired_reserve(&t->retired, 1)) return false;
-    fr_ring *grown = fr_zalloc(FR_MEM_LINKS, sizeof *grown + size * sizeof(uint32_t));
-    if (grown == NULL) return false;
-    grown->mask = size - 1;
-    fr_spin_lock(&t->list_lock); /* linkers set done marks under it */
-    for (uint64_t i = low; i < tail; i++)
-        atomic_store_explicit(&grown->rows[i & grown->mask], atomic_load(&ring->rows[i & ring->mask]), memory_order_relaxed);
-    atomic_store_explicit(&t->ring, grown, memory_order_release);
-    fr_spin_unlock(&t->list_lock);
-    if (ring != NULL) fr_retired_push(&t->retired, FR_MEM_LINKS, ring, 0);
-    return true;
+    return resize_ring(t, ring == NULL ? RING_LEAST : (ring->mask + 1) * 2);
+}
+
+/* Four bytes for every row of a large import need not stay. A search that took its view before it was empty finds other rows in the
+ * new ring, or row 0: they are judged like any, and those that it looks for were linked before its walk began. */
+void fr_ring_shrink(fr_table *t)
+{
+    const fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
+    bool empty = atomic_load_explicit(&t->ring_low, memory_order_acquire) == atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
+    if (ring != NULL && ring->mask >= RING_KEPT && empty) resize_ring(t, RING_LEAST);
 }
 
 bool fr_ring_push(fr_table *t, uint32_t row)
@@ -51,7 +70,7 @@ bool fr_ring_push(fr_table *t, uint32_t row)
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     atomic_store_explicit(&ring->rows[tail & ring->mask], row, memory_order_release);
     atomic_store_explicit(&t->ring_tail, tail + 1, memory_order_release);
-    if (tail % 64 == 0) fr_fresh_seal(t);
+    if ((tail + 1 - atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed)) % 64 == 0) fr_fresh_seal(t); /* a block at once when it is full */
     return true;
 }
 
@@ -64,28 +83,38 @@ static fr_fresh_block *block_create(uint32_t padded)
     if (memory == NULL) return NULL;
     memset(memory, 0, size);
     fr_fresh_block *block = (void *)memory;
-    block->bits = (void *)(memory + bits);
+    block->bits = memory + bits;
     return block;
 }
 
-/* The numbers of one row; `o` is the rotated vector less the centre. */
-static void seal_row(fr_fresh_block *block, uint32_t i, fr_metric metric, const float *o, uint32_t padded)
+/* The numbers of one row, and its spread; `o` is the rotated vector less the centre. */
+static float seal_row(fr_fresh_block *block, uint32_t i, fr_metric metric, const float *o, uint32_t padded)
 {
-    uint64_t *bits = block->bits + (size_t)i * (padded / 64);
+    uint8_t *bits = block->bits + (size_t)(i / FR_SIGN_ROWS) * padded / 8 * FR_SIGN_ROWS + i % FR_SIGN_ROWS;
     double square = 0, sum = 0, with_centre = 0, root = sqrt((double)padded);
-    int32_t set = 0;
     for (uint32_t j = 0; j < padded; j++) {
         double v = (double)o[j];
         square += v * v, sum += fabs(v), with_centre += v * (double)block->centre[j];
-        if (o[j] >= 0) bits[j / 64] |= 1ull << (j % 64), set++;
+        if (o[j] >= 0) bits[j / 8 * FR_SIGN_ROWS] |= (uint8_t)(1u << (j % 8));
     }
     double length = sqrt(square), x = length > 0 ? FR_MIN(sum / (root * length), 1.0) : 1.0;
     double gain = length > 0 ? -length / (root * x) : 0;
     if (metric == FR_METRIC_L2) gain *= 2;
     if (block->base[i] == 0) block->base[i] = (float)(metric == FR_METRIC_L2 ? square : metric == FR_METRIC_IP ? -with_centre : square / 2);
     block->gain[i] = (float)gain;
-    block->skew[i] = (float)(gain * (2 * set - (double)padded));
-    block->spread = fmaxf(block->spread, (float)sqrt(1 - x * x));
+    return (float)sqrt(1 - x * x);
+}
+
+static void seal_spreads(fr_fresh_block *block, const float *spreads)
+{
+    block->spread_low = block->spread_high = spreads[0];
+    for (uint32_t i = 1; i < FR_BLOCK_ROWS; i++) {
+        block->spread_low = fminf(block->spread_low, spreads[i]);
+        block->spread_high = fmaxf(block->spread_high, spreads[i]);
+    }
+    float step = (block->spread_high - block->spread_low) / 255;
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS && step > 0; i++)
+        block->spread[i] = (uint8_t)fminf(255, ceilf((spreads[i] - block->spread_low) / step));
 }
 
 /* The centre of the block before serves when it is about as near to the rows as their own mean: then a search rounds its query once
@@ -129,11 +158,13 @@ static bool seal_block(fr_table *t, uint64_t from)
         fr_free(FR_MEM_CODES, vectors);
         return false;
     }
+    float spreads[FR_BLOCK_ROWS];
     for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) {
         float *o = vectors + (size_t)i * padded;
         for (uint32_t j = 0; j < padded; j++) o[j] -= block->centre[j];
-        seal_row(block, i, t->options.metric, o, padded);
+        spreads[i] = seal_row(block, i, t->options.metric, o, padded);
     }
+    seal_spreads(block, spreads);
     fr_free(FR_MEM_CODES, vectors);
     block->end = from + FR_BLOCK_ROWS;
     if (t->fresh.last == NULL) atomic_store_explicit(&t->fresh.first, block, memory_order_release);
@@ -202,58 +233,76 @@ fr_fresh_view fr_fresh_look(const fr_table *t)
     return view;
 }
 
-/* Bit p of eight bytes, the first byte's lowest. */
-static uint64_t plane_of(uint64_t bytes, uint32_t p) { return ((bytes >> p & 0x0101010101010101u) * 0x0102040810204080u) >> 56; }
+/* The sums of four, each as it is where its bit is set, else LEVELS less it. */
+static void fill_table(uint8_t *table, const uint32_t u[4])
+{
+    static const uint64_t ones[] = {0x0100010001000100, 0x0101000001010000, 0x0101010100000000};
+    uint64_t every = 0x0101010101010101, sums = 0, last = every * (FR_FRESH_LEVELS - u[3]);
+    for (uint32_t i = 0; i < 3; i++) sums += ones[i] * u[i] + (every ^ ones[i]) * (FR_FRESH_LEVELS - u[i]);
+    fr_store_le64(table, sums + last);
+    fr_store_le64(table + 8, sums + every * u[3]);
+}
 
 static void round_query(const fr_table *t, fr_fresh_query *q, const float *centre)
 {
-    uint32_t padded = padded_of(t), words = padded / 64, sum = 0;
+    uint32_t padded = padded_of(t);
     const float *rotated = q->rotated;
-    float low = rotated[0] - centre[0], high = low, squares[8] = {0}, with_centre[8] = {0};
+    float largest[8] = {0}, squares[8] = {0}, with_centre[8] = {0}, most = 0;
     for (uint32_t j = 0; j < padded; j += 8)
         for (uint32_t i = 0; i < 8; i++) {
-            float v = rotated[j + i] - centre[j + i];
-            low = v < low ? v : low, high = v > high ? v : high;
+            float v = rotated[j + i] - centre[j + i], size = fabsf(v);
+            largest[i] = size > largest[i] ? size : largest[i];
             squares[i] += v * v, with_centre[i] += centre[j + i] * rotated[j + i];
         }
     q->centre = centre;
-    q->low = low;
-    q->step = high > low ? (high - low) / (float)LEVELS : 1.0f;
     q->square = 0;
     double product = 0;
-    for (uint32_t i = 0; i < 8; i++) q->square += (double)squares[i], product += (double)with_centre[i];
-    q->at_query = t->options.metric == FR_METRIC_L2 ? q->square : t->options.metric == FR_METRIC_IP ? -product : q->square / 2;
-    float inverse = 1.0f / q->step;
-    for (uint32_t w = 0; w < words; w++) {
-        uint8_t u[64];
-        uint64_t plane[FR_PLANES] = {0};
-        for (uint32_t j = 0; j < 64; j++) {
-            int32_t v = (int32_t)((rotated[w * 64 + j] - centre[w * 64 + j] - low) * inverse + 0.5f);
-            u[j] = (uint8_t)(v < (int32_t)LEVELS ? v : (int32_t)LEVELS);
-            sum += u[j];
-        }
-        for (uint32_t j = 0; j < 64; j += 8) {
-            uint64_t bytes = fr_load_le64(u + j);
-            for (uint32_t p = 0; p < FR_PLANES; p++) plane[p] |= plane_of(bytes, p) << j;
-        }
-        for (uint32_t p = 0; p < FR_PLANES; p++) q->planes[(size_t)p * words + w] = plane[p];
+    for (uint32_t i = 0; i < 8; i++) {
+        most = fmaxf(most, largest[i]);
+        q->square += (double)squares[i], product += (double)with_centre[i];
     }
-    q->sum = sum;
+    q->step = most > 0 ? 2 * most / (float)FR_FRESH_LEVELS : 1.0f;
+    q->at_query = t->options.metric == FR_METRIC_L2 ? q->square : t->options.metric == FR_METRIC_IP ? -product : q->square / 2;
+    float inverse = 1.0f / q->step, middle = (float)FR_FRESH_LEVELS / 2;
+    for (uint32_t j = 0; j < padded; j += 4) {
+        uint32_t u[4];
+        for (uint32_t i = 0; i < 4; i++) {
+            float v = (rotated[j + i] - centre[j + i]) * inverse + middle;
+            u[i] = (uint32_t)(v > 0 ? v + 0.5f : 0.0f);
+            u[i] = FR_MIN(u[i], FR_FRESH_LEVELS);
+        }
+        fill_table(q->tables + 4 * (size_t)j, u);
+    }
+}
+
+/* So far the sum S of a row of this spread may be off: FR_FRESH_SIGMAS standard deviations. Convex in the spread, so the straight line
+ * between two of them lies above it. */
+static double error_at(const fr_fresh_query *q, double d, double spread)
+{
+    return FR_FRESH_SIGMAS * sqrt(q->square * spread * spread * d / (d - 1) + d * (double)q->step * (double)q->step / 12);
+}
+
+/* The next block is on its way while this one is looked at. */
+static void ahead(const fr_fresh_block *next, uint32_t padded)
+{
+    size_t size = next == NULL ? 0 : FR_MIN(sizeof *next + (size_t)FR_BLOCK_ROWS * padded / 8, AHEAD_MAX);
+    for (size_t at = 0; at < size; at += 64) __builtin_prefetch((const char *)next + at, 0, 2);
 }
 
 uint32_t fr_fresh_near(const fr_table *t, const fr_fresh_block *block, fr_fresh_query *q, float bound, uint32_t *rows)
 {
     uint32_t padded = padded_of(t);
+    ahead(atomic_load_explicit(&block->next, memory_order_acquire), padded);
     if (!(bound < INFINITY)) {
         memcpy(rows, block->rows, sizeof block->rows);
         return FR_BLOCK_ROWS;
     }
     if (q->centre != block->centre) round_query(t, q, block->centre);
-    double d = (double)padded, noise = q->square * (double)block->spread * (double)block->spread * d / (d - 1) +
-                                       d * (double)q->step * (double)q->step / 12;
-    fr_simd_bound below = {.planes = q->planes, .rows = block->bits, .words = padded / 64, .count = FR_BLOCK_ROWS,
-                           .base = block->base, .skew = block->skew, .gain = block->gain, .ids = block->rows,
-                           .low = q->low, .scale = 2 * q->step, .offset = (float)(FR_FRESH_SIGMAS * sqrt(noise)) - q->step * (float)q->sum,
+    double d = (double)padded, least = error_at(q, d, (double)block->spread_low), most = error_at(q, d, (double)block->spread_high);
+    fr_simd_bound below = {.tables = q->tables, .bits = block->bits, .bytes = padded / 8, .count = FR_BLOCK_ROWS, .base = block->base,
+                           .gain = block->gain, .spread = block->spread, .ids = block->rows,
+                           .scale = q->step, .slope = (float)((most - least) / 255),
+                           .offset = (float)(least - (double)q->step * d * FR_FRESH_LEVELS / 2),
                            .limit = (float)((double)bound - q->at_query + 1e-4 * fabs((double)bound))};
     return fr_simd_below(&below, rows);
 }

@@ -1,8 +1,8 @@
 /* fresh.h: rows that are not linked yet: the ring that linkers take them from, and sealed blocks that searches scan.
  *
  * Every 256 rows that wait in the ring become a block: one sign bit a dimension of the rotated vector relative to a centre
- * (the mean of the block, or that of the block before where it is near), and what is needed to bound the distance from
- * those bits (RaBitQ: Gao and Long, SIGMOD 2024). A search looks at blocks, and at the rows of the ring behind the last of
+ * (the mean of the block, or that of the block before where it is near), and 9 bytes that bound the distance from those
+ * bits (RaBitQ: Gao and Long, SIGMOD 2024). A search looks at blocks, and at the rows of the ring behind the last of
  * them, after its walk, when the k-th distance is known: only rows whose bound is below that are compared. A block is
  * immutable; it goes, an epoch later, when all its rows are linked. */
 #ifndef FR_FRESH_H
@@ -21,12 +21,12 @@ struct fr_table;
 typedef struct fr_fresh_block {
     _Atomic(struct fr_fresh_block *) next;
     uint64_t end;            /* of the ring positions it covers */
-    float spread;            /* the largest sqrt(1 - x^2) of its rows; x: cosine of a row and its sign vector */
+    float spread_low, spread_high; /* of sqrt(1 - x^2) of its rows; x: cosine of a row and its sign vector */
     float *centre;           /* padded floats, rotated; shared with the blocks next to it */
-    uint64_t *bits;          /* padded / 64 words a row */
+    uint8_t *bits;           /* padded bits a row, as fr_simd_below has them */
     uint32_t rows[FR_BLOCK_ROWS];
-    /* distance = at_query + base + gain * S; S = sum of sign * (query - centre); skew = gain * (set bits - clear bits) */
-    float base[FR_BLOCK_ROWS], gain[FR_BLOCK_ROWS], skew[FR_BLOCK_ROWS];
+    float base[FR_BLOCK_ROWS], gain[FR_BLOCK_ROWS]; /* distance = at_query + base + gain * S; S = sum of sign * (query - centre) */
+    uint8_t spread[FR_BLOCK_ROWS]; /* low to high in 255 steps, rounded up */
 } fr_fresh_block;
 
 typedef struct fr_fresh {
@@ -36,14 +36,15 @@ typedef struct fr_fresh {
     int8_t *signs;           /* of the rotation; made with the first block, never changed */
 } fr_fresh;
 
-/* The query as seen from one centre, as 4-bit integers: low + step * u. */
+#define FR_FRESH_LEVELS 31u /* 5 bits: eight of them added up are a byte */
+
+/* The query as seen from one centre, as small integers: step * (u - LEVELS / 2). With the other sign it is LEVELS - u. */
 typedef struct fr_fresh_query {
     const float *rotated; /* padded */
     const float *centre;  /* of what follows; NULL: not rounded yet */
-    float low, step;
+    float step;
     double at_query, square;
-    uint32_t sum;
-    uint64_t planes[FR_PLANES * FR_DIMENSION_MAX / 64];
+    uint8_t *tables; /* of four dimensions 16 bytes: as many bytes as padded floats */
 } fr_fresh_query;
 
 /* What a search may see, taken before its walk. */
@@ -57,8 +58,8 @@ void fr_fresh_seal(struct fr_table *t); /* applier: seal what is full, drop what
 fr_fresh_view fr_fresh_look(const struct fr_table *t);
 /* A vector in the space of the blocks: `rotated` has room for the padded dimension. */
 void fr_fresh_enter(const struct fr_table *t, const float *vector, float *rotated);
-/* Rows of a block whose distance may be below the bound: FR_BLOCK_ROWS places. query->rotated is set, the rest is kept from block
- * to block. */
+/* Rows of a block whose distance may be below the bound: FR_BLOCK_ROWS places. query->rotated and tables are set, the rest is kept
+ * from block to block. */
 uint32_t fr_fresh_near(const struct fr_table *t, const fr_fresh_block *block, fr_fresh_query *query, float bound, uint32_t *rows);
 
 #endif

@@ -1,4 +1,4 @@
-/* heap.c: see heap.h. Segments double from 4 KiB to 4 MiB; a blob never spans two. */
+/* heap.c: see heap.h. Segments double from 4 to 256 KiB and then, up to 4 MiB, are a quarter of what lives; a blob never spans two. */
 #include "index/heap.h"
 
 void fr_heap_init(fr_heap *heap)
@@ -22,7 +22,8 @@ static fr_heap_segment *add_segment(fr_heap *heap, uint32_t size)
 {
     uint32_t index = heap->count;
     if (index == FR_ROWS_MAX || !fr_extents_reserve(&heap->segments, index + 1)) return NULL;
-    uint32_t room = index < 10 ? FR_HEAP_SEGMENT_MIN << index : FR_HEAP_SEGMENT_MAX;
+    uint32_t room = FR_HEAP_SEGMENT_MIN << FR_MIN(index, 6u);
+    while (room < FR_HEAP_SEGMENT_MAX && room < heap->live / 4) room *= 2;
     room = FR_MAX(room, size);
     uint8_t *data = fr_alloc(FR_MEM_ROWS, room);
     if (data == NULL) return NULL;

@@ -91,6 +91,18 @@ static fr_code load_array(fr_table *t, fr_source *source, fr_chunk_kind kind, fr
 
 /* ==== codes, keys and metadata, originals ==== */
 
+/* Constants that are computed from the codes: they must be there for other processors, and whole. */
+static fr_code pass_constants(fr_source *source, uint32_t rows, fr_err *err)
+{
+    for (uint32_t first = 0; first < rows; first += FR_CHUNK_ROWS) {
+        void *data;
+        size_t size;
+        FR_TRY(source->chunk(source, fr_chunk_id(FR_CHUNK_CST, first / FR_CHUNK_ROWS), &data, &size, err));
+        if (size < FR_MIN(FR_CHUNK_ROWS, rows - first) * sizeof(int32_t)) return corrupt(err, "constants", first / FR_CHUNK_ROWS);
+    }
+    return FR_OK;
+}
+
 static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_err *err)
 {
     if (h->kind > FR_CODE_BIT || (h->kind == FR_CODE_BIT) != fr_table_is_binary(&t->options)) return corrupt(err, "code kind", h->kind);
@@ -100,7 +112,8 @@ static fr_code load_codes(fr_table *t, fr_source *source, const fr_chunk_header 
     atomic_store(&t->codes, codes);
     if (codes->kind == FR_CODE_NONE) return FR_OK;
     FR_TRY(load_array(t, source, FR_CHUNK_CODES, &codes->code, h->rows, codes, err));
-    FR_TRY(load_array(t, source, FR_CHUNK_CST, &codes->cst, h->rows, codes, err));
+    if (fr_codeset_computes(codes)) FR_TRY(pass_constants(source, h->rows, err));
+    else FR_TRY(load_array(t, source, FR_CHUNK_CST, &codes->cst, h->rows, codes, err));
     if (h->fine > 1 || (h->fine == 1 && codes->kind != FR_CODE_SQ8)) return corrupt(err, "second-level mark", h->fine);
     codes->has_fine = h->fine == 1 && fr_table_wants_fine(&t->options);
     if (codes->has_fine) FR_TRY(load_array(t, source, FR_CHUNK_FINE, &codes->fine, h->rows, codes, err));

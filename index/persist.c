@@ -98,10 +98,23 @@ static void pack_rows(const fr_table *t, uint32_t first, uint32_t count, uint8_t
     }
 }
 
+/* The constants of a chunk where the table has none: images are the same on every processor. They go over the codes that they are of:
+ * a code is longer. */
+static void compute_constants(const fr_codeset *codes, uint32_t first, uint32_t count, uint8_t *room)
+{
+    copy_rows_out(&codes->code, first, count, room);
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t constant = fr_codeset_constant_of(codes, room + (size_t)i * codes->padded);
+        memcpy(room + i * sizeof constant, &constant, sizeof constant);
+    }
+}
+
 static fr_code save_array(fr_table *t, fr_sink *sink, fr_chunk_kind kind, const fr_extents *x, uint32_t rows, bool force, fr_err *err)
 {
+    const fr_codeset *codes = t->save->codes;
+    bool computed = kind == FR_CHUNK_CST && fr_codeset_computes(codes);
     size_t stride = x->stride;
-    uint8_t *buffer = fr_alloc(FR_MEM_ROWS, FR_CHUNK_ROWS * stride);
+    uint8_t *buffer = fr_alloc(FR_MEM_ROWS, FR_CHUNK_ROWS * (computed ? codes->padded : stride));
     if (buffer == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to save a table");
     fr_code code = FR_OK;
     for (uint32_t first = 0; first < rows && code == FR_OK; first += FR_CHUNK_ROWS) {
@@ -111,6 +124,7 @@ static fr_code save_array(fr_table *t, fr_sink *sink, fr_chunk_kind kind, const 
             continue;
         }
         if (kind == FR_CHUNK_ROWS_OF) pack_rows(t, first, count, buffer);
+        else if (computed) compute_constants(codes, first, count, buffer);
         else copy_rows_out(x, first, count, buffer);
         code = sink->chunk(sink, fr_chunk_id(kind, index), buffer, count * stride, err);
         if (count < FR_CHUNK_ROWS) atomic_store((_Atomic uint8_t *)fr_extent_at(&t->dirty[kind], index), 1); /* rows came since */

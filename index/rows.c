@@ -132,10 +132,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
                 fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64) &&
                 fr_extents_reserve(&t->changes, rows / FR_SIEVE_BLOCK + 1);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
-    if (fine && codes->has_fine) fine = fr_extents_reserve(&codes->fine, rows);
-    if (fine) fine = fr_columns_reserve(t, rows);
-    if (fine && codes->kind != FR_CODE_NONE) fine = fr_extents_reserve(&codes->code, rows) && fr_extents_reserve(&codes->cst, rows);
-    return fine;
+    return fine && fr_columns_reserve(t, rows) && fr_codeset_reserve(codes, rows);
 }
 
 /* ==== reading rows ==== */
@@ -286,8 +283,7 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         code = FR_ERR_NO_MEMORY;
     }
     if (kind != FR_CODE_NONE) {
-        if (!fr_extents_reserve(&fresh->code, rows) || !fr_extents_reserve(&fresh->cst, rows)) goto out;
-        if (fresh->has_fine && !fr_extents_reserve(&fresh->fine, rows)) goto out;
+        if (!fr_codeset_reserve(fresh, rows)) goto out;
         for (uint32_t r = 0; r < rows; r++) {
             if (!fr_row_original(t, old, r, vector)) {
                 code = FR_ERR_IO;
@@ -563,6 +559,7 @@ static void maintain(fr_table *t, uint64_t oldest_visible)
     }
     if (fr_heap_sparse(&t->heap)) pack_heap(t);
     if (atomic_load_explicit(&t->fresh.first, memory_order_relaxed) != NULL) fr_fresh_seal(t);
+    fr_ring_shrink(t);
     retrain(t);
 }
 
@@ -594,7 +591,6 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->live = atomic_load_explicit(&t->live, memory_order_relaxed);
     out->bare = fr_table_is_sparse(&t->options) ? out->live - atomic_load_explicit(&t->sparse.documents, memory_order_relaxed)
                                                 : atomic_load_explicit(&t->bare, memory_order_relaxed);
-    out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths);
     uint64_t low = atomic_load_explicit(&t->ring_low, memory_order_relaxed);
     out->unlinked = atomic_load_explicit(&t->ring_tail, memory_order_relaxed) - low;
     out->rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
@@ -602,12 +598,14 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     fr_spin_lock(lock);
     out->dead = (uint64_t)t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
     out->free_slots = t->free.count;
+    uint32_t rows = (uint32_t)out->rows, uppers = t->upper_count;
     fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;
     out->bytes_on_disk = t->vectors.file_bytes;
-    out->bytes_codes = fr_extents_bytes(&codes->code) + fr_extents_bytes(&codes->cst) + fr_extents_bytes(&codes->fine);
-    out->bytes_links = fr_extents_bytes(&t->links) + fr_extents_bytes(&t->upper_of) + fr_extents_bytes(&t->uppers);
-    out->bytes_rows = fr_extents_bytes(&t->rows) + (t->past_used ? fr_extents_bytes(&t->past) : 0) + fr_keymap_bytes(&t->keys);
+    out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths, rows);
+    out->bytes_codes = fr_extents_bytes(&codes->code, rows) + fr_extents_bytes(&codes->cst, rows) + fr_extents_bytes(&codes->fine, rows);
+    out->bytes_links = fr_extents_bytes(&t->links, rows) + fr_extents_bytes(&t->upper_of, rows) + fr_extents_bytes(&t->uppers, uppers);
+    out->bytes_rows = fr_extents_bytes(&t->rows, rows) + (t->past_used ? fr_extents_bytes(&t->past, rows) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
     out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;

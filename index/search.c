@@ -208,24 +208,46 @@ static uint32_t take_ring(fr_run *run, const fr_fresh_view *view, uint32_t *rows
 }
 
 /* Rows that are not linked and may be nearer than the k-th found so far: on codes, into the pool. */
-static void scan_near(fr_run *run, const uint32_t *rows, uint32_t count, uint32_t *size, uint32_t capacity, float bound)
+typedef struct near_scan {
+    fr_run *run;
+    uint32_t ids[2][SCAN_BATCH], count, before; /* those that gather, those that are measured next */
+    uint32_t size, capacity;                    /* of the pool */
+    float bound;
+    bool turn;
+} near_scan;
+
+static void near_measure(near_scan *n, const uint32_t *ids, uint32_t count)
 {
     float distances[SCAN_BATCH];
-    uint32_t ids[SCAN_BATCH], n;
-    fr_candidate *pool = run->s->pool;
-    for (uint32_t at = 0; at < count;) {
-        for (n = 0; n < SCAN_BATCH && at < count; at++)
-            /* not visible: its slot may be another row's by now, and be written */
-            if (rows[at] < run->s->row_limit && fr_row_visible(fr_row_at(run->t, rows[at]), run->query->visible))
-                ids[n++] = rows[at], fr_space_touch(run->space.codes, rows[at]);
-        fr_space_distances(&run->space, ids, n, distances);
-        run->info->distances += n;
-        for (uint32_t i = 0; i < n; i++) {
-            if (distances[i] > bound || (*size == capacity && distances[i] >= pool[capacity - 1].distance)) continue;
-            uint32_t seen = 0; /* a slot that was reused during a bulk stands in the ring twice */
-            while (seen < *size && pool[seen].row != ids[i]) seen++;
-            if (seen == *size && fr_run_passes(run, ids[i])) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
-        }
+    fr_candidate *pool = n->run->s->pool;
+    fr_space_distances(&n->run->space, ids, count, distances);
+    n->run->info->distances += count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (distances[i] > n->bound || (n->size == n->capacity && distances[i] >= pool[n->capacity - 1].distance)) continue;
+        if (!fr_row_visible(fr_row_at(n->run->t, ids[i]), n->run->query->visible)) continue;
+        uint32_t seen = 0; /* a slot that was reused during a bulk stands in the ring twice */
+        while (seen < n->size && pool[seen].row != ids[i]) seen++;
+        if (seen == n->size && fr_run_passes(n->run, ids[i])) fr_pool_insert(pool, &n->size, n->capacity, distances[i], ids[i]);
+    }
+}
+
+/* One batch is on its way from memory while the one before it is measured. */
+static void near_flush(near_scan *n)
+{
+    if (n->before != 0) near_measure(n, n->ids[!n->turn], n->before);
+    n->before = n->count;
+    n->count = 0;
+    n->turn = !n->turn;
+}
+
+/* The code of a taken slot may be read without a look at its header. It may be another row's by now: who is near is judged. */
+static void near_take(near_scan *n, const uint32_t *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i] >= n->run->s->row_limit || !fr_taken(n->run->t, rows[i])) continue;
+        fr_space_touch(n->run->space.codes, rows[i]);
+        n->ids[n->turn][n->count++] = rows[i];
+        if (n->count == SCAN_BATCH) near_flush(n);
     }
 }
 
@@ -234,20 +256,26 @@ static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *r
 {
     const fr_table_query *q = run->query;
     bool exact = run->space.code_query.exact, ranged = q->has_low || q->has_high;
-    uint32_t rows[FR_BLOCK_ROWS], size = 0, capacity = exact ? q->k : run->rerank;
+    uint32_t rows[FR_BLOCK_ROWS];
     if (view->first == NULL && ring_count == 0) return;
     float bound = run->found == q->k ? run->s->found[q->k - 1].distance : INFINITY;
-    if (ranged) capacity = run->s->pool_capacity; /* the nearest on codes may lie outside of the range */
-    scan_near(run, ring_rows, ring_count, &size, capacity, exact ? bound : INFINITY);
-    fr_fresh_query query; /* large: the planes are not cleared */
-    query.rotated = run->s->decoded;
-    query.centre = NULL;
+    near_scan near; /* large: not cleared */
+    near.run = run;
+    near.count = near.before = near.size = 0;
+    near.turn = false;
+    near.capacity = ranged ? run->s->pool_capacity : exact ? q->k : run->rerank; /* the nearest on codes may lie outside of the range */
+    near.bound = exact ? bound : INFINITY;
+    near_take(&near, ring_rows, ring_count);
+    fr_fresh_query query = {.rotated = run->s->decoded, .tables = (uint8_t *)(void *)run->s->vector};
     if (view->first != NULL) fr_fresh_enter(run->t, q->vector, run->s->decoded);
     for (const fr_fresh_block *b = view->first; b != NULL; b = atomic_load_explicit(&b->next, memory_order_acquire)) {
-        if (exact && !ranged && size == q->k) bound = fminf(bound, run->s->pool[size - 1].distance);
+        if (exact && !ranged && near.size == q->k) near.bound = bound = fminf(bound, run->s->pool[near.size - 1].distance);
         run->info->fresh += FR_BLOCK_ROWS;
-        scan_near(run, rows, fr_fresh_near(run->t, b, &query, bound, rows), &size, capacity, exact ? bound : INFINITY);
+        near_take(&near, rows, fr_fresh_near(run->t, b, &query, bound, rows));
     }
+    near_flush(&near);
+    near_flush(&near);
+    uint32_t size = near.size;
     fr_candidate *pool = run->s->pool;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < size; i++) { /* a row that was linked meanwhile may have been found by the walk, too */

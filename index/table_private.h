@@ -245,6 +245,11 @@ static inline void fr_taken_set(fr_table *t, uint32_t row, bool taken)
     atomic_store_explicit(number, atomic_load_explicit(number, memory_order_relaxed) + 1, memory_order_release);
 }
 
+static inline bool fr_taken(const fr_table *t, uint32_t row)
+{
+    return atomic_load_explicit((const _Atomic uint64_t *)fr_extent_at(&t->taken, row >> 6), memory_order_acquire) >> (row & 63) & 1;
+}
+
 /* spin locks: held for a handful of stores; never two row locks at once; list lock innermost */
 void fr_spin_lock(_Atomic uint32_t *lock);
 void fr_spin_unlock(_Atomic uint32_t *lock);
@@ -262,6 +267,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
 bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
 bool fr_ring_reserve(fr_table *t);
+void fr_ring_shrink(fr_table *t); /* applier */
 
 void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit);
 

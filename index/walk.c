@@ -131,7 +131,7 @@ static bool refresh_routers(const fr_table *t, fr_scratch *s, const fr_codeset *
         uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
         if (row == 0 || row - 1 >= s->row_limit) continue;
         copy->rows[count] = row - 1;
-        copy->constants[count] = *(const int32_t *)fr_extent_at(&codes->cst, row - 1);
+        copy->constants[count] = fr_codeset_constant(codes, row - 1);
         memcpy(copy->code + (size_t)count++ * codes->padded, fr_extent_at(&codes->code, row - 1), codes->padded);
     }
     copy->count = count;

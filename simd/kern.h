@@ -99,14 +99,11 @@ FR_INLINE float fr_simd_bits_distance(int metric, uint64_t differ, uint64_t both
 /* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits has it. */
 FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
 
-void fr_simd_planes_scalar(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
-
-/* planes.c with VPOPCNTDQ; used in the tier avx512vnni only. */
-typedef struct fr_planes_kernel {
-    uint32_t (*two_words)(const uint64_t *planes, const uint64_t *rows, uint32_t count, uint32_t *out); /* how many were done */
-    void (*any_words)(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
-    uint32_t (*below_two_words)(const fr_simd_bound *bound, uint32_t *out);
-} fr_planes_kernel;
-extern const fr_planes_kernel fr_planes_vpopcnt;
+/* signs.c by vectors. below: NULL where it is made of sums. */
+typedef struct fr_signs_kernel {
+    void (*sums)(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
+    uint32_t (*below)(const fr_simd_bound *bound, uint32_t *out);
+} fr_signs_kernel;
+extern const fr_signs_kernel fr_signs_avx2, fr_signs_avx512;
 
 #endif

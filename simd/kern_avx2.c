@@ -287,6 +287,42 @@ FR_INLINE wide_i32 widen_bytes(wide_u8 bytes)
 #define FINE_WIDEN(bytes) widen_bytes(bytes)
 
 #include "simd/kern_template.h"
+
+/* ==== sign bits: signs.c ==== */
+
+#define PART_BYTES 256u /* 16 bits hold so many times 248 */
+
+static void half_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t *sums)
+{
+    const vi nibble = simde_mm256_set1_epi8(15);
+    vi even = vi_zero(), odd = even;
+    for (uint32_t b = 0; b < bytes; b++) {
+        vi x = vi_load(bits, b * FR_SIGN_ROWS);
+        vi low = simde_mm256_broadcastsi128_si256(simde_mm_loadu_si128((const void *)(tables + 32 * (size_t)b)));
+        vi high = simde_mm256_broadcastsi128_si256(simde_mm_loadu_si128((const void *)(tables + 32 * (size_t)b + 16)));
+        vi v = simde_mm256_add_epi8(simde_mm256_shuffle_epi8(low, simde_mm256_and_si256(x, nibble)),
+                                    simde_mm256_shuffle_epi8(high, simde_mm256_and_si256(simde_mm256_srli_epi16(x, 4), nibble)));
+        even = simde_mm256_add_epi16(even, v); /* with the odd rows above, which are taken off at the end */
+        odd = simde_mm256_add_epi16(odd, simde_mm256_srli_epi16(v, 8));
+    }
+    even = simde_mm256_sub_epi16(even, simde_mm256_slli_epi16(odd, 8));
+    uint16_t of[2][16];
+    simde_mm256_storeu_si256((void *)of[0], even);
+    simde_mm256_storeu_si256((void *)of[1], odd);
+    for (uint32_t i = 0; i < 32; i++) sums[i] += of[i & 1][i / 2];
+}
+
+static void sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS])
+{
+    memset(sums, 0, FR_SIGN_ROWS * sizeof *sums);
+    for (uint32_t at = 0; at < bytes; at += PART_BYTES) {
+        uint32_t some = FR_MIN(PART_BYTES, bytes - at);
+        half_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS, some, sums);
+        half_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS + 32, some, sums + 32);
+    }
+}
+
+const fr_signs_kernel fr_signs_avx2 = {sign_sums, NULL};
 #else
 typedef int fr_no_avx2_here; /* ISO C wants a declaration */
 #endif

@@ -78,20 +78,24 @@ typedef struct fr_encode_kernel {
 } fr_encode_kernel;
 const fr_encode_kernel *fr_simd_encode(void);
 
-/* out[i] = sum over the set bits b of row i of u[b], where u[b] < 2^FR_PLANES: plane p holds bit p of every u, `words` words each,
- * one after the other; rows are `words` words each, contiguous. Exact. */
-#define FR_PLANES 4
-void fr_simd_planes(const uint64_t *planes, const uint64_t *rows, uint32_t words, uint32_t count, uint32_t *out);
-/* Which rows pass a bound: base[i] + low * skew[i] + gain[i] * (scale * planes(i) + offset) <= limit. Their ids go to out, which has
- * room for count; returns how many. count is a multiple of 16. */
+/* Rows of sign bits, in groups of FR_SIGN_ROWS, byte by byte: byte b of row i of a group is bits[b * FR_SIGN_ROWS + i]; the lowest bit is
+ * the first. Every four bits have a table of 16 bytes, each at most FR_SIGN_TABLE_MAX. sums[i]: what the tables have for row i's bits,
+ * added up. Exact. */
+#define FR_SIGN_ROWS 64u
+#define FR_SIGN_TABLE_MAX 124u
+void fr_simd_sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
+/* Which rows pass a bound: base[i] + gain[i] * (scale * sum(i) + slope * spread[i] + offset) <= limit. Their ids go to out, which has
+ * room for count; returns how many. count is a multiple of FR_SIGN_ROWS. */
 typedef struct fr_simd_bound {
-    const uint64_t *planes, *rows;
-    uint32_t words, count;
-    const float *base, *skew, *gain;
+    const uint8_t *tables, *bits; /* groups follow each other, `bytes` x FR_SIGN_ROWS bytes each */
+    uint32_t bytes, count;
+    const float *base, *gain;
+    const uint8_t *spread;
     const uint32_t *ids;
-    float low, scale, offset, limit;
+    float scale, slope, offset, limit;
 } fr_simd_bound;
 uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
+
 /* Blocks: many rows against many rows, for building graphs. Rows are packed once and then met by tiles of queries.
  *   pack    count rows of `dimension` codes (a multiple of 64) into `packed`, which has room for
  *           fr_tile_rows(count) * dimension bytes and is 64-byte aligned. The layout is the tier's own.

@@ -2,11 +2,12 @@
 """Run a streaming runbook against freshet's library: recall after every search step against the exact answer on the rows alive then.
 
 usage: run_runbook.py DATA_PREFIX KIND|FILE.yaml [--rows N] [--churn 10] [--ef 64] [--queries 500] [--threads 2] [--metric l2] [--profile balanced]
-                      [--lib PATH/libfreshet.so] [--json FILE] [--check]
+                      [--lib PATH/libfreshet.so] [--json FILE] [--check] [--fresh]
 KIND: sliding expiration clustered replace (runbooks.py). Prints a line per search and a summary: recall mean, min and slope per 100 % churn
 (rows deleted or replaced / rows alive), the same search on a fresh build of the last rows alive, growth of memory per row alive, time of a
 delete. --check: recall of the end within 0.01 of the fresh build, memory per row within 10 %
-(sliding, replace: the live count is steady).
+(sliding, replace: the live count is steady). --fresh: after every search the rows alive are built afresh, in bulk and one by one, and searched
+beside: recall depends on which rows are alive, so what churn costs is the mean of the differences.
 Needs numpy psutil PyYAML.
 """
 import argparse, json, os, sys, time
@@ -75,7 +76,16 @@ def apply(index, state, step, threads, times):
     return len(tags)
 
 
-def play(index, state, steps, queries, args):
+def build_fresh(create, state, args, at_once):
+    """An index of the rows alive. Adding fewer than 8,192 rows a call links them one by one (index/README.md, Bulk)."""
+    index, tags = create(), state.alive()
+    for at in range(0, len(tags), at_once):
+        part = tags[at : at + at_once]
+        index.add(part, state.rows[state.row_of[part]], threads=args.threads)
+    return index
+
+
+def play(index, state, steps, queries, args, create):
     """Do every step; a point per search."""
     import psutil
     points, times, changed = [], [], 0
@@ -86,9 +96,13 @@ def play(index, state, steps, queries, args):
         alive = len(state.alive())
         if len(index) != alive:
             raise SystemExit(f"step {number}: the index holds {len(index)} rows, {alive} are alive")
-        found = index.search(queries, K, ef=args.ef)[0]
+        limit = state.exact(queries, args.metric)
+        recall = lambda one: round(state.recall(queries, one.search(queries, K, ef=args.ef)[0], limit, args.metric), 4)
         points.append({"step": number, "alive": alive, "changed": changed, "memory": index.memory(), "rss": psutil.Process().memory_info().rss,
-                       "recall": round(state.recall(queries, found, state.exact(queries, args.metric), args.metric), 4)})
+                       "recall": recall(index)})
+        if args.fresh:
+            points[-1] |= {"bulk": recall(build_fresh(create, state, args, alive)), "one_by_one": recall(build_fresh(create, state, args, 4000))}
+            print(f"built afresh: in bulk {points[-1]['bulk']:.4f}, one by one {points[-1]['one_by_one']:.4f}; ", end="")
         print(f"step {number} alive {alive} changed {changed} recall@10 {points[-1]['recall']:.4f} memory {points[-1]['memory'] / 1e6:.1f} MB", flush=True)
     return points, times
 
@@ -104,7 +118,9 @@ def summary(points, times, fresh):
             "recall_slope_per_churn": round(float(np.polyfit(churn, recalls, 1)[0]), 5) if churn[-1] > churn[0] else 0.0,
             "recall_end": recalls[-1], "recall_fresh_build": fresh, "memory_first": points[0]["memory"], "memory_end": points[-1]["memory"],
             "memory_most": max(p["memory"] for p in points), "memory_per_row_growth": round(per_row[-1] / per_row[0], 3),
-            "rss_end": points[-1]["rss"], "delete_p50_us": round(float(np.percentile(times, 50)) * 1e6, 1) if times else None,
+            "rss_end": points[-1]["rss"],
+            **{f"recall_mean_{name}": round(float(np.mean([p[name] for p in points])), 4) for name in ("bulk", "one_by_one") if name in points[0]},
+            "delete_p50_us": round(float(np.percentile(times, 50)) * 1e6, 1) if times else None,
             "delete_p99_us": round(float(np.percentile(times, 99)) * 1e6, 1) if times else None}
 
 
@@ -123,6 +139,7 @@ def main():
     parser.add_argument("--lib")
     parser.add_argument("--json")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--memory-growth", type=float, default=1.1, help="what --check allows, of memory per row")
     args = parser.parse_args()
     if args.lib:
@@ -138,9 +155,8 @@ def main():
         _, _, steps = runbooks.load(args.runbook)
     state, create = State(rows), lambda: freshet.Index(rows.shape[1], metric=args.metric, profile=args.profile)
     index = create()
-    points, times = play(index, state, steps, queries, args)
-    again, tags = create(), state.alive()
-    again.add(tags, rows[state.row_of[tags]], threads=args.threads)
+    points, times = play(index, state, steps, queries, args, create)
+    again = build_fresh(create, state, args, len(rows))
     fresh = round(state.recall(queries, again.search(queries, K, ef=args.ef)[0], state.exact(queries, args.metric), args.metric), 4)
     out = {"runbook": os.path.basename(args.runbook), "data": os.path.basename(args.data), "rows": len(rows), "ef": args.ef} | summary(points, times, fresh)
     print(json.dumps(out))

@@ -6,42 +6,70 @@
 #define DIMENSION 128u
 #define ROWS      (4000u / LESS + 3200u) /* more than a plain scan takes */
 
-static void planes_agree(void **state)
+/* Every tier adds up the same, at the largest numbers and beyond the bytes that 16 bits hold, and passes the same rows. */
+static void signs_agree(void **state)
 {
     (void)state;
+    static const uint32_t sizes[] = {8, 16, 24, 96, 256, 264, 520};
     const char *tiers[8];
-    uint32_t count = fr_simd_tiers(tiers, 8), sums[64], below[64], expected[64];
+    uint32_t count = fr_simd_tiers(tiers, 8), sums[FR_SIGN_ROWS], below[FR_SIGN_ROWS], expected[FR_SIGN_ROWS];
     rng r = {5};
-    for (uint32_t words = 1; words <= 25; words += words < 4 ? 1 : 7) {
-        uint64_t planes[FR_PLANES * 25], rows[64 * 25];
-        float base[64], skew[64], gain[64];
-        uint32_t ids[64], n = 0;
-        for (uint32_t i = 0; i < FR_PLANES * words; i++) planes[i] = rng_next(&r);
-        for (uint32_t i = 0; i < 64 * words; i++) rows[i] = rng_next(&r);
-        for (uint32_t i = 0; i < 64; i++) base[i] = rng_float(&r), skew[i] = rng_float(&r), gain[i] = -0.1f, ids[i] = 1000 + i;
+    for (uint32_t size = 0; size < FR_COUNT_OF(sizes); size++) {
+        uint32_t bytes = sizes[size];
+        uint8_t u[8 * 520], tables[32 * 520], bits[64 * 520], spread[64];
+        float base[64], gain[64];
+        uint32_t ids[64];
+        for (uint32_t i = 0; i < 8 * bytes; i++) u[i] = size % 2 != 0 ? FR_SIGN_TABLE_MAX / 4 : (uint8_t)(rng_next(&r) % (FR_SIGN_TABLE_MAX / 4 + 1));
+        for (uint32_t i = 0; i < 64 * bytes; i++) bits[i] = size % 2 != 0 && i % 64 < 8 ? 255 : (uint8_t)rng_next(&r);
+        for (uint32_t g = 0; g < 2 * bytes; g++)
+            for (uint32_t place = 0; place < 16; place++) {
+                tables[16 * g + place] = 0;
+                for (uint32_t i = 0; i < 4; i++)
+                    if (place >> i & 1) tables[16 * g + place] = (uint8_t)(tables[16 * g + place] + u[4 * g + i]);
+            }
         for (uint32_t i = 0; i < 64; i++) {
-            uint32_t sum = 0;
-            for (uint32_t b = 0; b < words * 64; b++)
-                for (uint32_t p = 0; p < FR_PLANES; p++)
-                    sum += (uint32_t)(rows[i * words + b / 64] & planes[p * words + b / 64] & 1ull << (b % 64) ? 1 : 0) << p;
-            expected[i] = sum;
+            base[i] = rng_float(&r), gain[i] = -0.1f, ids[i] = 1000 + i;
+            spread[i] = (uint8_t)rng_next(&r);
+            expected[i] = 0;
+            for (uint32_t b = 0; b < 8 * bytes; b++) expected[i] += bits[b / 8 * 64 + i] >> (b % 8) & 1 ? u[b] : 0;
         }
-        fr_simd_bound bound = {planes, rows, words, 64, base, skew, gain, ids, 0.5f, 1, 0, -0.1f * (float)(words * 240)};
+        fr_simd_bound bound = {tables, bits, bytes, 64, base, gain, spread, ids, 1, -0.25f, 3, -0.1f * (float)bytes * 62};
         for (uint32_t tier = 0; tier < count; tier++) {
             assert_true(fr_simd_force(tiers[tier]));
-            fr_simd_planes(planes, rows, words, 61, sums);
-            assert_memory_equal(sums, expected, 61 * sizeof *sums);
-            n = fr_simd_below(&bound, below);
-            uint32_t at = 0;
+            fr_simd_sign_sums(tables, bits, bytes, sums);
+            assert_memory_equal(sums, expected, sizeof sums);
+            uint32_t n = fr_simd_below(&bound, below), at = 0, passed = 0;
             for (uint32_t i = 0; i < 64; i++) {
-                float d = base[i] + 0.5f * skew[i] - 0.1f * (float)expected[i];
+                float d = base[i] - 0.1f * ((float)expected[i] - 0.25f * spread[i] + 3);
+                passed += d <= bound.limit;
                 if (fabsf(d - bound.limit) < 1e-4f * fabsf(bound.limit)) continue; /* rounding decides */
                 while (at < n && below[at] < 1000 + i) at++;
                 assert_int_equal(at < n && below[at] == 1000 + i, d <= bound.limit);
             }
+            assert_true(passed > 0 && (passed < 64 || size % 2 != 0));
         }
     }
     assert_true(fr_simd_force(tiers[count - 1]));
+}
+
+/* Never a whole block's rows in the ring: a search compares those one by one. */
+static void full_blocks_are_sealed(void **state)
+{
+    (void)state;
+    model *m = model_create(DIMENSION);
+    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
+    fr_table *t;
+    rng r = {9};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    for (uint32_t key = 0; key < 1500; key++) {
+        rng_vector(&r, KIND_F32, DIMENSION, model_vector(m, key));
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+        fr_fresh_view view = fr_fresh_look(t);
+        assert_true(view.tail - view.from < FR_BLOCK_ROWS);
+        if (key == 700) while (fr_table_link_step(t)) {}
+    }
+    fr_table_free(t);
+    model_free(m);
 }
 
 /* Is the row the first hit of its own vector (or equal to it)? */
@@ -171,7 +199,7 @@ static void put_while_linking(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(planes_agree), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
                                        cmocka_unit_test(cosines_unlinked), cmocka_unit_test(products_unlinked), cmocka_unit_test(uncoded_unlinked),
                                        cmocka_unit_test(put_while_linking)};
     return cmocka_run_group_tests(tests, NULL, NULL);
