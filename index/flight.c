@@ -13,6 +13,7 @@ typedef struct fr_lane {
     fr_run run;
     fr_search_info info;
     uint32_t at; /* its query; flight->count: none */
+    bool weighs; /* its next step: weigh, or expand */
 } fr_lane;
 
 /* A query flies when its plan is the plain walk. */
@@ -58,6 +59,17 @@ static fr_code board(fr_flight *f, fr_lane *lane, fr_err *err)
     return FR_OK;
 }
 
+/* The lane has a row to expand; or no query is left for it. */
+static fr_code move_on(fr_flight *f, fr_lane *lane, fr_err *err)
+{
+    lane->weighs = false;
+    while (lane->at != f->count && !fr_walk_next(&lane->run.walk)) {
+        FR_TRY(land(f, lane, true, err));
+        FR_TRY(board(f, lane, err));
+    }
+    return FR_OK;
+}
+
 fr_code fr_table_search_many(const fr_table *t, fr_scratch *const *scratches, uint32_t lane_count, const fr_table_query *queries,
                              uint32_t count, fr_row_hit *hits, uint32_t *counts_out, fr_err *err)
 {
@@ -68,17 +80,20 @@ fr_code fr_table_search_many(const fr_table *t, fr_scratch *const *scratches, ui
     for (uint32_t i = 0; i < lane_count; i++) {
         lanes[i].run.s = scratches[i];
         FR_TRY(board(&flight, &lanes[i], err));
-        if (lanes[i].at != count) fr_walk_expand(&lanes[i].run.walk), busy++;
+        FR_TRY(move_on(&flight, &lanes[i], err));
+        busy += lanes[i].at != count;
     }
     for (uint32_t i = 0; busy != 0; i = i + 1 == lane_count ? 0 : i + 1) {
         fr_lane *lane = &lanes[i];
         if (lane->at == count) continue;
-        fr_walk_weigh(&lane->run.walk); /* its rows have come while the other lanes worked */
-        while (lane->at != count && !fr_walk_expand(&lane->run.walk)) {
-            FR_TRY(land(&flight, lane, true, err));
-            FR_TRY(board(&flight, lane, err));
-            busy -= lane->at == count;
+        if (!lane->weighs) { /* what a step reads was sent for in the one before it, while the other lanes worked */
+            fr_walk_expand(&lane->run.walk);
+            lane->weighs = true;
+            continue;
         }
+        fr_walk_weigh(&lane->run.walk);
+        FR_TRY(move_on(&flight, lane, err));
+        busy -= lane->at == count;
     }
     return FR_OK;
 }

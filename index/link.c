@@ -1,14 +1,16 @@
 /* link.c: linking fresh rows into the graph.
  *
  * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row
- * chosen by the diversity rule (algorithm 4, alpha 1.0), back edges appended and pruned only when a list is full. A
- * prune never drops a link of the tree (tree.c), so that no row gets lost among near-duplicates. */
+ * chosen by the diversity rule (algorithm 4, with a slack: alpha in Subramanya et al., DiskANN), back edges appended and
+ * pruned only when a list is full. A prune never drops a link of the tree (tree.c), so that no row gets lost among
+ * near-duplicates. */
 #include "index/bulk.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #define LINKS_MIN  6u
+#define SLACK      1.1f /* of squared distances: more links, fewer hops; figures: index/README.md */
 #define SWEEP_TURN 64u /* every so many steps the sweep goes first, by 2,048 rows: about 2 % of the time */
 
 /* ==== lists of neighbours ==== */
@@ -57,8 +59,8 @@ static void choice_begin(fr_choice *c, const fr_scratch *s, const fr_codeset *co
     fr_codeset_constants(codes, ids, c->rows, n, c->constants);
 }
 
-/* Passes over what lies nearer to the chosen row than to the owner, or equals it, from the given place on. One query for all of
- * them: it is the chosen rows that are few. */
+/* Passes over what lies nearer to the chosen row than to the owner, by more than the slack, or equals it, from the given place
+ * on. One query for all of them: it is the chosen rows that are few. */
 static void choice_compare(fr_choice *c, const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t chosen, uint32_t from)
 {
     uint32_t ids[64], places[64], n = 0;
@@ -80,7 +82,8 @@ static void choice_compare(fr_choice *c, const fr_table *t, fr_scratch *s, const
     else fr_space_distances(&space, ids, n, found);
     for (uint32_t i = 0; i < n; i++) {
         float distance = c->candidates[places[i]].distance;
-        float bound = distance - 1e-6f * fabsf(distance); /* the same distance from the other end differs by rounding */
+        /* inner products are no distances to be stretched, but the same one from the other end differs by rounding */
+        float bound = inner ? distance - 1e-6f * fabsf(distance) : distance / SLACK;
         /* an equal of one already chosen adds nothing, but what lies beyond both does */
         bool diverse = found[i] >= bound && (inner || found[i] > 0);
         c->passed |= (uint64_t)!diverse << places[i];

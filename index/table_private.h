@@ -295,15 +295,19 @@ bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *can
 /* Orders by second-level codes, where there are any; returns how many of the first must be compared exactly to find k. */
 uint32_t fr_fine_refine(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count, uint32_t k);
 /* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
-static inline const uint8_t *fr_space_touch(const fr_codeset *codes, uint32_t row)
+static inline const uint8_t *fr_code_touch(const fr_codeset *codes, uint32_t row, bool constant)
 {
     if (codes->kind == FR_CODE_NONE) return NULL;
     const uint8_t *at = fr_extent_at(&codes->code, row);
     __builtin_prefetch(at);
     __builtin_prefetch(at + 64);
     if (codes->padded > 128) __builtin_prefetch(at + 128), __builtin_prefetch(at + 192);
-    if (fr_codeset_constant_read(codes)) __builtin_prefetch(fr_extent_at(&codes->cst, row));
+    if (constant) __builtin_prefetch(fr_extent_at(&codes->cst, row));
     return at;
+}
+static inline const uint8_t *fr_space_touch(const fr_codeset *codes, uint32_t row)
+{
+    return fr_code_touch(codes, row, fr_codeset_constant_read(codes));
 }
 static inline void fr_links_prefetch(const fr_table *t, uint32_t row)
 {
@@ -359,6 +363,7 @@ typedef struct fr_walk {
 } fr_walk;
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef);
 bool fr_walk_expand(fr_walk *w);
+bool fr_walk_next(fr_walk *w); /* what expand will read is on its way; false: there is nothing left to expand */
 void fr_walk_weigh(fr_walk *w);
 uint32_t fr_walk_end(fr_walk *w, uint64_t *hops, uint64_t *distances); /* size of the pool */
 /* Expands the pool (size entries, sorted, visited) to the ef nearest of this level. record: keeps what was expanded. */

@@ -57,12 +57,12 @@ uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, f
 {
     uint32_t n = *size;
     if (n == capacity && distance >= pool[n - 1].distance) return capacity;
-    uint32_t low = 0, high = n;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (pool[middle].distance <= distance) low = middle + 1;
-        else high = middle;
+    uint32_t low = 0;
+    for (uint32_t left = n, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
+        half = left / 2;
+        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
     }
+    low += n != 0 && pool[low].distance <= distance;
     uint32_t moved = (n < capacity ? n : capacity - 1) - low;
     memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
     pool[low] = (fr_candidate){distance, row};
@@ -193,14 +193,23 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->record = false;
 }
 
-/* Drops rows that are younger than this search; there is hardly ever one. */
-static uint32_t below(uint32_t *ids, uint32_t count, uint32_t limit)
+/* The lanes of a row, less rows that are younger than this search; the bits of all of them are on their way. */
+static uint32_t lanes_read(const fr_table *t, const fr_scratch *s, uint32_t row, uint32_t level, uint32_t *ids)
 {
-    uint32_t largest = 0, n = 0;
-    for (uint32_t i = 0; i < count; i++) largest = FR_MAX(largest, ids[i]);
-    if (largest < limit) return count;
-    for (uint32_t i = 0; i < count; i++)
-        if (ids[i] < limit) ids[n++] = ids[i];
+    const _Atomic uint32_t *lanes = fr_links_at(t, row);
+    uint32_t count = t->lanes, limit = s->row_limit, n = 0;
+    if (level != 0) {
+        const fr_upper *u = fr_upper_unit(t, row, level);
+        if (u == NULL) return 0;
+        lanes = u->lanes, count = t->m;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire);
+        if (id == 0) break; /* lanes are filled from the front */
+        if (id > limit) continue;
+        __builtin_prefetch(&s->visited[(id - 1) >> 6]);
+        ids[n++] = id - 1;
+    }
     return n;
 }
 
@@ -222,6 +231,17 @@ static uint32_t visit_all(fr_scratch *s, const uint32_t *ids, uint32_t count, ui
     return n;
 }
 
+bool fr_walk_next(fr_walk *w)
+{
+    const fr_candidate *pool = w->scratch->pool;
+    uint32_t next = w->next;
+    while (next < w->size && pool[next].row & FR_CHECKED) next++;
+    w->next = next;
+    if (next == w->size) return false;
+    if (w->level == 0) fr_links_prefetch(w->table, pool[next].row);
+    return true;
+}
+
 bool fr_walk_expand(fr_walk *w)
 {
     fr_scratch *s = w->scratch;
@@ -231,19 +251,17 @@ bool fr_walk_expand(fr_walk *w)
     w->next = next;
     if (next == size) return false;
     const fr_table *t = w->table;
-    uint32_t row = pool[next].row, ids[FR_LANES_MAX], limit = s->row_limit, n = 0;
+    const fr_codeset *codes = w->space->codes;
+    uint32_t row = pool[next].row, ids[FR_LANES_MAX];
     pool[next].row |= FR_CHECKED;
     w->hops++;
     if (w->record && s->expanded_count < s->expanded_capacity)
         s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
-    uint32_t count = w->level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, w->level, ids);
-    count = below(ids, count, limit);
-    /* the bits of all neighbours are on their way before the first is tested */
-    for (uint32_t i = 0; i < count; i++) __builtin_prefetch(&s->visited[ids[i] >> 6]);
-    n = visit_all(s, ids, count, w->ids);
-    for (uint32_t i = 0; i < n; i++) w->rows[i] = fr_space_touch(w->space->codes, w->ids[i]);
+    uint32_t count = lanes_read(t, s, row, w->level, ids), n = visit_all(s, ids, count, w->ids);
+    bool constant = fr_codeset_constant_read(codes);
+    for (uint32_t i = 0; i < n; i++) w->rows[i] = fr_code_touch(codes, w->ids[i], constant);
     w->count = n;
-    /* the likeliest next hops: their lanes are read while the distances are computed */
+    /* the likeliest next hop: its lanes are read while the distances are computed */
     if (w->level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
     w->next = next + 1;
     return true;

@@ -2,8 +2,8 @@
  *
  * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check]
  *        build_bench PREFIX --insert one|BATCH [--base N] [--rows N]
- * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances per query at recall@10 0.90,
- * 0.95 and 0.99 are interpolated; those to the routers (512 a query) are not counted, so that graphs compare. --one-by-one: never in
+ * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances and hops per query at recall@10 0.90,
+ * 0.95 and 0.99 are interpolated; those to the routers (up to 512 a query) are not counted, so that graphs compare. --one-by-one: never in
  * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
  * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. */
 #include "bench/index/bench_data.h"
@@ -86,10 +86,10 @@ static void find_limits(run *r)
     fr_scratch_free(s);
 }
 
-static double recall_at(run *r, uint32_t ef, double *distances_out)
+static double recall_at(run *r, uint32_t ef, double *distances_out, double *hops_out)
 {
     fr_scratch *s;
-    uint64_t good = 0, distances = 0;
+    uint64_t good = 0, distances = 0, hops = 0;
     if (fr_scratch_create(&s) != FR_OK) exit(1);
     for (uint32_t q = 0; q < r->query.rows; q++) {
         fr_row_hit hits[10];
@@ -101,29 +101,31 @@ static double recall_at(run *r, uint32_t ef, double *distances_out)
         fr_table_leave(r->table, s);
         for (uint32_t i = 0; i < count; i++) good += (double)hits[i].distance <= r->limits[q];
         distances += info.distances;
+        hops += info.visited;
     }
     fr_scratch_free(s);
-    *distances_out = (double)distances / r->query.rows - FR_ROUTERS;
+    *distances_out = (double)distances / r->query.rows - fr_routers_used((r->base.dimension + 63) / 64 * 64);
+    *hops_out = (double)hops / r->query.rows;
     return (double)good / (10.0 * r->query.rows);
 }
 
 static void print_worth(run *r)
 {
     static const double wanted[] = {0.90, 0.95, 0.99};
-    double last_recall = 0, last_distances = 0;
+    double last_recall = 0, last_distances = 0, last_hops = 0;
     uint32_t at = 0;
-    printf("distances a query at recall .90/.95/.99:");
+    printf("distances (hops) a query at recall .90/.95/.99:");
     for (uint32_t ef = 10; ef <= 1000 && at < 3; ef += ef / 4) {
-        double distances, recall = recall_at(r, ef, &distances);
+        double distances, hops, recall = recall_at(r, ef, &distances, &hops);
         for (; at < 3 && recall >= wanted[at]; at++) {
             double part = last_recall > 0 ? (wanted[at] - last_recall) / (recall - last_recall) : 1;
-            printf(" %s%.0f", last_recall > 0 ? "" : "<", last_distances + part * (distances - last_distances));
+            printf(" %s%.0f (%.0f)", last_recall > 0 ? "" : "<", last_distances + part * (distances - last_distances), last_hops + part * (hops - last_hops));
             if (at == 1) r->ef = ef;
         }
-        last_recall = recall, last_distances = distances;
+        last_recall = recall, last_distances = distances, last_hops = hops;
     }
-    double d40, d100, r40 = recall_at(r, 40, &d40), r100 = recall_at(r, 100, &d100);
-    printf("; ef 40: %.4f %.0f, ef 100: %.4f %.0f\n", r40, d40, r100, d100);
+    double d40, d100, h40, h100, r40 = recall_at(r, 40, &d40, &h40), r100 = recall_at(r, 100, &d100, &h100);
+    printf("; ef 40: %.4f %.0f (%.0f), ef 100: %.4f %.0f (%.0f)\n", r40, d40, h40, r100, d100, h100);
 }
 
 static void print_graph(const run *r, bool check)
