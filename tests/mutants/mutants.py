@@ -71,8 +71,8 @@ MUTANTS = [
     ("newest_is_never_the_older", "server/engine/manifest.c", "if (*count_out == 2 && found[1]->generation > found[0]->generation) {", "if (*count_out == 2 && found[1] == found[0]) {", "test_engine_snapshot"),
     ("tombstones_go_at_once", "log/log_compact.c", "answer = horizon_passed ? DROP : KEEP_TOMBSTONE;", "answer = DROP;", "test_compact"),
     # ---- what searches see, and when ----
-    ("rows_seen_before_their_request_is_whole", "server/engine/applier.c", "        fr_apply_tally tally = {0};\n        FR_TRY(fr_engine_apply_record",
-     "        fr_apply_tally tally = {0};\n        atomic_store(&c->visible, commit->number);\n        FR_TRY(fr_engine_apply_record", "test_engine_history"),
+    ("rows_seen_before_their_request_is_whole", "server/engine/applier.c", "        fr_apply_tally tally = {0};\n        FR_TRY(fr_engine_apply_record(&c->",
+     "        fr_apply_tally tally = {0};\n        atomic_store(&c->visible, commit->number);\n        FR_TRY(fr_engine_apply_record(&c->", "test_engine_history"),
     ("partitions_seen_at_two_moments", "server/engine/query.c", "        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
      "        x->at.visible = atomic_load(&x->collection->visible);\n        FR_TRY(fr_table_search(table, s->scratch, &x->at, s->found, &count, &info, err));",
      "test_engine_history"),
