@@ -35,13 +35,22 @@ FR_INLINE encode_f32 encode_widen(int kind, const void *from)
 
 FR_INLINE encode_f32 encode_sign(const int8_t *signs, encode_f32 x) { return x * encode_widen(FR_SCALAR_I8, signs); }
 
-/* Lanes h apart: their sum in the lower, their difference in the upper one. */
-FR_INLINE encode_f32 encode_within(encode_f32 x, int32_t h)
+#if VF_LANES == 16
+#define ENCODE_SWAP(x, h)                                                                                              \
+    __builtin_shufflevector(x, x, 0 ^ (h), 1 ^ (h), 2 ^ (h), 3 ^ (h), 4 ^ (h), 5 ^ (h), 6 ^ (h), 7 ^ (h), 8 ^ (h),      \
+                            9 ^ (h), 10 ^ (h), 11 ^ (h), 12 ^ (h), 13 ^ (h), 14 ^ (h), 15 ^ (h))
+#else
+#define ENCODE_SWAP(x, h)                                                                                              \
+    __builtin_shufflevector(x, x, 0 ^ (h), 1 ^ (h), 2 ^ (h), 3 ^ (h), 4 ^ (h), 5 ^ (h), 6 ^ (h), 7 ^ (h))
+#endif
+
+/* Lanes h apart, a constant: their sum in the lower, their difference in the upper one. */
+#define ENCODE_WITHIN(x, h) encode_within(x, ENCODE_SWAP(x, h), h)
+FR_INLINE encode_f32 encode_within(encode_f32 x, encode_f32 other, int32_t h)
 {
-    encode_i32 other;
     encode_f32 sign;
-    for (int32_t i = 0; i < (int32_t)VF_LANES; i++) other[i] = i ^ h, sign[i] = i & h ? -1.0f : 1.0f;
-    return __builtin_shuffle(x, other) + x * sign;
+    for (int32_t i = 0; i < (int32_t)VF_LANES; i++) sign[i] = i & h ? -1.0f : 1.0f;
+    return other + x * sign;
 }
 
 FR_INLINE void encode_pairs(float *x, uint32_t n, uint32_t h, float factor)
@@ -73,9 +82,12 @@ FR_INLINE void encode_window(const int8_t *signs, float *x, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += VF_LANES) {
         encode_f32 v = encode_sign(signs + i, encode_load(x + i));
-        v = encode_within(encode_within(v, 1), 2);
-        v = encode_within(v, 4);
-        if (VF_LANES == 16) v = encode_within(v, 8);
+        v = ENCODE_WITHIN(v, 1);
+        v = ENCODE_WITHIN(v, 2);
+        v = ENCODE_WITHIN(v, 4);
+#if VF_LANES == 16
+        v = ENCODE_WITHIN(v, 8);
+#endif
         encode_store(x + i, v);
     }
     float norm = 1.0f / __builtin_sqrtf((float)n);
