@@ -78,7 +78,7 @@ fr_code fr_codeset_train(fr_codeset *s, const float *const *samples, uint32_t co
 {
     FR_ASSERT(s->kind == FR_CODE_SQ8);
     uint32_t kept_max = FR_MIN(count * s->padded, SAMPLE_MAX), kept = 0, top_count = 0;
-    float top[TOP_ROOM];
+    float top[TOP_ROOM] = {0};
     size_t size = s->padded * sizeof(float);
     float *x = fr_alloc_pages(FR_MEM_CODES, size);
     double *sum = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(double));

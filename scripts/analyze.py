@@ -35,7 +35,6 @@ KNOWN = {
     ("index/filter_walk.c", "garbage value"): "the same",
     ("server/engine/schema.c", "Null pointer passed to 2nd parameter"): "only a schema that is there is copied",
     ("index/sparse.c", "Array access (via field 'entries')"): "without a block of its own every entry is swept: none is copied",
-    ("index/fresh.c", "loaded from variable 'ring'"): "before there is a ring its ends are equal",
     ("log/segment_index.c", "Array access (via field 'entries')"): "room for a block of entries is reserved before it is read",
     ("server/engine/recover.c", "garbage or undefined"): "the offsets are filled for every partition",
     ("server/engine/writer.c", "uninitialized value"): "make_plan fills its arrays for every partition, and a collection's partitions do not become fewer",

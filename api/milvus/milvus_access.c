@@ -35,7 +35,7 @@ static bool asked_by_number(fr_milvus_call *call, const char **database, const c
 
 static fr_milvus_next turn_away(const fr_milvus_access *access, fr_milvus_call *call, const char *object, fr_grpc_status status)
 {
-    if (access->told) access->told(access->user, &call->principal, call->rpc->name, object, true, call->err.text);
+    if (access && access->told) access->told(access->user, &call->principal, call->rpc->name, object, true, call->err.text);
     fr_milvus_refuse(call, status, call->err.text);
     return FR_MILVUS_REPLY;
 }
