@@ -99,6 +99,8 @@ FR_INLINE float fr_simd_bits_distance(int metric, uint64_t differ, uint64_t both
 /* The bits of the last byte that count. Bit i of a vector is bit 7 - i % 8 of byte i / 8, as numpy.packbits has it. */
 FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff00u >> (dimension & 7u)); }
 
+/* Vectors add up even and odd rows in 16 bits each: so many bytes of a row are at most 256 x 248. */
+#define FR_SIGN_PART_BYTES 256u
 /* signs.c by vectors. below: NULL where it is made of sums. */
 typedef struct fr_signs_kernel {
     void (*sums)(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);

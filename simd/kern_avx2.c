@@ -290,8 +290,6 @@ FR_INLINE wide_i32 widen_bytes(wide_u8 bytes)
 
 /* ==== sign bits: signs.c ==== */
 
-#define PART_BYTES 256u /* 16 bits hold so many times 248 */
-
 static void half_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t *sums)
 {
     const vi nibble = simde_mm256_set1_epi8(15);
@@ -315,8 +313,8 @@ static void half_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes
 static void sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS])
 {
     memset(sums, 0, FR_SIGN_ROWS * sizeof *sums);
-    for (uint32_t at = 0; at < bytes; at += PART_BYTES) {
-        uint32_t some = FR_MIN(PART_BYTES, bytes - at);
+    for (uint32_t at = 0; at < bytes; at += FR_SIGN_PART_BYTES) {
+        uint32_t some = FR_MIN(FR_SIGN_PART_BYTES, bytes - at);
         half_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS, some, sums);
         half_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS + 32, some, sums + 32);
     }

@@ -5,9 +5,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* Even rows of a group in one register, odd ones in another, 16 bits each: 256 bytes of a row are at most 256 x 248. */
-#define PART_BYTES 256u
-
+/* Even rows of a group in one register, odd ones in another. */
 static inline void part_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, __m512i *even_out, __m512i *odd_out)
 {
     const __m512i nibble = _mm512_set1_epi8(15);
@@ -31,9 +29,9 @@ static inline void group_sums(const uint8_t *tables, const uint8_t *bits, uint32
     const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     const __m512i second = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
     for (uint32_t i = 0; i < 4; i++) sums[i] = _mm512_setzero_si512();
-    for (uint32_t at = 0; at < bytes; at += PART_BYTES) {
+    for (uint32_t at = 0; at < bytes; at += FR_SIGN_PART_BYTES) {
         __m512i even, odd;
-        part_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS, FR_MIN(PART_BYTES, bytes - at), &even, &odd);
+        part_sums(tables + 32 * (size_t)at, bits + (size_t)at * FR_SIGN_ROWS, FR_MIN(FR_SIGN_PART_BYTES, bytes - at), &even, &odd);
         for (uint32_t h = 0; h < 2; h++) {
             __m512i e = _mm512_cvtepu16_epi32(h == 0 ? _mm512_castsi512_si256(even) : _mm512_extracti64x4_epi64(even, 1));
             __m512i o = _mm512_cvtepu16_epi32(h == 0 ? _mm512_castsi512_si256(odd) : _mm512_extracti64x4_epi64(odd, 1));

@@ -75,15 +75,21 @@ def idle(port, count, hello=b""):
         one.close()
 
 
-def unfinished_heads(server, count, seconds):
-    held = [connect(server.port) for _ in range(count)]
-    for one in held:
-        one.send(b"POST /v1/collections/c/search HTTP/1.1\r\nHost: x\r\n")
+def connect_narrow(port):
+    """With little room for what it does not read."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", port))
+    return one
+
+
+def drip(held, byte, seconds):
+    """A byte a second on each connection, as long as the server takes it."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         for one in held:
             try:
-                one.send(b"X")
+                one.send(byte)
             except OSError:
                 pass
         time.sleep(1)
@@ -91,14 +97,19 @@ def unfinished_heads(server, count, seconds):
         one.close()
 
 
+def unfinished_heads(server, count, seconds):
+    held = [connect(server.port) for _ in range(count)]
+    for one in held:
+        one.send(b"POST /v1/collections/c/search HTTP/1.1\r\nHost: x\r\n")
+    drip(held, b"X", seconds)
+
+
 def no_reader(server, count, seconds):
     body = json.dumps({"limit": 10000, "with_vector": True}).encode()
     request = b"POST /v1/collections/c/scroll HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     held = []
     for _ in range(count):
-        one = socket.socket()
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.connect(("127.0.0.1", server.port))
+        one = connect_narrow(server.port)
         one.send(request * 20)
         held.append(one)
     time.sleep(seconds)
@@ -119,16 +130,7 @@ def unfinished_frames(port, count, seconds):
     held = [connect(port) for _ in range(count)]
     for one in held:
         one.send(struct.pack(">ihhi", 100 << 20, 0, 9, 1))
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        for one in held:
-            try:
-                one.send(b"x")
-            except OSError:
-                pass
-        time.sleep(1)
-    for one in held:
-        one.close()
+    drip(held, b"x", seconds)
 
 
 def no_reader_of_fetches(port, count, seconds):
@@ -136,9 +138,7 @@ def no_reader_of_fetches(port, count, seconds):
     request = kafka_frame(1, 4, struct.pack(">iiiib", -1, 100, 1, 8 << 20, 0) + topic)
     held = []
     for _ in range(count):
-        one = socket.socket()
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        one.connect(("127.0.0.1", port))
+        one = connect_narrow(port)
         one.send(request * 20)
         held.append(one)
     time.sleep(seconds)
