@@ -102,11 +102,11 @@ static bool reserve_parts(fr_txn_entry *entry, uint32_t more)
     return true;
 }
 
-static bool has_part(const fr_txn_entry *entry, fr_id id, int32_t partition)
+static struct fr_txn_share *find_part(const fr_txn_entry *entry, fr_id id, int32_t partition)
 {
     for (uint32_t i = 0; i < entry->part_count; i++)
-        if (entry->parts[i].id == id && entry->parts[i].partition == partition) return true;
-    return false;
+        if (entry->parts[i].id == id && entry->parts[i].partition == partition) return &entry->parts[i];
+    return NULL;
 }
 
 fr_code fr_txns_init(fr_db *db)
@@ -236,7 +236,7 @@ static bool take_record(void *user, const fr_scanned *record)
     if (!reserve_parts(entry, count)) return false;
     for (at += RECORD_HEAD; entry->part_count < count; at += 12)
         entry->parts[entry->part_count++] =
-            (struct fr_txn_share){.id = fr_load_le64(at), .partition = (int32_t)fr_load_le32(at + 8)};
+            (struct fr_txn_share){.id = fr_load_le64(at), .partition = (int32_t)fr_load_le32(at + 8), .record = record->offset};
     return true;
 }
 
@@ -286,11 +286,11 @@ fr_reason fr_txn_check(fr_db *db, const fr_shard *shard, const fr_batch_header *
     if (entry == NULL) return transactional ? FR_REASON_INVALID_TXN_STATE : FR_REASON_NONE;
     if (h->producerEpoch < entry->epoch) return FR_REASON_INVALID_PRODUCER_EPOCH;
     if (!transactional) return FR_REASON_NONE;
-    if (entry->state != FR_TXN_ONGOING || !has_part(entry, shard->collection->id, shard->partition))
-        return FR_REASON_INVALID_TXN_STATE;
-    /* Invariant 1. */
-    return fr_log_durable(fr_shard_log(&db->txn_topic->shards[0])) > entry->record ? FR_REASON_NONE
-                                                                                  : FR_REASON_CONCURRENT_TRANSACTIONS;
+    const struct fr_txn_share *part = find_part(entry, shard->collection->id, shard->partition);
+    if (entry->state != FR_TXN_ONGOING || part == NULL) return FR_REASON_INVALID_TXN_STATE;
+    /* Invariant 1. Another partition may be on its way into the transaction meanwhile: that is not this one's concern. */
+    return fr_log_durable(fr_shard_log(&db->txn_topic->shards[0])) > part->record ? FR_REASON_NONE
+                                                                                 : FR_REASON_CONCURRENT_TRANSACTIONS;
 }
 
 /* ==== producer ids ==== */
@@ -437,7 +437,7 @@ static void add_partitions(fr_db *db, fr_write *write)
     if (before != FR_TXN_ONGOING) entry->part_count = 0;
     uint32_t had = entry->part_count;
     for (uint32_t i = 0; i < txn->part_count; i++)
-        if (!has_part(entry, txn->parts[i].id, txn->parts[i].partition))
+        if (find_part(entry, txn->parts[i].id, txn->parts[i].partition) == NULL)
             entry->parts[entry->part_count++] =
                 (struct fr_txn_share){.id = txn->parts[i].id, .partition = txn->parts[i].partition};
     if (entry->part_count == had && fr_log_durable(fr_shard_log(&db->txn_topic->shards[0])) > entry->record) {
@@ -448,6 +448,7 @@ static void add_partitions(fr_db *db, fr_write *write)
     entry->state = FR_TXN_ONGOING;
     fr_code code = append_entry(db, entry, &commit, &err);
     if (code == FR_OK) {
+        for (uint32_t i = had; i < entry->part_count; i++) entry->parts[i].record = entry->record;
         answer_later(db, commit, write);
         return;
     }

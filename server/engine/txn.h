@@ -27,6 +27,7 @@ typedef struct fr_txn_entry {
         fr_id id;
         int32_t partition;
         bool marked;
+        fr_offset record; /* that put it into the transaction */
     } * parts;
     uint32_t part_count, part_capacity;
     fr_offset record; /* of its newest record in the topic of transactions */

@@ -107,6 +107,36 @@ static void a_slow_one_is_aborted(void **state)
     fr_close(db);
 }
 
+static void count_done(fr_write *write) { atomic_fetch_add((atomic_int *)write->user, 1); }
+
+/* Producers send records of one partition while another one, or the group's offsets, is still being added. */
+static void a_partition_on_its_way_holds_up_no_other(void **state)
+{
+    (void)state;
+    enum { MORE = 40 };
+    fr_db *db = open_db();
+    fr_id id;
+    producer p;
+    atomic_int done = 0;
+    static struct fr_txn_part parts[MORE];
+    static fr_txn txns[MORE];
+    static fr_write writes[MORE];
+    assert_int_equal(make_topic(db, "t", MORE + 1, NULL, 0, &id, NULL), FR_OK);
+    assert_int_equal(init(db, "tx", 60000, &p), FR_REASON_NONE);
+    assert_int_equal(add_partition(db, "tx", &p, id, MORE), FR_REASON_NONE);
+    for (int i = 0; i < MORE; i++) {
+        parts[i] = (struct fr_txn_part){id, i};
+        txns[i] = (fr_txn){.transactional_id = "tx", .producer_id = p.id, .producer_epoch = p.epoch, .parts = &parts[i], .part_count = 1};
+        writes[i] = (fr_write){.kind = FR_WRITE_TXN_PARTITIONS, .txn = &txns[i], .done = count_done, .user = &done};
+        must(fr_submit(db, &writes[i], err));
+        assert_int_equal(produce(db, id, MORE, &p, i, 1, "v").reason, FR_REASON_NONE);
+    }
+    while (atomic_load(&done) < MORE) usleep(1000);
+    assert_int_equal(end(db, "tx", &p, true), FR_REASON_NONE);
+    assert_int_equal(consume(db, id, MORE, 0, true).records, MORE);
+    fr_close(db);
+}
+
 /* A record of a collection, binary v1, as HTTP writes it. */
 static fr_produce produce_vector(fr_db *db, fr_id id, const producer *p, int32_t sequence, const char *key, float a, float v)
 {
@@ -271,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         one(producer_ids_are_never_given_twice), one(consumers_see_it_whole_or_not_at_all), one(an_open_one_survives_a_restart),
         one(a_slow_one_is_aborted),              one(searches_see_it_whole_or_not_at_all),  one(a_coordinators_topic),
-        one(what_producers_write_is_judged_by_apply),
+        one(what_producers_write_is_judged_by_apply), one(a_partition_on_its_way_holds_up_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
