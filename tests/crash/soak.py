@@ -2,7 +2,10 @@
 """Churn for minutes or hours: upserts, deletes, searches, snapshots and compaction at a steady rate; resident memory, open files, recall and
 latency over time as JSON, and a picture of them. Fails when memory, files, recall or the typical p99 drift.
 
-usage: soak.py --binary FILE [--minutes 10] [--rows 5000] [--writes 200] [--searches 50] [--json FILE] [--svg FILE]
+usage: soak.py --binary FILE [--minutes 10] [--rows 5000] [--writes 200 | --share 0.7] [--searches 50] [--json FILE] [--svg FILE]
+
+--share: writes at this share of what the server takes from closed loops while the searches run, measured first for 30 s; the server has the
+first core for itself then, its clients the others.
 """
 import argparse
 import json
@@ -15,23 +18,38 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 import live  # noqa: E402
 
-DIMENSION = 32
+DIMENSION = 64
+FREEDOM = 12  # of the rows' directions: as embeddings, not as noise
 K = 10
-
-
-def vector(numbers):
-    return [round(numbers.gauss(0, 1), 3) for _ in range(DIMENSION)]
+BATCH = 100
+WRITERS = 4
+BODIES = 240  # encoded once: the clients must not be what is measured
+CAPACITY_SECONDS = 30
 
 
 class Soak:
     def __init__(self, options):
         self.options = options
         self.server = live.Server(options.binary, None, ["--snapshot-interval", "20"])
-        self.rows = {}  # id -> vector, as acknowledged
-        self.lock = threading.Lock()
+        self.rows = [set() for _ in range(WRITERS)]  # ids as acknowledged; a writer has ids of its own
         self.stop = threading.Event()
         self.failures = []
         self.latencies, self.writes = [], []
+        self.written = [0] * WRITERS
+        numbers = random.Random(7)
+        self.axes = [[numbers.gauss(0, 1) for _ in range(DIMENSION)] for _ in range(FREEDOM)]
+        self.bodies = [self.upserts(numbers, writer) for writer in range(WRITERS) for _ in range(BODIES // WRITERS)]
+
+    def vector(self, numbers):
+        amounts = [numbers.gauss(0, 1) for _ in range(FREEDOM)]
+        return [round(sum(a * axis[d] for a, axis in zip(amounts, self.axes)) + numbers.gauss(0, 0.2), 3) for d in range(DIMENSION)]
+
+    def an_id(self, numbers, writer):
+        return numbers.randrange(self.options.rows * 2 // WRITERS) * WRITERS + writer
+
+    def upserts(self, numbers, writer):
+        ids = [self.an_id(numbers, writer) for _ in range(BATCH)]
+        return ids, json.dumps({"records": [{"id": i, "vector": self.vector(numbers)} for i in ids]})
 
     def guarded(self, work):
         try:
@@ -41,38 +59,76 @@ class Soak:
             self.failures.append(repr(failure))
             self.stop.set()
 
-    def write(self, numbers, client, due):
-        batch = 10
-        ids = [numbers.randrange(self.options.rows * 2) for _ in range(batch)]
-        begun = time.monotonic()
+    def request(self, client, path, body):
+        until = time.monotonic() + 30
+        while True:
+            status, data = client.raw("POST", path, body)
+            if 200 <= status < 300:
+                return
+            if status not in (429, 503) or time.monotonic() > until:
+                raise live.Failure(status, data.decode("utf-8", "replace")[:500])
+            time.sleep(0.05)
+
+    def write(self, writer, numbers, client):
         if numbers.random() < 0.4:
-            client.patiently("POST", "/v1/collections/soak/delete", {"ids": ids})
-            with self.lock:
-                for one in ids:
-                    self.rows.pop(one, None)
+            ids = [self.an_id(numbers, writer) for _ in range(BATCH)]
+            self.request(client, "/v1/collections/soak/delete", json.dumps({"ids": ids}))
+            self.rows[writer].difference_update(ids)
         else:
-            fresh = {one: vector(numbers) for one in ids}
-            client.patiently("POST", "/v1/collections/soak/upsert", {"records": [{"id": i, "vector": v} for i, v in fresh.items()]})
-            with self.lock:
-                self.rows.update(fresh)
+            share = BODIES // WRITERS
+            ids, body = self.bodies[writer * share + numbers.randrange(share)]
+            self.request(client, "/v1/collections/soak/upsert", body)
+            self.rows[writer].update(ids)
+        self.written[writer] += BATCH
+
+    def write_paced(self, writer, numbers, client, due):
+        begun = time.monotonic()
+        self.write(writer, numbers, client)
         self.writes.append(time.monotonic() - begun)
-        due[0] += batch / self.options.writes
+        due[0] += BATCH * WRITERS / self.options.writes
         time.sleep(max(0, due[0] - time.monotonic()))
 
     def search(self, numbers, client, due):
         begun = time.monotonic()
-        hits = client.post("/v1/collections/soak/search", {"vector": vector(numbers), "k": K})["hits"]
+        hits = client.post("/v1/collections/soak/search", {"vector": self.vector(numbers), "k": K})["hits"]
         self.latencies.append(time.monotonic() - begun)
         if len(hits) != K:
             raise AssertionError(f"{len(hits)} hits")
         due[0] += 1 / self.options.searches
         time.sleep(max(0, due[0] - time.monotonic()))
 
+    def threads(self, write):
+        """The searcher and the writers, running: write(writer, numbers, client, due)."""
+        begun = time.monotonic()
+        works = [lambda c=self.server.client(), g=random.Random(3), d=[begun]: self.search(g, c, d)]
+        for writer in range(WRITERS):
+            client, due, numbers = self.server.client(), [begun + writer * BATCH / max(1, self.options.writes)], random.Random(10 + writer)
+            works.append(lambda w=writer, g=numbers, c=client, d=due: write(w, g, c, d))
+        threads = [threading.Thread(target=self.guarded, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def capacity(self):
+        """Writes a second of closed loops, searches beside; the first part warms up."""
+        threads = self.threads(lambda writer, numbers, client, due: self.write(writer, numbers, client))
+        self.stop.wait(CAPACITY_SECONDS / 3)
+        begun, before = time.monotonic(), sum(self.written)
+        self.stop.wait(CAPACITY_SECONDS * 2 / 3)
+        rate = (sum(self.written) - before) / (time.monotonic() - begun)
+        self.stop.set()
+        for thread in threads:
+            thread.join()
+        if not self.failures:
+            self.stop.clear()
+        self.latencies.clear()
+        return rate
+
     def recall(self, numbers, client):
         """Against an exact search of the same moment: the server's own, over the same rows."""
         found = total = 0
         for _ in range(20):
-            query = vector(numbers)
+            query = self.vector(numbers)
             near = client.post("/v1/collections/soak/search", {"vector": query, "k": K})["hits"]
             exact = client.post("/v1/collections/soak/search", {"vector": query, "k": K, "exact": True})["hits"]
             found += len({h["id"] for h in near} & {h["id"] for h in exact})
@@ -88,22 +144,32 @@ class Soak:
                 pass  # closed since
         return found
 
+    def start(self):
+        cores = sorted(os.sched_getaffinity(0))
+        apart = self.options.share and len(cores) > 1
+        if apart:
+            os.sched_setaffinity(0, cores[:1])  # what the server is started with
+        self.server.start()
+        if apart:
+            os.sched_setaffinity(0, cores[1:])
+
     def run(self):
         options, numbers = self.options, random.Random(1)
-        self.server.start()
+        self.start()
         client = self.server.client()
         client.post("/v1/collections", {"name": "soak", "dimension": DIMENSION, "metric": "l2", "id_type": "int64"})
         for at in range(0, options.rows, 500):
-            fresh = {i: vector(numbers) for i in range(at, min(at + 500, options.rows))}
+            fresh = {i: self.vector(numbers) for i in range(at, min(at + 500, options.rows))}
             client.post("/v1/collections/soak/upsert", {"records": [{"id": i, "vector": v} for i, v in fresh.items()]})
-            self.rows.update(fresh)
+            for one in fresh:
+                self.rows[one % WRITERS].add(one)
+        self.max_writes = None
+        if options.share:
+            self.max_writes = round(self.capacity())
+            options.writes = round(self.max_writes * options.share)
+            print(f"capacity {self.max_writes} writes/s, the soak {options.writes}", flush=True)
         begun = time.monotonic()
-        threads = []
-        for work, seed in ((self.write, 2), (self.search, 3)):
-            own, due, generator = self.server.client(), [begun], random.Random(seed)
-            threads.append(threading.Thread(target=self.guarded, args=(lambda w=work, g=generator, c=own, d=due: w(g, c, d),)))
-        for thread in threads:
-            thread.start()
+        threads = self.threads(self.write_paced)
         samples, rounds = [], 0
         while not self.stop.is_set() and time.monotonic() - begun < options.minutes * 60:
             self.stop.wait(max(1, options.minutes * 60 / 60))
@@ -122,13 +188,15 @@ class Soak:
                             "files": len(open_files), "recall": self.recall(numbers, client),
                             "search_p99_ms": round(latencies[len(latencies) * 99 // 100] * 1e3, 2) if latencies else None,
                             "write_p99_ms": round(writes[len(writes) * 99 // 100] * 1e3, 2) if writes else None,
-                            "searches": len(latencies), "writes": len(writes) * 10})
+                            "searches": len(latencies), "writes": len(writes) * BATCH})
+            print(json.dumps(samples[-1]), flush=True)
         self.stop.set()
         for thread in threads:
             thread.join()
         count = client.post("/v1/collections/soak/count", {})["count"]
-        if count != len(self.rows) and not self.failures:
-            self.failures.append(f"{count} rows, {len(self.rows)} were acknowledged")
+        rows = sum(len(one) for one in self.rows)
+        if count != rows and not self.failures:
+            self.failures.append(f"{count} rows, {rows} were acknowledged")
         self.server.stop()
         return samples
 
@@ -184,20 +252,20 @@ def main():
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--writes", type=float, default=200)
     parser.add_argument("--searches", type=float, default=50)
+    parser.add_argument("--share", type=float)
     parser.add_argument("--json")
     parser.add_argument("--svg")
     options = parser.parse_args()
     soak = Soak(options)
     samples = soak.run()
     found = soak.failures + drifts(samples)
-    result = {"minutes": options.minutes, "rows": options.rows, "writes_a_second": options.writes, "searches_a_second": options.searches,
+    result = {"capacity_writes_a_second": soak.max_writes, "minutes": options.minutes, "rows": options.rows, "writes_a_second": options.writes, "searches_a_second": options.searches,
               "samples": samples, "findings": found}
     if options.json:
         with open(options.json, "w", encoding="ascii") as file:
             json.dump(result, file, indent=1)
     if options.svg:
         picture(samples, options.svg, f"{options.minutes:g} minutes of churn: {options.writes:g} writes/s, {options.searches:g} searches/s, {options.rows} rows")
-    print(json.dumps(samples[-1]))
     print("\n".join(found) if found else "flat")
     print(f"{0 if found else 1} passed, {len(found)} failed")
     return 1 if found else 0
