@@ -291,13 +291,25 @@ static void on_work(fr_pool_job *work, fr_http_worker *worker)
     h2o_multithread_send_message(&loop->conns.receiver, &self->message);
 }
 
+static const char queue_is_full[] = "the queue is full: try again";
+
+static void on_late(fr_pool_job *work)
+{
+    stream *self = H2O_STRUCT_FROM_MEMBER(stream, work, work); /* a pool's thread */
+    fr_milvus_refuse(&self->call, FR_GRPC_UNAVAILABLE, queue_is_full);
+    self->told.next = FR_MILVUS_REPLY;
+    self->told.woken = false;
+    h2o_multithread_send_message(&self->from->loop->conns.receiver, &self->message);
+}
+
 static void push(stream *self, fr_pool *pool)
 {
     self->work.run = on_work;
+    self->work.refuse = on_late;
     self->in_flight = true;
     if (pool && fr_pool_push(pool, &self->work)) return;
     self->in_flight = false;
-    fr_milvus_refuse(&self->call, FR_GRPC_UNAVAILABLE, "the queue is full: try again");
+    fr_milvus_refuse(&self->call, FR_GRPC_UNAVAILABLE, queue_is_full);
     answer(self);
 }
 

@@ -53,6 +53,7 @@ typedef struct daemon_call {
     int64_t start_ns, expires_ms;
     fr_http_next next; /* of a message */
     bool woken;        /* the message is a wake(): step again */
+    bool late;         /* the message is a pool's refusal */
     bool in_flight, close_after;
     struct daemon_call *free_next;
 } daemon_call;
@@ -261,13 +262,26 @@ static void on_job(fr_pool_job *job, fr_http_worker *worker)
     h2o_multithread_send_message(&loop->calls, &self->message);
 }
 
-static void push(daemon_call *self, fr_pool *pool)
+static void shed(daemon_call *self)
 {
-    self->job.run = on_job;
-    if (pool && fr_pool_push(pool, &self->job)) return;
     fr_tally(&self->loop->counters->shed_queue, 1);
     fr_http_refuse(&self->call, 429, fr_strcode(FR_ERR_BUSY), NULL, "the queue is full: try again");
     answer(self);
+}
+
+static void on_late(fr_pool_job *job)
+{
+    daemon_call *self = H2O_STRUCT_FROM_MEMBER(daemon_call, job, job); /* a pool's thread */
+    self->late = true;
+    self->woken = false;
+    h2o_multithread_send_message(&self->loop->calls, &self->message);
+}
+
+static void push(daemon_call *self, fr_pool *pool)
+{
+    self->job.run = on_job;
+    self->job.refuse = on_late;
+    if (!pool || !fr_pool_push(pool, &self->job)) shed(self);
 }
 
 static void tick_on(fr_http_loop *loop)
@@ -308,7 +322,10 @@ static void on_calls(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messa
         daemon_call *self = H2O_STRUCT_FROM_MEMBER(daemon_call, message.link, messages->next);
         h2o_linklist_unlink(&self->message.link);
         if (h2o_linklist_is_linked(&self->waiting)) h2o_linklist_unlink(&self->waiting);
-        if (!self->woken) {
+        if (self->late) {
+            self->late = false;
+            shed(self);
+        } else if (!self->woken) {
             advance(self, self->next);
         } else if (atomic_load(&loop->daemon->closing)) {
             fr_http_refuse(&self->call, 503, fr_strcode(FR_ERR_CLOSED), NULL, "the server is stopping");

@@ -537,6 +537,7 @@ static void advance(job *self, fr_kafka_next next)
     case FR_KAFKA_WORKER:
         self->state = JOB_RUNNING;
         self->work.run = on_work;
+        self->work.refuse = NULL; /* a refusal costs the connection: none while it waits */
         if (fr_pool_push(loop->daemon->workers, &self->work)) return;
         from->ending = true; /* the queue is full: the client connects again */
         ended(self, JOB_DONE);

@@ -1,5 +1,6 @@
 /* pool.h: named threads behind one bounded queue. A full queue refuses, and one of more than FR_POOL_SURE jobs also what would wait longer
- * than FR_POOL_WAIT_NS: under more load than can be served, those that are let in are served soon. A stopping pool finishes what it holds. */
+ * than FR_POOL_WAIT_NS. When that happens often it is a storm: what is let in is served within about two jobs' time, until the storm is over, and what
+ * has become late in the line is refused as well. A stopping pool finishes what it holds. */
 #ifndef FR_POOL_H
 #define FR_POOL_H
 
@@ -12,6 +13,7 @@ typedef struct fr_pool fr_pool;
 typedef struct fr_pool_job {
     struct fr_pool_job *next;
     void (*run)(struct fr_pool_job *job, fr_http_worker *worker); /* may hand the job away; not touched afterwards */
+    void (*refuse)(struct fr_pool_job *job); /* instead, when a storm has made it late; on a pool's thread. NULL = it is never late */
     int64_t queued_ns;
 } fr_pool_job;
 

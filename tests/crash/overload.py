@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Open-loop load: searches arrive at 1, 2, 5 and 10 times what the best closed loop (of 8, 32, 128 connections) gets out of the server,
-whether or not answers come back. Per step: goodput, p99 of what was admitted (from the arrival's due time: a late answer counts), refusals
-and whether they carry Retry-After, health and metrics meanwhile; at the end how long it takes to be well again.
+"""Open-loop load: searches (or, with --writes, upserts) arrive at 1, 2, 5 and 10 times what the best closed loop (of 8, 32, 64 connections) gets out of
+the server, whether or not answers come back. Per step: goodput, p99 of what was admitted (from the arrival's due time: a late answer counts), refusals
+and whether they carry Retry-After, health and metrics meanwhile; at the end how long it takes to be well again. The closed loops are pools of clients, each
+of which waits for its answer: none of them may be refused, before the storm and after it.
 
 Sockets are driven by several processes that pipeline nothing and build no JSON: fixed requests, answers told apart by their status. The server has the
 first core for itself and the clients the others, at the peak as in every step: else ten times the load is also ten times the clients' share of its cores.
-usage: overload.py --binary FILE [--seconds 4] [--processes 2] [--connections 400] [--shared] [--json FILE] [--check]
+usage: overload.py --binary FILE [--writes] [--seconds 4] [--processes 2] [--connections 400] [--shared] [--json FILE] [--check]
 """
 import argparse
 import json
@@ -23,11 +24,24 @@ import live  # noqa: E402
 DIMENSION = 128
 ROWS = 20000
 EF = 20000  # milliseconds a search: at 10 times capacity the clients, on the same cores, must not be what is full
+WRITE_DIMENSION = 32
+WRITE_RECORDS = 50  # of a request: the clients must not be what is full; the server parses, logs, applies and links
+WRITE_EF = 200
 
 
-def request_of(numbers):
-    body = json.dumps({"vector": [round(numbers.random(), 4) for _ in range(DIMENSION)], "k": 10, "ef": EF}).encode()
-    return (b"POST /v1/collections/load/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+def search_of(numbers):
+    return b"load/search", {"vector": [round(numbers.random(), 4) for _ in range(DIMENSION)], "k": 10, "ef": EF}
+
+
+def write_of(numbers):
+    return b"written/upsert", {"records": [{"id": numbers.randrange(ROWS), "vector": [round(numbers.random(), 3) for _ in range(WRITE_DIMENSION)]}
+                                           for _ in range(WRITE_RECORDS)]}
+
+
+def request_of(numbers, writes):
+    path, body = write_of(numbers) if writes else search_of(numbers)
+    body = json.dumps(body).encode()
+    return (b"POST /v1/collections/%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (path, len(body))) + body
 
 
 class Connection:
@@ -52,10 +66,10 @@ def answer_of(data):
     return int(head[9:12]), b"retry-after:" in head, end + 4 + length
 
 
-def drive(port, rate, seconds, connections, seed, results):
+def drive(port, writes, rate, seconds, connections, seed, results):
     """rate None: a closed loop on every connection. Arrivals that find no free connection wait in line: their time runs."""
     numbers = random.Random(seed)
-    requests = [request_of(numbers) for _ in range(64)]
+    requests = [request_of(numbers, writes) for _ in range(64)]
     selector = selectors.DefaultSelector()
     idle = []
     for _ in range(connections):
@@ -116,7 +130,7 @@ def step(port, rate, options, seconds, connections):
     results, workers = multiprocessing.Queue(), []
     for number in range(options.processes):
         share = None if rate is None else rate / options.processes
-        arguments = (port, share, seconds, connections // options.processes, number, results)
+        arguments = (port, options.writes, share, seconds, connections // options.processes, number, results)
         workers.append(multiprocessing.Process(target=drive, args=arguments))
         workers[-1].start()
     client, health = live.Client(port, 10), []
@@ -141,6 +155,7 @@ def step(port, rate, options, seconds, connections):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--writes", action="store_true", help="upserts instead of searches")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--connections", type=int, default=400)
@@ -159,13 +174,14 @@ def main():
             os.sched_setaffinity(0, cores[1:])
         client = server.client()
         client.post("/v1/collections", {"name": "load", "dimension": DIMENSION, "metric": "l2"})
+        client.post("/v1/collections", {"name": "written", "dimension": WRITE_DIMENSION, "metric": "l2", "ef_construction": WRITE_EF})
         for at in range(0, ROWS, 1000):
             client.post("/v1/collections/load/upsert", {"records": [{"id": i, "vector": [round(numbers.random(), 3) for _ in range(DIMENSION)]}
                                                                    for i in range(at, at + 1000)]})
         while client.get("/v1/collections/load").get("unlinked", 0):
             time.sleep(0.2)
         client.close()
-        loops = [step(server.port, None, options, options.seconds, connections) for connections in (8, 32, 128)]
+        loops = [step(server.port, None, options, options.seconds, connections) for connections in (8, 32, 64)]
         peak = max(loops, key=lambda one: one["goodput"])
         print(json.dumps(peak), flush=True)
         steps = []
@@ -179,13 +195,17 @@ def main():
             status, _ = client.raw("POST", "/v1/collections/load/search", json.dumps({"vector": [0.5] * DIMENSION, "k": 10}))
             if status == 200 and time.monotonic() - at < 0.1:
                 well = time.monotonic() - begun
+        time.sleep(2)
+        loops.append(step(server.port, None, options, options.seconds, 64))
+        print(json.dumps(loops[-1]), flush=True)
     worst = steps[-1]
     result = {"closed_loops": loops, "peak": peak, "steps": steps, "well_again_s": round(well, 2) if well is not None else None}
     if options.json:
         with open(options.json, "w", encoding="utf-8") as out:
             json.dump(result, out, indent=1)
     checks = {"goodput at 10x is at least 80 percent of the peak": worst["goodput"] >= 0.8 * peak["goodput"],
-              "admitted p99 at 10x is at most 3 times that at capacity": worst["p99_ms"] is not None and worst["p99_ms"] <= 3 * steps[0]["p99_ms"],
+              "admitted p99 at 10x is at most 3 times that of 8 clients": worst["p99_ms"] is not None and worst["p99_ms"] <= 3 * loops[0]["p99_ms"],
+              "pools of up to 64 clients are never refused": all(loop["refused"] == 0 for loop in loops),
               "what is too much is refused from 2x on, not kept waiting": all(s["refused"] > 0 for s in steps[1:]),
               "nothing failed": all(s["failed"] == 0 for s in steps),
               "every refusal has Retry-After": all(s["refusals_without_retry_after"] == 0 for s in steps),
