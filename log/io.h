@@ -55,7 +55,7 @@ struct fr_io {
     void (*drop_descriptor)(fr_io *io, int descriptor);
     /* All of the reads, whole, at most FR_READ_BATCH_MAX, as one submit; NULL: whoever wants them calls read (fr_io_read_many). */
     fr_code (*read_many)(fr_io *io, fr_read_ring *ring, const fr_io_read *reads, uint32_t count);
-    int64_t (*now_ms)(fr_io *io);   /* wall clock */
+    int64_t (*now_ms)(fr_io *io);   /* wall clock, that never goes back: api/wall.h */
     int64_t (*mono_us)(fr_io *io);  /* monotonic */
     uint64_t (*random)(fr_io *io);
     void (*sleep_ms)(fr_io *io, int64_t ms);

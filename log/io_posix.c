@@ -5,6 +5,8 @@
  */
 #include "log/io.h"
 
+#include "api/wall.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -243,9 +245,7 @@ static fr_code posix_lock(fr_io *io, const char *path, fr_file **file_out, fr_er
 static int64_t posix_now_ms(fr_io *io)
 {
     (void)io;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return fr_wall_ms();
 }
 
 static int64_t posix_mono_us(fr_io *io)

@@ -4,11 +4,12 @@
  * `in` is taken out of the text and given as a value. Everything else of the language is the engine's (index/FILTERS.md). */
 #include "api/milvus/milvus_entities.h"
 
+#include "api/wall.h"
+
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define LIST_NAME "__l" /* {__l0}, {__l1}, ... */
 
@@ -255,12 +256,7 @@ static bool put_partitions(fr_milvus_call *call, const fr_milvus_schema *schema,
 
 /* ==== age ==== */
 
-int64_t fr_milvus_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec;
-}
+int64_t fr_milvus_seconds(void) { return fr_wall_ms() / 1000; }
 
 /* In whole seconds, so that the filter is the same for all of one. */
 static void put_age(const fr_milvus_schema *schema, fr_milvus_json_text *out)

@@ -319,7 +319,7 @@ static void *run(void *context)
             continue;
         }
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
         until.tv_sec += wait_ms / 1000 + until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
@@ -517,7 +517,11 @@ fr_code fr_replays_open(fr_db *db, fr_code (*parse_json)(const fr_json_map *map,
     replays->db = db, replays->parse_json = parse_json, replays->now_ms = now_ms;
     pthread_mutex_init(&replays->lock, NULL);
     pthread_mutex_init(&replays->save_lock, NULL);
-    pthread_cond_init(&replays->told, NULL);
+    pthread_condattr_t steady; /* a wait must not become longer when the wall clock is set back */
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&replays->told, &steady);
+    pthread_condattr_destroy(&steady);
     fr_code code = topic_make(replays, err);
     if (code == FR_OK) code = fr_topic_scan(db, replays->topic, 0, 0, on_record, replays, err);
     if (code == FR_OK && pthread_create(&replays->thread, NULL, run, replays) != 0) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no thread");

@@ -1,11 +1,11 @@
 /* audit.c: records of __audit go through THE write path, durable like any other; nobody waits for them. */
 #include "server/daemon/audit.h"
 
+#include "api/wall.h"
 #include "server/daemon/pool.h"
 
 #include <pthread.h>
 #include <stdio.h>
-#include <time.h>
 
 #define SLOTS 1024u /* principals share a place when their hashes do */
 #define PENDING_MAX 4096u
@@ -91,12 +91,10 @@ static void text(fr_out *out, const char *key, const char *value)
 
 static void compose(pending *one, const fr_audit_entry *entry, uint64_t dropped)
 {
-    struct timespec now;
     fr_out *out = &one->out;
-    clock_gettime(CLOCK_REALTIME, &now);
     fr_out_begin(out, '{');
     fr_out_key(out, "time");
-    fr_out_int(out, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    fr_out_int(out, fr_wall_ms());
     text(out, "principal", entry->principal->user);
     if (entry->principal->key[0]) text(out, "key", entry->principal->key);
     text(out, "door", entry->door);

@@ -1,19 +1,12 @@
 /* jobs.c: the door's hooks: replays of server/connect as JSON, the lag of api/kafka as JSON and metrics. */
 #include "server/daemon/jobs.h"
 
+#include "api/wall.h"
 #include "server/daemon/kafka_json.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define LAG_SERIES_MAX 10000u /* of one scrape */
-
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- replays ---- */
 
@@ -240,7 +233,7 @@ void fr_jobs_start(fr_daemon *daemon, fr_db *db)
     jobs->user = daemon;
     jobs->lag = lag;
     jobs->parse_json = fr_kafka_json_in;
-    if (fr_replays_open(db, fr_kafka_json_in, wall_ms, &daemon->replays, &err) != FR_OK) {
+    if (fr_replays_open(db, fr_kafka_json_in, fr_wall_ms, &daemon->replays, &err) != FR_OK) {
         fr_note(FR_NOTE_WARN, "event=no_replays code=%s why=\"%s\"", fr_strcode(err.code), err.text);
         return;
     }
