@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what is missing from Debian 12's packages, and nothing when nothing is missing (then it also needs no network).
-# usage: scripts/deps.sh [build|run|test|slow]...     build: compile and serve; run: + WordNet; test: + test tools; slow: + clang, qemu
+# usage: scripts/deps.sh [build|run|test|slow|power]...     build: compile and serve; run: + WordNet; test: + test tools; slow: + clang, qemu;
+#        power: a virtual machine and file systems for scripts/dev powercut
 set -euo pipefail
 
 packages=()
@@ -12,8 +13,9 @@ for tier in "${@:-build}"; do
     run) packages+=(wordnet-base) ;;
     test) packages+=(git python3-venv) ;;
     slow) packages+=(clang-14 clang-tidy-14 libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user) ;;
-    -h | --help) sed -n 2,3p "$0"; exit 0 ;;
-    *) echo "scripts/deps.sh: unknown tier $tier (build, run, test, slow)" >&2; exit 2 ;;
+    power) packages+=(qemu-system-x86 busybox-static e2fsprogs xfsprogs btrfs-progs) ;;
+    -h | --help) sed -n 2,4p "$0"; exit 0 ;;
+    *) echo "scripts/deps.sh: unknown tier $tier (build, run, test, slow, power)" >&2; exit 2 ;;
     esac
 done
 

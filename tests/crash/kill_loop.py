@@ -32,13 +32,13 @@ def make(key, revision, event_id):
     return {"id": key, "vector": vector_of(key, revision), "metadata": {"revision": revision}, "event_id": event_id}
 
 
-def disturb(port, stop, seed, counts):
+def disturb(port, collections, stop, seed, counts):
     """Ask for snapshots and compactions while the writers write."""
     rng = random.Random(seed)
     client = Client(port, timeout=30)
     while not stop.is_set():
         stop.wait(rng.uniform(0, 0.03))
-        path = rng.choice(["/v1/snapshots", f"/v1/collections/{COLLECTION}/compact"])
+        path = rng.choice(["/v1/snapshots", f"/v1/collections/{rng.choice(collections)}/compact"])
         try:
             client.post(path)
             counts[path] = counts.get(path, 0) + 1
@@ -51,31 +51,43 @@ def disturb(port, stop, seed, counts):
 
 
 class Loop:
-    def __init__(self, arguments):
+    """Of any server that starts, dies and stops as live.Server does: tests/power brings a virtual machine."""
+
+    def __init__(self, arguments, server):
         self.arguments = arguments
         self.random = random.Random(arguments.seed)
-        self.server = Server(arguments.binary, keep=arguments.keep, arguments=arguments.serve)
+        self.server = server
+        self.recovery_s, self.recovery_cuts = 0.08, 0.4  # the longest that a start is left alone before it is killed; how often
+        self.collections = [COLLECTION + (str(n) if n else "") for n in range(arguments.collections)]
         self.states = [{} for _ in range(arguments.writers)]
         self.keys = [[f"w{w}-{n}" if n % 2 else w * 1_000_000 + n for n in range(arguments.keys)] for w in range(arguments.writers)]
         self.totals = {"updates": 0, "deletes": 0, "requests": 0, "under_way": 0, "kills": 0, "recovery_kills": 0, "disturbances": 0}
         self.events_seen = {}
-        self.log_from = [0] * arguments.partitions
+        self.log_from = {}
 
     def create(self):
         client = self.server.client()
-        client.post("/v1/collections", {"name": COLLECTION, "dimension": DIMENSION, "metric": "l2", "partitions": self.arguments.partitions})
+        for name in self.collections:
+            client.post("/v1/collections", {"name": name, "dimension": DIMENSION, "metric": "l2", "partitions": self.arguments.partitions})
         client.close()
+
+    def collection_of(self, writer):
+        return self.collections[writer % len(self.collections)]
+
+    def state_of(self, collection):
+        """What must be in it: key -> revision."""
+        return {k: v for index, state in enumerate(self.states) if self.collection_of(index) == collection for k, v in state.items()}
 
     def write_and_kill(self, number):
         writers = []
         for index in range(self.arguments.writers):
-            writer = Writer(self.server.port, COLLECTION, f"r{number}w{index}", self.keys[index], self.states[index],
+            writer = Writer(self.server.port, self.collection_of(index), f"r{number}w{index}", self.keys[index], self.states[index],
                             f"{self.arguments.seed}/{number}/{index}", make)
             writer.revision = number * 1_000_000
             writers.append(writer)
         stop = threading.Event()
         counts = {}
-        disturber = threading.Thread(target=disturb, args=(self.server.port, stop, f"{self.arguments.seed}/{number}", counts))
+        disturber = threading.Thread(target=disturb, args=(self.server.port, self.collections, stop, f"{self.arguments.seed}/{number}", counts))
         for writer in writers:
             writer.start()
         disturber.start()
@@ -94,15 +106,15 @@ class Loop:
 
     def kill_recovery(self):
         """Kill the starting server, maybe several times, before it is ready."""
-        while self.random.random() < 0.4:
+        while self.random.random() < self.recovery_cuts:
             self.server.start(ready=False)
-            time.sleep(self.random.uniform(0, 0.08))
+            time.sleep(self.random.uniform(0, self.recovery_s))
             self.server.kill()
             self.totals["recovery_kills"] += 1
 
-    def check_records(self, client, writers):
+    def check_records(self, client, collection, writers):
         found, wrong = {}, []
-        for record in client.scroll(COLLECTION, limit=self.random.choice([7, 100, 1000]), with_vector=True):
+        for record in client.scroll(collection, limit=self.random.choice([7, 100, 1000]), with_vector=True):
             key = record["id"]
             if key in found:
                 wrong.append(f"duplicated: {key} is scrolled twice")
@@ -115,56 +127,55 @@ class Loop:
             wrong += writer.settle(found)
             if before is not None and "upsert" in before and self.random.random() < 0.5:
                 retried.append((writer, before))
-        expected = {}
-        for state in self.states:
-            expected.update(state)
+        expected = self.state_of(collection)
         wrong += [f"lost: {k} (revision {v}); there is {found.get(k)}" for k, v in expected.items() if found.get(k) != v]
         wrong += [f"resurrected: {k} (revision {v})" for k, v in found.items() if k not in expected]
-        count = client.post(f"/v1/collections/{COLLECTION}/count", {})["count"]
+        count = client.post(f"/v1/collections/{collection}/count", {})["count"]
         if count != len(found):
             wrong.append(f"duplicated: count says {count}, scroll gave {len(found)}")
-        wrong += self.retry(client, retried)
+        wrong += self.retry(client, collection, retried)
         return wrong
 
-    def retry(self, client, retried):
+    def retry(self, client, collection, retried):
         """A client that got no answer asks again with the same event ids: the result is as if it had asked once."""
         wrong = []
         for writer, pending in retried:
             index = int(writer.label.split("w")[1])
-            reply = client.patiently("POST", f"/v1/collections/{COLLECTION}/upsert", {"records": pending["records"]})
+            reply = client.patiently("POST", f"/v1/collections/{collection}/upsert", {"records": pending["records"]})
             if reply["upserted"] + reply["duplicates"] != len(pending["records"]):
                 wrong.append(f"lost: the retried request of {len(pending['records'])} records answered {reply}")
             for key in pending["upsert"]:
                 self.states[index][key] = pending["revision"]
         return wrong
 
-    def check_log(self, client):
+    def check_log(self, client, collection):
         """Every event_id stands in the log at most once; offsets are ascending. Reads on from the last round."""
         wrong = []
         for partition in range(self.arguments.partitions):
-            last = self.log_from[partition] - 1
-            for record in client.log(COLLECTION, partition, self.log_from[partition]):
+            begin = self.log_from.get((collection, partition), 0)
+            last = begin - 1
+            for record in client.log(collection, partition, begin):
                 if record["offset"] <= last:
                     wrong.append(f"duplicated: offset {record['offset']} of partition {partition} after {last}")
                 last = record["offset"]
                 event = record.get("event_id")
                 if event is not None:
-                    here = (partition, record["offset"])
+                    here = (collection, partition, record["offset"])
                     if self.events_seen.setdefault(event, here) != here:
                         wrong.append(f"duplicated: event {event} at {here} and at {self.events_seen[event]}")
-            self.log_from[partition] = last + 1
+            self.log_from[(collection, partition)] = last + 1
         return wrong
 
-    def check_search(self, client):
+    def check_search(self, client, collection):
         wrong = []
-        everything = [(k, v) for state in self.states for k, v in state.items()]
+        everything = list(self.state_of(collection).items())
         for key, revision in self.random.sample(everything, min(20, len(everything))):
-            hits = client.post(f"/v1/collections/{COLLECTION}/search", {"vector": vector_of(key, revision), "k": 3, "output": ["*"]})["hits"]
+            hits = client.post(f"/v1/collections/{collection}/search", {"vector": vector_of(key, revision), "k": 3, "output": ["*"]})["hits"]
             if not hits or hits[0]["id"] != key or hits[0]["metadata"]["revision"] != revision:
                 wrong.append(f"lost: a search for {key} (revision {revision}) finds {hits[:1]}")
-        gone = [k for index, keys in enumerate(self.keys) for k in keys if k not in self.states[index]]
+        gone = [k for index, keys in enumerate(self.keys) if self.collection_of(index) == collection for k in keys if k not in self.states[index]]
         for key in self.random.sample(gone, min(10, len(gone))):
-            hits = client.post(f"/v1/collections/{COLLECTION}/get", {"ids": [key]})["records"]
+            hits = client.post(f"/v1/collections/{collection}/get", {"ids": [key]})["records"]
             if hits:
                 wrong.append(f"resurrected: get finds {hits}")
         return wrong
@@ -174,9 +185,10 @@ class Loop:
         self.kill_recovery()
         self.server.start()
         client = self.server.client()
-        wrong += self.check_records(client, writers)
-        wrong += self.check_log(client)
-        wrong += self.check_search(client)
+        for collection in self.collections:
+            wrong += self.check_records(client, collection, [w for w in writers if w.collection == collection])
+            wrong += self.check_log(client, collection)
+            wrong += self.check_search(client, collection)
         client.close()
         return wrong
 
@@ -215,10 +227,12 @@ def main():
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--keys", type=int, default=150, help="of each writer")
     parser.add_argument("--partitions", type=int, default=2)
+    parser.add_argument("--collections", type=int, default=2)
     parser.add_argument("--longest-ms", type=int, default=800, help="before a kill")
     parser.add_argument("--keep", action="store_true", help="keep the data folder")
     parser.add_argument("--serve", nargs=argparse.REMAINDER, default=[], help="further arguments of freshet serve")
-    return Loop(parser.parse_args()).run()
+    arguments = parser.parse_args()
+    return Loop(arguments, Server(arguments.binary, keep=arguments.keep, arguments=arguments.serve)).run()
 
 
 if __name__ == "__main__":

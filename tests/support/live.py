@@ -20,7 +20,7 @@ ERRORS = (OSError, http.client.HTTPException)
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-def _die_with_parent():
+def die_with_parent():
     _prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
@@ -143,7 +143,7 @@ class Server:
             with open(self.notes, "ab") as notes:
                 self.process = subprocess.Popen(
                     [self.binary, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", *self.arguments],
-                    stdout=notes, stderr=notes, stdin=subprocess.DEVNULL, env=self.environment, preexec_fn=_die_with_parent)
+                    stdout=notes, stderr=notes, stdin=subprocess.DEVNULL, env=self.environment, preexec_fn=die_with_parent)
             if not ready:
                 return self
             try:
