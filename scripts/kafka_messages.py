@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 APIS = {
     "Produce": (0, 3, 11), "Fetch": (1, 4, 16), "ListOffsets": (2, 1, 9), "Metadata": (3, 0, 12), "OffsetCommit": (8, 2, 9),
     "OffsetFetch": (9, 1, 9), "FindCoordinator": (10, 0, 4), "JoinGroup": (11, 0, 9), "Heartbeat": (12, 0, 4),
-    "LeaveGroup": (13, 0, 5), "SyncGroup": (14, 0, 5), "DescribeGroups": (15, 0, 5), "ListGroups": (16, 0, 4),
+    "LeaveGroup": (13, 0, 5), "SyncGroup": (14, 0, 5), "DescribeGroups": (15, 0, 5), "ListGroups": (16, 0, 5),
     "SaslHandshake": (17, 0, 1), "ApiVersions": (18, 0, 3), "CreateTopics": (19, 2, 7), "DeleteTopics": (20, 1, 6),
     "DeleteRecords": (21, 0, 2), "InitProducerId": (22, 0, 4), "OffsetForLeaderEpoch": (23, 2, 4),
     "AddPartitionsToTxn": (24, 0, 3), "AddOffsetsToTxn": (25, 0, 3), "EndTxn": (26, 0, 3), "TxnOffsetCommit": (28, 0, 3),

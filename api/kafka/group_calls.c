@@ -313,8 +313,16 @@ fr_kafka_next fr_kafka_describe_groups(fr_kafka *door, fr_kafka_call *call)
     return next;
 }
 
+#define GROUP_TYPE "classic" /* there is no other (KIP-848 is not built) */
+
 static bool wanted(const fr_kafka_ListGroupsRequest *request, const char *state)
 {
+    bool of_type = request->typesFilter.count <= 0;
+    for (int32_t i = 0; i < request->typesFilter.count && !of_type; i++) {
+        fr_span type = request->typesFilter.items[i];
+        of_type = type.size == strlen(GROUP_TYPE) && strncasecmp(type.data, GROUP_TYPE, type.size) == 0;
+    }
+    if (!of_type) return false;
     if (request->statesFilter.count <= 0) return true;
     for (int32_t i = 0; i < request->statesFilter.count; i++)
         if (fr_span_equal(request->statesFilter.items[i], fr_span_text(state))) return true;
@@ -341,6 +349,7 @@ fr_kafka_next fr_kafka_list_groups(fr_kafka *door, fr_kafka_call *call)
                 one->groupId = fr_span_text(row->name);
                 one->protocolType = fr_span_text(row->group.protocol_type ? row->group.protocol_type : "");
                 one->groupState = fr_span_text(state);
+                one->groupType = fr_span_text(GROUP_TYPE);
             }
         response->groups.count = count;
         next = fr_kafka_reply(call, response);

@@ -59,7 +59,12 @@ static void describe_broker(const fr_kafka *door, describing *self)
     snprintf(node, sizeof node, "%d", (int)door->node_id);
     snprintf(frame, sizeof frame, "%u", FR_KAFKA_FRAME_BYTES_MAX);
     snprintf(limit, sizeof limit, "%u", (unsigned)FR_TRANSACTION_MS_MAX);
+    const fr_kafka_call *call = self->call;
+    char listener[128]; /* where this caller finds the server */
+    snprintf(listener, sizeof listener, "%s://%s:%d", call->peer && call->peer->asks ? "SASL_PLAINTEXT" : "PLAINTEXT", fr_kafka_host(door, call),
+             (int)fr_kafka_port(door, call));
     const fr_topic_config_info rows[] = {
+        {"advertised.listeners", listener, NULL, NULL, FR_TOPIC_CONFIG_STRING, false, true},
         {"auto.create.topics.enable", door->auto_create ? "true" : "false", NULL, NULL, FR_TOPIC_CONFIG_BOOLEAN, false, true},
         {"broker.id", node, NULL, NULL, FR_TOPIC_CONFIG_INT, false, true},
         {"compression.type", "producer", NULL, NULL, FR_TOPIC_CONFIG_STRING, false, true},

@@ -751,32 +751,34 @@ const fr_kafka_message fr_kafka_DescribeGroupsResponse_message = {15, false, 0, 
 
 #define S fr_kafka_ListGroupsRequest
 static const fr_kafka_field ListGroupsRequest_fields[] = {
-    F(statesFilter, STRING, 1, 4, 4, 127, 127, 0, NULL, 0),
+    F(statesFilter, STRING, 1, 4, 5, 127, 127, 0, NULL, 0),
+    F(typesFilter, STRING, 1, 5, 5, 127, 127, 0, NULL, 0),
 };
 #undef S
 SHAPE(ListGroupsRequest);
 
-const fr_kafka_message fr_kafka_ListGroupsRequest_message = {16, true, 0, 4, 3, &fr_kafka_ListGroupsRequest_shape};
+const fr_kafka_message fr_kafka_ListGroupsRequest_message = {16, true, 0, 5, 3, &fr_kafka_ListGroupsRequest_shape};
 
 #define S fr_kafka_ListedGroup
 static const fr_kafka_field ListedGroup_fields[] = {
-    F(groupId, STRING, 0, 0, 4, 127, 127, 0, NULL, 0),
-    F(protocolType, STRING, 0, 0, 4, 127, 127, 0, NULL, 0),
-    F(groupState, STRING, 0, 4, 4, 127, 127, 0, NULL, 0),
+    F(groupId, STRING, 0, 0, 5, 127, 127, 0, NULL, 0),
+    F(protocolType, STRING, 0, 0, 5, 127, 127, 0, NULL, 0),
+    F(groupState, STRING, 0, 4, 5, 127, 127, 0, NULL, 0),
+    F(groupType, STRING, 0, 5, 5, 127, 127, 0, NULL, 0),
 };
 #undef S
 SHAPE(ListedGroup);
 
 #define S fr_kafka_ListGroupsResponse
 static const fr_kafka_field ListGroupsResponse_fields[] = {
-    F(throttleTimeMs, INT32, 0, 1, 4, 127, 127, 0, NULL, 0),
-    F(errorCode, INT16, 0, 0, 4, 127, 127, 0, NULL, 0),
-    F(groups, STRUCT, 1, 0, 4, 127, 127, 0, &fr_kafka_ListedGroup_shape, 0),
+    F(throttleTimeMs, INT32, 0, 1, 5, 127, 127, 0, NULL, 0),
+    F(errorCode, INT16, 0, 0, 5, 127, 127, 0, NULL, 0),
+    F(groups, STRUCT, 1, 0, 5, 127, 127, 0, &fr_kafka_ListedGroup_shape, 0),
 };
 #undef S
 SHAPE(ListGroupsResponse);
 
-const fr_kafka_message fr_kafka_ListGroupsResponse_message = {16, false, 0, 4, 3, &fr_kafka_ListGroupsResponse_shape};
+const fr_kafka_message fr_kafka_ListGroupsResponse_message = {16, false, 0, 5, 3, &fr_kafka_ListGroupsResponse_shape};
 
 #define S fr_kafka_SaslHandshakeRequest
 static const fr_kafka_field SaslHandshakeRequest_fields[] = {

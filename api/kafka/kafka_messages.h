@@ -605,6 +605,7 @@ extern const fr_kafka_message fr_kafka_DescribeGroupsResponse_message;
 
 typedef struct fr_kafka_ListGroupsRequest {
     FR_KAFKA_LIST(fr_span) statesFilter;
+    FR_KAFKA_LIST(fr_span) typesFilter;
 } fr_kafka_ListGroupsRequest;
 extern const fr_kafka_shape fr_kafka_ListGroupsRequest_shape;
 
@@ -614,6 +615,7 @@ typedef struct fr_kafka_ListedGroup {
     fr_span groupId;
     fr_span protocolType;
     fr_span groupState;
+    fr_span groupType;
 } fr_kafka_ListedGroup;
 extern const fr_kafka_shape fr_kafka_ListedGroup_shape;
 

@@ -13,7 +13,7 @@ import pytest
 from kafka_support import BINARY, ROOT, Server, broker, free_port  # noqa: F401
 
 kafka = pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
-from confluent_kafka.admin import AdminClient, NewTopic  # noqa: E402
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType  # noqa: E402
 
 CLIENTS = os.environ.get("FRESHET_KAFKA_CLIENTS") or os.path.join(ROOT, "build/kafka-clients")
 
@@ -75,3 +75,24 @@ def test_quotas_by_kafka_configs(tmp_path):
         assert [(one["limit"], one.get("client"), one["bytes_in"], one["bytes_out"]) for one in limits] == [("*", "app", 0, 9000), ("ann", None, 250000, 0)]
         tool(*configs, "--alter", "--delete-config", "producer_byte_rate", "--entity-type", "users", "--entity-name", "ann")
         assert [one["limit"] for one in server.client().get("/v1/limits")["limits"]] == ["*"]
+
+
+def test_groups_by_state_and_type(broker):
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.create_topics([NewTopic("grouped", 1, 1)])["grouped"].result(10)
+    consumer = kafka.Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "readers", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["grouped"])
+    for _ in range(100):
+        consumer.poll(0.1)
+        if consumer.assignment():
+            break
+
+    def listed(**filters):
+        return {one.group_id: one for one in admin.list_consumer_groups(**filters).result(10).valid}
+
+    assert listed()["readers"].type == kafka.ConsumerGroupType.CLASSIC
+    assert "readers" in listed(types={kafka.ConsumerGroupType.CLASSIC}, states={kafka.ConsumerGroupState.STABLE})
+    assert "readers" not in listed(types={kafka.ConsumerGroupType.CONSUMER}) and "readers" not in listed(states={kafka.ConsumerGroupState.EMPTY})
+    consumer.close()
+    server = ConfigResource(ResourceType.BROKER, "1")
+    assert admin.describe_configs([server])[server].result(10)["advertised.listeners"].value == f"PLAINTEXT://{broker.bootstrap}"
