@@ -153,16 +153,40 @@ static fr_doc parse_param(fr_parser *parser)
 
 static void put_list(fr_parser *parser, fr_doc_builder *builder);
 
-static void put_element(fr_parser *parser, fr_doc_builder *builder)
+/* 300/2, (100+200)*2: folded when it is parsed. */
+static void put_calculation(fr_parser *parser, fr_doc_builder *builder)
+{
+    size_t at = parser->token.at;
+    const fr_node *node = parse_binary(parser, LEVEL_SHIFT);
+    if (failed(parser) || node == NULL) return;
+    bool number = node->kind == FR_NODE_CONST && (node->value.kind == FR_VALUE_INT || node->value.kind == FR_VALUE_FLOAT);
+    if (!number) fr_filter_invalid(&parser->lexer, at, "a value in a list cannot be a non-const expression");
+    else if (node->value.kind == FR_VALUE_INT) fr_doc_put_int(builder, node->value.integer);
+    else fr_doc_put_float(builder, node->value.number);
+}
+
+/* A number alone, the usual case, makes no node. False: it is the beginning of a calculation. */
+static bool put_number(fr_parser *parser, fr_doc_builder *builder)
 {
     fr_token token = parser->token;
     bool negative = token.kind == FR_TOKEN_MINUS;
-    if (negative || token.kind == FR_TOKEN_PLUS) {
-        advance(parser);
-        token = parser->token;
-        if (!failed(parser) && token.kind != FR_TOKEN_INT && token.kind != FR_TOKEN_FLOAT)
-            fr_filter_expected(&parser->lexer, &token, "a number");
-    }
+    if (negative || token.kind == FR_TOKEN_PLUS) advance(parser);
+    token = parser->token;
+    if (failed(parser) || (token.kind != FR_TOKEN_INT && token.kind != FR_TOKEN_FLOAT)) return failed(parser);
+    advance(parser);
+    if (failed(parser)) return true;
+    if (parser->token.kind != FR_TOKEN_COMMA && parser->token.kind != FR_TOKEN_RIGHT_BRACKET) return false;
+    if (token.kind == FR_TOKEN_FLOAT) fr_doc_put_float(builder, negative ? -token.number : token.number);
+    else if (token.integer > INT64_MAX && !negative)
+        fr_filter_invalid(&parser->lexer, token.at, "the integer does not fit 64 bits (write it as a float: 1e19)");
+    else fr_doc_put_int(builder, negative ? (int64_t)(0 - token.integer) : (int64_t)token.integer);
+    return true;
+}
+
+static void put_element(fr_parser *parser, fr_doc_builder *builder)
+{
+    fr_token token = parser->token;
+    size_t behind = parser->lexer.at;
     if (failed(parser)) return;
     switch (token.kind) {
     case FR_TOKEN_LEFT_BRACKET: put_list(parser, builder); return;
@@ -171,12 +195,15 @@ static void put_element(fr_parser *parser, fr_doc_builder *builder)
         if (value.data != NULL) fr_doc_put_value(builder, value);
         return;
     }
+    case FR_TOKEN_PLUS:
+    case FR_TOKEN_MINUS:
     case FR_TOKEN_INT:
-        if (token.integer > INT64_MAX && !negative)
-            fr_filter_invalid(&parser->lexer, token.at, "the integer does not fit 64 bits (write it as a float: 1e19)");
-        fr_doc_put_int(builder, negative ? (int64_t)(0 - token.integer) : (int64_t)token.integer);
-        break;
-    case FR_TOKEN_FLOAT: fr_doc_put_float(builder, negative ? -token.number : token.number); break;
+    case FR_TOKEN_FLOAT:
+        if (put_number(parser, builder)) return;
+        parser->token = token, parser->lexer.at = behind;
+        put_calculation(parser, builder);
+        return;
+    case FR_TOKEN_LEFT: put_calculation(parser, builder); return;
     case FR_TOKEN_STRING: fr_doc_put_string(builder, token.string.data, token.string.size); break;
     case FR_TOKEN_TRUE:
     case FR_TOKEN_FALSE: fr_doc_put_bool(builder, token.kind == FR_TOKEN_TRUE); break;

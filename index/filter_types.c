@@ -48,7 +48,8 @@ fr_node *fr_filter_node_path(fr_parser *parser, size_t at, fr_steps steps, bool 
     node->field = field;
     node->type = field->type;
     if (field->type >= FR_TYPE_VECTOR_BINARY)
-        fr_filter_invalid(&parser->lexer, at, "field %.*s is a %s: a filter sees scalar fields", shown, (const char *)name.data, type_name(field->type));
+        fr_filter_invalid(&parser->lexer, at, "field %.*s is a %s: comparisons and IsNull/IsNotNull operations are not supported on vector fields",
+                          shown, (const char *)name.data, type_name(field->type));
     if (steps.count > 1 && field->type == FR_TYPE_JSON) {
         node->type = FR_TYPE_NONE;
     } else if (steps.count > 1) {

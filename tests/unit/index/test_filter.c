@@ -259,7 +259,9 @@ static void in_lists(void **state)
     (void)state;
     static const row rows[] = {
         {"price in [7]", 'T'}, {"price in [1, 7, 9]", 'T'}, {"price in [1, 2]", 'F'}, {"price not in [1, 2]", 'T'}, {"price not in [7]", 'F'},
-        {"price IN [7]", 'T'}, {"price NOT IN [1]", 'T'}, {"price in [7.0]", 'T'}, {"whole in [4]", 'T'}, {"rate in [2.5]", 'T'},
+        {"price in [300/2, 14/2]", 'T'}, {"price in [(1+2)*2+1]", 'T'}, {"price in [2**3 - 1, 4]", 'T'}, {"price in [-3*-2+1,]", 'T'},
+        {"price in [+7]", 'T'}, {"price in [15%8]", 'T'}, {"price in [1+1]", 'F'},
+        {"price in [-9223372036854775808, 7]", 'T'}, {"price IN [7]", 'T'}, {"price NOT IN [1]", 'T'}, {"price in [7.0]", 'T'}, {"whole in [4]", 'T'}, {"rate in [2.5]", 'T'},
         {"rate in [2, 3]", 'F'}, {"color in ['red', \"blue\"]", 'T'}, {"color in ['green']", 'F'}, {"color not in ['green']", 'T'},
         {"color in ['red',]", 'T'}, {"color in []", 'F'}, {"color not in []", 'T'}, {"price in []", 'F'}, {"sale in [true]", 'T'},
         {"sale in [false]", 'F'}, {"sold in [false, true]", 'T'}, {"sale in [1]", 'U'}, {"price in ['7']", 'U'}, {"price not in ['7']", 'U'},
@@ -473,6 +475,12 @@ static void errors_say_what_and_where(void **state)
         {"price < true", "has no order"},
         {"price < [1]", "has no order"},
         {"1 / 0 == 1", "byte 3: the constant calculation has no result"},
+        {"price in [1/0]", "the constant calculation has no result"},
+        {"price in [1 + price]", "a value in a list cannot be a non-const expression"},
+        {"price in [7 8]", "expected ',' or ']'"},
+        {"price in [-]", "found ']'"},
+        {"price in [(7]", "found ']'"},
+        {"price in [9223372036854775808]", "does not fit 64 bits"},
         {"9223372036854775807 + 1 == 1", "no result"},
         {"1.5 & 1 == 1", "found a condition"},
         {"(1.5 & 1) == 1", "no result"},
