@@ -96,13 +96,9 @@ void fr_milvus_account(const fr_milvus *door, const fr_milvus_call *call, size_t
 
 /* ---- users ---- */
 
-static bool name_in(fr_milvus_call *call, const char *what, const char *name, fr_access *out)
+static bool name_in(fr_milvus_call *call, fr_milvus_named what, const char *name, fr_access *out)
 {
     if (!fr_milvus_name_ok(call, what, name)) return false;
-    if (strlen(name) > FR_USER_BYTES_MAX) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s %.80s has more than %u characters: invalid parameter", what, name, FR_USER_BYTES_MAX);
-        return false;
-    }
     snprintf(out->name, sizeof out->name, "%s", name);
     return true;
 }
@@ -132,7 +128,8 @@ static bool password_in(fr_milvus *door, fr_milvus_call *call, const char *text,
     fr_code code = !fits ? fr_fail(&call->err, FR_ERR_INVALID, "password", "is no base64, or too long")
                          : door->access->password(door->access->user, fr_span_of(password, (size_t)size), user, &call->err);
     explicit_bzero(password, sizeof password);
-    if (code != FR_OK) fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
+    if (code == FR_ERR_INVALID) fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "invalid password: it %s: invalid parameter", call->err.text);
+    else if (code != FR_OK) fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
     return code == FR_OK;
 }
 
@@ -143,7 +140,7 @@ fr_milvus_next fr_milvus_on_create_user(fr_milvus *door, fr_milvus_call *call, f
     fr_access *user = fr_milvus_alloc(call, sizeof *user);
     if (!user) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory");
     *user = (fr_access){.kind = FR_ACCESS_USER, .must = FR_ACCESS_NEW};
-    if (!name_in(call, "username", in->username, user) || !password_in(door, call, in->password, user)) return FR_MILVUS_REPLY;
+    if (!name_in(call, MILVUS_NAMED_USER, in->username, user) || !password_in(door, call, in->password, user)) return FR_MILVUS_REPLY;
     fr_code code = put(call, user);
     if (code == FR_ERR_EXISTS) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "user already exists: %s: invalid parameter", user->name);
     if (code != FR_OK) return fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
@@ -182,7 +179,7 @@ fr_milvus_next fr_milvus_on_update_user(fr_milvus *door, fr_milvus_call *call, f
     if (!may_update(door, call, in)) return FR_MILVUS_REPLY;
     for (int i = 0; i < TRIES_MAX && code == FR_ERR_BUSY; i++) {
         *user = (fr_access){.kind = FR_ACCESS_USER};
-        if (!name_in(call, "username", in->username, user)) return FR_MILVUS_REPLY;
+        if (!name_in(call, MILVUS_NAMED_USER, in->username, user)) return FR_MILVUS_REPLY;
         if (fr_access_get(call->db, user) != FR_OK)
             return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "user not found: %s: invalid parameter", in->username);
         if (!password_in(door, call, in->newpassword, user)) return FR_MILVUS_REPLY;
@@ -201,7 +198,7 @@ fr_milvus_next fr_milvus_on_drop_user(fr_milvus *door, fr_milvus_call *call, fr_
     fr_access *user = fr_milvus_alloc(call, sizeof *user);
     if (!user) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory");
     user->kind = FR_ACCESS_USER;
-    if (!name_in(call, "username", in->username, user)) return FR_MILVUS_REPLY;
+    if (!name_in(call, MILVUS_NAMED_USER, in->username, user)) return FR_MILVUS_REPLY;
     if (strcmp(in->username, FR_USER_ROOT) == 0) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "root user cannot be deleted: invalid parameter");
     fr_code code = drop(call, user);
     if (code != FR_OK && code != FR_ERR_NOT_FOUND) return fr_milvus_fail_fr(call, code, &call->err, NULL, user->name);
@@ -269,7 +266,7 @@ fr_milvus_next fr_milvus_on_create_role(fr_milvus *door, fr_milvus_call *call, f
     fr_access *role = fr_milvus_alloc(call, sizeof *role);
     if (!role) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory");
     *role = (fr_access){.kind = FR_ACCESS_ROLE, .must = FR_ACCESS_NEW};
-    if (!name_in(call, "role name", in->entity ? in->entity->name : "", role)) return FR_MILVUS_REPLY;
+    if (!name_in(call, MILVUS_NAMED_ROLE, in->entity ? in->entity->name : "", role)) return FR_MILVUS_REPLY;
     fr_code code = put(call, role);
     if (code == FR_ERR_EXISTS || strcmp(role->name, FR_ROLE_ADMIN) == 0 || strcmp(role->name, FR_ROLE_PUBLIC) == 0)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "role [name:\"%s\"] already exists: invalid parameter", role->name);
@@ -293,7 +290,7 @@ fr_milvus_next fr_milvus_on_drop_role(fr_milvus *door, fr_milvus_call *call, fr_
     names grants = {0};
     if (!role || !names_room(call, &grants, FR_ACCESS_GRANT, false)) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory");
     role->kind = FR_ACCESS_ROLE;
-    if (!name_in(call, "role name", in->role_name, role)) return FR_MILVUS_REPLY;
+    if (!name_in(call, MILVUS_NAMED_ROLE, in->role_name, role)) return FR_MILVUS_REPLY;
     if (strcmp(role->name, FR_ROLE_ADMIN) == 0 || strcmp(role->name, FR_ROLE_PUBLIC) == 0)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "the role[%s] is a default role, which can't be dropped: invalid parameter", role->name);
     fr_access_list(call->db, FR_ACCESS_GRANT, role->name, grant_drop, &grants);
@@ -306,7 +303,8 @@ fr_milvus_next fr_milvus_on_drop_role(fr_milvus *door, fr_milvus_call *call, fr_
     }
     fr_code code = drop(call, role);
     if (code == FR_ERR_NOT_FOUND)
-        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the role, maybe the role isn't existed: %s: invalid parameter", role->name);
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                              "not found the role, maybe the role isn't existed or internal system error: %s: invalid parameter", role->name);
     if (code != FR_OK) return fr_milvus_fail_fr(call, code, &call->err, NULL, role->name);
     return fr_milvus_done(call);
 }
@@ -347,7 +345,7 @@ static bool role_there(fr_milvus_call *call, const char *name)
     if (strcmp(name, FR_ROLE_ADMIN) == 0 || strcmp(name, FR_ROLE_PUBLIC) == 0) return true;
     if (role) role->kind = FR_ACCESS_ROLE, snprintf(role->name, sizeof role->name, "%.64s", name);
     if (role && strlen(name) <= FR_USER_BYTES_MAX && fr_access_get(call->db, role) == FR_OK) return true;
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the role, maybe the role isn't existed: %.80s: invalid parameter", name);
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the role, maybe the role isn't existed or internal system error: %.80s: invalid parameter", name);
     return false;
 }
 
@@ -364,9 +362,10 @@ fr_milvus_next fr_milvus_on_user_role(fr_milvus *door, fr_milvus_call *call, fr_
     for (int i = 0; i < TRIES_MAX && code == FR_ERR_BUSY; i++) {
         if (i) sched_yield();
         *user = (fr_access){.kind = FR_ACCESS_USER};
-        if (!name_in(call, "username", in->username, user)) return FR_MILVUS_REPLY;
+        if (!name_in(call, MILVUS_NAMED_USER, in->username, user)) return FR_MILVUS_REPLY;
         if (fr_access_get(call->db, user) != FR_OK)
-            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the user, maybe the user isn't existed: %s: invalid parameter", in->username);
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                                  "not found the user, maybe the user isn't existed or internal system error: %s: invalid parameter", in->username);
         if (!list_change(user->roles, sizeof user->roles, in->role_name, in->type == ADD))
             return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
                                   "the roles of %s take more than %u characters: invalid parameter", user->name, FR_ROLES_BYTES_MAX);

@@ -188,7 +188,7 @@ const fr_milvus_schema *fr_milvus_schema_at(fr_milvus *door, fr_milvus_call *cal
     }
     fr_code code = fr_milvus_cache_get(door->cache, call->db, database, name, &schema, &call->err);
     if (code != FR_OK) {
-        fr_milvus_fail_fr(call, code, &call->err, database, name);
+        fr_milvus_fail_missing(call, code, database, name);
         return NULL;
     }
     call->schemas[call->schema_count++] = schema;

@@ -50,7 +50,7 @@ bool fr_milvus_change(fr_milvus_call *call, const char *name, fr_milvus_edit *ed
     }
     if (failed) return false;
     if (code == FR_OK) return true;
-    fr_milvus_fail_fr(call, code, &call->err, database, name);
+    fr_milvus_fail_missing(call, code, database, name);
     return false;
 }
 
@@ -72,26 +72,6 @@ Milvus__KeyValuePair **fr_milvus_pairs_out(fr_milvus_call *call, const fr_milvus
         list[(*count_out)++] = one;
     }
     return list;
-}
-
-/* Milvus's rule for names: a letter or _, then letters, digits, _. */
-bool fr_milvus_name_ok(fr_milvus_call *call, const char *what, const char *name)
-{
-    size_t size = strlen(name);
-    bool good = size > 0;
-    for (size_t i = 0; i < size && good; i++) {
-        char c = name[i];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-        good = letter || (i > 0 && c >= '0' && c <= '9');
-    }
-    if (!good) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
-                       "Invalid %s: %.100s. It must be a letter or an underscore, then letters, digits and underscores: invalid parameter", what, name);
-        return false;
-    }
-    if (size <= FR_NAME_BYTES_MAX) return true;
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "Invalid %s: it has %zu characters, the limit is %u: invalid parameter", what, size, FR_NAME_BYTES_MAX);
-    return false;
 }
 
 /* ---- aliases and databases ---- */

@@ -29,12 +29,20 @@ static bool channels(fr_milvus_call *call, const fr_milvus_schema *schema, char 
     return *out != NULL;
 }
 
+/* Milvus has words of its own here; older clients look for them. */
+static fr_milvus_next described_none(fr_milvus_call *call, const char *name)
+{
+    const Milvus__Status *status = fr_milvus_status_of(call);
+    if (!status || status->code != MILVUS_COLLECTION_NOT_FOUND || !*name) return FR_MILVUS_REPLY;
+    return fr_milvus_fail(call, MILVUS_COLLECTION_NOT_FOUND, "can't find collection[database=%s][collection=%s]", fr_milvus_database(call), name);
+}
+
 fr_milvus_next fr_milvus_on_describe_collection(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
     (void)worker;
     const Milvus__DescribeCollectionRequest *in = call->request;
     const fr_milvus_schema *schema = fr_milvus_schema_by(door, call, in->collection_name, in->collectionid);
-    if (!schema) return FR_MILVUS_REPLY;
+    if (!schema) return described_none(call, in->collection_name);
     Milvus__DescribeCollectionResponse *out = fr_milvus_message(&call->arena, call->rpc->reply);
     if (!out || !(out->schema = fr_milvus_schema_out(call, schema)) ||
         !channels(call, schema, &out->virtual_channel_names, &out->n_virtual_channel_names, "virtual") ||
@@ -62,8 +70,10 @@ fr_milvus_next fr_milvus_on_has_collection(fr_milvus *door, fr_milvus_call *call
     const Milvus__HasCollectionRequest *in = call->request;
     fr_id id;
     if (!fr_milvus_database_there(call, fr_milvus_database(call))) return FR_MILVUS_REPLY;
+    bool there = fr_resolve_in(call->db, fr_milvus_database(call), in->collection_name, &id, NULL, &call->err) == FR_OK;
+    if (!there && !fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, in->collection_name)) return FR_MILVUS_REPLY;
     Milvus__BoolResponse *out = call->reply = fr_milvus_message(&call->arena, call->rpc->reply);
-    if (out) out->value = fr_resolve_in(call->db, fr_milvus_database(call), in->collection_name, &id, NULL, &call->err) == FR_OK;
+    if (out) out->value = there;
     return fr_milvus_done(call);
 }
 
@@ -152,15 +162,16 @@ fr_milvus_next fr_milvus_on_drop_collection(fr_milvus *door, fr_milvus_call *cal
     if (!fr_milvus_database_there(call, fr_milvus_database(call))) return FR_MILVUS_REPLY;
     fr_id id;
     if (fr_resolve_in(call->db, fr_milvus_database(call), in->collection_name, &id, NULL, &call->err) != FR_OK)
-        return fr_milvus_done(call); /* gone is gone */
+        return fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, in->collection_name) ? fr_milvus_done(call) : FR_MILVUS_REPLY; /* gone is gone */
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
     if (!schema) return FR_MILVUS_REPLY;
     if (strcmp(schema->name, in->collection_name) != 0)
         return fr_milvus_fail(call, MILVUS_UNEXPECTED, "cannot drop the collection via alias = %s", in->collection_name);
     char **aliases = fr_milvus_aliases(call, schema->database, schema->id, &count);
     if (aliases && count)
-        return fr_milvus_fail(call, MILVUS_UNEXPECTED, "unable to drop the collection [%s]: it has %zu aliases, the first is %s; drop them before",
-                              schema->name, count, aliases[0]);
+        return fr_milvus_fail(call, MILVUS_UNEXPECTED,
+                              "unable to drop the collection [%s] because it has associated aliases [%s%s], "
+                              "please remove all aliases before dropping the collection", schema->name, aliases[0], count > 1 ? " .." : "");
     call->write = (fr_write){.kind = FR_WRITE_COLLECTION_DROP, .id = schema->id};
     fr_code code = fr_submit_wait(call->db, &call->write, &call->err);
     if (code != FR_OK && code != FR_ERR_NOT_FOUND) return fr_milvus_fail_fr(call, code, &call->err, schema->database, schema->name);
@@ -174,7 +185,7 @@ static bool rename_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_colle
     change->name = in->newname;
     if (in->newdbname[0] && strcmp(in->newdbname, schema->database) != 0) change->database = in->newdbname;
     if (strcmp(schema->name, in->oldname) == 0) return true;
-    fr_milvus_fail(call, MILVUS_UNEXPECTED, "cannot rename the collection via alias = %s", in->oldname);
+    fr_milvus_fail(call, MILVUS_UNEXPECTED, "unsupported use an alias to rename collection, alias:%s", in->oldname);
     return false;
 }
 
@@ -184,9 +195,13 @@ fr_milvus_next fr_milvus_on_rename_collection(fr_milvus *door, fr_milvus_call *c
     const Milvus__RenameCollectionRequest *in = call->request;
     const char *target = in->newdbname[0] ? in->newdbname : fr_milvus_database(call);
     fr_id id;
-    if (!fr_milvus_name_ok(call, "collection name", in->newname) || !fr_milvus_database_there(call, target)) return FR_MILVUS_REPLY;
-    if (fr_resolve_in(call->db, target, in->newname, &id, NULL, &call->err) == FR_OK)
-        return fr_milvus_fail(call, MILVUS_UNEXPECTED, "the collection name or alias %s is taken in database %s", in->newname, target);
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, in->newname) || !fr_milvus_database_there(call, target)) return FR_MILVUS_REPLY;
+    if (fr_resolve_in(call->db, target, in->newname, &id, NULL, &call->err) == FR_OK) {
+        fr_collection_info *info = fr_milvus_alloc(call, sizeof *info);
+        if (info && fr_collection_get(call->db, id, info) == FR_OK && strcmp(info->def.name, in->newname) != 0)
+            return fr_milvus_fail(call, MILVUS_ALIAS_CONFLICT, "alias and collection name conflict[database=%s][alias=%s]", target, in->newname);
+        return fr_milvus_fail(call, MILVUS_UNEXPECTED, "duplicated new collection name %s:%s with other collection name or alias", target, in->newname);
+    }
     fr_milvus_change(call, in->oldname, rename_edit, (void *)(uintptr_t)in);
     return over(call);
 }
@@ -221,10 +236,36 @@ static bool edit_pairs(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus
     return code == FR_OK;
 }
 
+#define MMAP "mmap.enabled"
+#define DESCRIPTION_OF_FIELD "field.description" /* properties that are none: they change what is described */
+#define DESCRIPTION_OF_COLLECTION "collection.description"
+
+static bool named(char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+static bool loaded_already(fr_milvus_call *call, const fr_milvus_schema *schema, const char *why)
+{
+    fr_milvus_fail(call, MILVUS_COLLECTION_LOADED, "%s: collection already loaded[collection=%s]", why, schema->name);
+    return false;
+}
+
 static bool properties_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
 {
+    const properties *wanted = user;
+    const char *description = fr_milvus_param(wanted->set, wanted->set_count, DESCRIPTION_OF_COLLECTION);
     (void)change;
-    return edit_pairs(call, schema, &schema->properties, user);
+    if (schema->loaded && fr_milvus_param(wanted->set, wanted->set_count, MMAP))
+        return loaded_already(call, schema, "can not alter mmap properties if collection loaded");
+    if (schema->loaded && named(wanted->drop, wanted->drop_count, MMAP))
+        return loaded_already(call, schema, "can not delete mmap properties if collection loaded");
+    if (!edit_pairs(call, schema, &schema->properties, user)) return false;
+    if (!description) return true;
+    schema->description = fr_milvus_kept(schema, description);
+    return fr_milvus_pairs_set(schema, &schema->properties, DESCRIPTION_OF_COLLECTION, NULL) == FR_OK;
 }
 
 fr_milvus_next fr_milvus_on_alter_collection(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
@@ -238,12 +279,14 @@ fr_milvus_next fr_milvus_on_alter_collection(fr_milvus *door, fr_milvus_call *ca
     if (change.set_count && change.drop_count)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "can not provide properties and deletekeys at the same time: invalid parameter");
     if (!fr_milvus_ttl_ok(call, in->properties, in->n_properties)) return FR_MILVUS_REPLY;
+    if (named(in->delete_keys, in->n_delete_keys, "dynamicfield.enabled"))
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "cannot delete key dynamicfield.enabled: invalid parameter");
     fr_milvus_change(call, in->collection_name, properties_edit, &change);
     return over(call);
 }
 
 /* A wider length or capacity is the engine's, too. */
-static bool widen(fr_milvus_call *call, fr_milvus_field *field, fr_collection_change *change, properties *wanted)
+static bool widen(fr_milvus_call *call, const fr_milvus_schema *schema, fr_milvus_field *field, fr_collection_change *change, properties *wanted)
 {
     static const char *const keys[] = {"max_length", "max_capacity"};
     uint32_t *const numbers[] = {&field->max_length, &field->max_capacity};
@@ -252,18 +295,30 @@ static bool widen(fr_milvus_call *call, fr_milvus_field *field, fr_collection_ch
         const char *text = fr_milvus_param(wanted->set, wanted->set_count, keys[i]);
         int64_t number;
         if (!text) continue;
-        if (!*numbers[i] || !fr_milvus_int(text, &number) || number < 1 || number > 65535) {
-            fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s of field %s cannot be %.40s: invalid parameter", keys[i], field->name, text);
+        if (!*numbers[i]) {
+            static const char *const words[] = {"maxlength for non-string types", "maxcapacity for non-array types"};
+            fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s can not modify the %s: invalid parameter", field->name, words[i]);
+            return false;
+        }
+        if (!fr_milvus_int(text, &number) || number < 1 || number > 65535) {
+            fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                           "%s of field %s cannot be %.40s: it exceeds the maximum allowed value 65535, or is none: invalid parameter", keys[i], field->name,
+                           text);
             return false;
         }
         *numbers[i] = (uint32_t)number;
         wider = true;
     }
-    if (!wider || field->primary) return true;
-    wanted->wider = (fr_field_def){.id = field->engine_field, .type = (fr_type)field->type, .max_length = field->max_length,
-                                   .element_type = (fr_type)field->element_type, .max_capacity = field->max_capacity, .nullable = field->nullable};
-    snprintf(wanted->wider.name, sizeof wanted->wider.name, "%s", field->name);
-    change->set = &wanted->wider, change->set_count = 1;
+    fr_collection_info *info = wider && !field->primary ? fr_milvus_alloc(call, sizeof *info) : NULL;
+    if (!info || fr_collection_get(call->db, schema->id, info) != FR_OK) return true;
+    for (uint32_t i = 0; i < info->def.field_count && i < FR_FIELDS_MAX; i++) {
+        const fr_field_def *now = &info->def.fields[i];
+        if (now->id != field->engine_field || (field->max_length <= now->max_length && field->max_capacity <= now->max_capacity)) continue;
+        wanted->wider = *now; /* never narrower: what is there stays; new rows are judged by the door */
+        wanted->wider.max_length = FR_MAX(now->max_length, field->max_length);
+        wanted->wider.max_capacity = FR_MAX(now->max_capacity, field->max_capacity);
+        change->set = &wanted->wider, change->set_count = 1;
+    }
     return true;
 }
 
@@ -271,11 +326,19 @@ static bool field_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collec
 {
     properties *wanted = user;
     for (uint32_t i = 0; i < schema->field_count; i++) {
-        if (strcmp(schema->fields[i].name, wanted->field) != 0) continue;
+        fr_milvus_field *field = &schema->fields[i];
+        if (strcmp(field->name, wanted->field) != 0) continue;
+        const char *description = fr_milvus_param(wanted->set, wanted->set_count, DESCRIPTION_OF_FIELD);
+        if (schema->loaded && (fr_milvus_param(wanted->set, wanted->set_count, MMAP) || named(wanted->drop, wanted->drop_count, MMAP)))
+            return loaded_already(call, schema, "can not alter collection field properties if collection loaded");
         schema->updated = fr_timestamp(call->db);
-        return edit_pairs(call, schema, &schema->fields[i].params, wanted) && widen(call, &schema->fields[i], change, wanted);
+        if (!edit_pairs(call, schema, &field->params, wanted) || !widen(call, schema, field, change, wanted)) return false;
+        if (!description) return true;
+        field->description = fr_milvus_kept(schema, description);
+        return fr_milvus_pairs_set(schema, &field->params, DESCRIPTION_OF_FIELD, NULL) == FR_OK;
     }
-    fr_milvus_fail(call, MILVUS_FIELD_NOT_FOUND, "field not found[field=%s]", wanted->field);
+    fr_milvus_fail(call, MILVUS_FIELD_NOT_FOUND, "field %s does not exist in collection %s: field not found[field=%s]", wanted->field, schema->name,
+                   wanted->field);
     return false;
 }
 
@@ -285,6 +348,18 @@ fr_milvus_next fr_milvus_on_alter_field(fr_milvus *door, fr_milvus_call *call, f
     const Milvus__AlterCollectionFieldRequest *in = call->request;
     properties change = {.set = in->properties, .set_count = in->n_properties, .drop = in->delete_keys, .drop_count = in->n_delete_keys,
                          .field = in->field_name};
+    static const char *const may[] = {"max_length", MMAP, "max_capacity", DESCRIPTION_OF_FIELD};
+    for (size_t i = 0; i < in->n_properties; i++) {
+        const char *key = in->properties[i]->key;
+        bool known = strncmp(key, "warmup", 6) == 0;
+        for (size_t j = 0; j < FR_COUNT_OF(may); j++) known |= strcmp(key, may[j]) == 0;
+        if (!known)
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%.100s does not allow update in collection field param: invalid parameter", key);
+    }
+    for (size_t i = 0; i < in->n_delete_keys; i++)
+        if (strcmp(in->delete_keys[i], MMAP) != 0 && strncmp(in->delete_keys[i], "warmup", 6) != 0)
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%.100s is not allowed to drop in collection field param: invalid parameter",
+                                  in->delete_keys[i]);
     fr_milvus_change(call, in->collection_name, field_edit, &change);
     return over(call);
 }
@@ -357,7 +432,10 @@ static bool drop_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collect
     }
     memmove(&schema->fields[at], &schema->fields[at + 1], (schema->field_count - at - 1) * sizeof *schema->fields);
     schema->field_count--;
-    for (uint32_t i = 0; i < schema->index_count; i++) schema->indexes[i].field -= schema->indexes[i].field > at;
+    for (uint32_t i = 0; i < schema->index_count; i++) {
+        uint32_t *place = &schema->indexes[i].field;
+        *place -= *place != FR_MILVUS_DYNAMIC && *place > at;
+    }
     for (uint32_t i = 0; i < schema->function_count; i++) {
         fr_milvus_function *function = &schema->functions[i];
         for (uint32_t j = 0; j < function->input_count; j++) function->inputs[j] -= function->inputs[j] > at;

@@ -82,13 +82,16 @@ static bool vector_count(fr_milvus_call *call, const fr_milvus_field *field, con
     default: break;
     }
     if (!fits) return fail(call, MILVUS_INVALID_PARAMETER, "field data of %s is not of its type: invalid parameter", field->name);
+    if (field->type == FR_TYPE_VECTOR_BINARY && size % unit != 0)
+        return fail(call, MILVUS_INVALID_PARAMETER, "the num(%zu) of all bits should divide the dim(%u): field %s: invalid parameter", size * 8,
+                    field->dimension, field->name);
+    if (unit == 0 || size % unit != 0)
+        return fail(call, MILVUS_INVALID_PARAMETER, "the length(%zu) of float data should divide the dim(%u): field %s: invalid parameter", size,
+                    field->dimension, field->name);
     if (field->type != FR_TYPE_VECTOR_SPARSE && v->dim != 0 && v->dim != field->dimension)
         return fail(call, MILVUS_INVALID_PARAMETER,
                     "the dim (%lld) of field data(%s) is not equal to schema dim (%u): invalid parameter[expected=%u][actual=%lld]", (long long)v->dim,
                     field->name, field->dimension, field->dimension, (long long)v->dim);
-    if (unit == 0 || size % unit != 0)
-        return fail(call, MILVUS_INVALID_PARAMETER, "the length of float data of %s should divide the dim(%u): invalid parameter", field->name,
-                    field->dimension);
     *count_out = size / unit;
     return true;
 }
@@ -145,14 +148,16 @@ static bool columns_in(fr_milvus_call *call, fr_milvus_rows *rows, Milvus__Field
         }
         const fr_milvus_field *field = fr_milvus_field_of(schema, data->field_name);
         if (!field)
-            return fail(call, MILVUS_INVALID_PARAMETER, "the field name %.100s does not exist in the schema: invalid parameter", data->field_name);
+            return fail(call, MILVUS_INVALID_PARAMETER, "fieldName %.100s not exist in collection schema: invalid parameter", data->field_name);
         fr_milvus_column *column = &rows->columns[field - schema->fields];
-        if (column->data) return fail(call, MILVUS_INVALID_PARAMETER, "duplicated field name %s found: invalid parameter", field->name);
+        if (column->data) return fail(call, MILVUS_INVALID_PARAMETER, "duplicated field %s found: invalid parameter", field->name);
         if (field->function_output)
             return fail(call, MILVUS_INVALID_PARAMETER, "the field %s is made by a function and takes no data: invalid parameter", field->name);
         const char *may = fr_milvus_pairs_get(&schema->properties, "allow_insert_auto_id");
         if (field->primary && field->auto_id && !rows->upsert && !(may && (strcmp(may, "true") == 0 || strcmp(may, "True") == 0)))
-            return fail(call, MILVUS_INVALID_PARAMETER, "the primary key %s is given by the server: do not send it: invalid parameter", field->name);
+            return fail(call, MILVUS_INVALID_PARAMETER,
+                        "can not assign primary field data when auto id enabled and allow_insert_auto_id is false %s: more fieldData has pass in: "
+                        "invalid parameter", field->name);
         column->data = data;
         if (!column_in(call, column, rows->count)) return false;
     }
@@ -254,13 +259,15 @@ bool fr_milvus_rows_begin(fr_milvus_call *call, fr_milvus_rows *rows, Milvus__Fi
     if (!rows->columns) return fail(call, MILVUS_MEMORY, "no memory for the request");
     for (uint32_t i = 0; i < schema->field_count; i++) rows->columns[i].field = &schema->fields[i];
     if (schema->field_count > FR_FIELDS_MAX) return fail(call, MILVUS_ILLEGAL_SCHEMA, "the collection has more than %u fields", FR_FIELDS_MAX);
-    if (row_count == 0) return fail(call, MILVUS_INVALID_PARAMETER, "num_rows should be greater than 0: invalid parameter[expected=(0, ...)][actual=0]");
+    if (row_count == 0)
+        return fail(call, MILVUS_INVALID_PARAMETER, "num_rows should be greater than 0: invalid parameter[expected=invalid num_rows][actual=0]");
     if (schema->partition_key >= 0 && strcmp(partition, FR_MILVUS_DEFAULT_PARTITION) == 0) partition = ""; /* clients say it unasked */
     if (schema->partition_key >= 0 && *partition)
         return fail(call, MILVUS_INVALID_PARAMETER, "not support manually specifying the partition names if partition key mode is used: invalid parameter");
     rows->partition = rows->partial && !*partition ? -1 : 0; /* -1: stays */
     if (*partition) {
         const fr_milvus_partition *found = fr_milvus_partition_of(schema, partition);
+        if (!found && !fr_milvus_name_ok(call, MILVUS_NAMED_PARTITION, partition + strspn(partition, " "))) return false;
         if (!found) return fail(call, MILVUS_PARTITION_NOT_FOUND, "partition not found[partition=%.200s]", partition);
         rows->partition = found->id;
     }
@@ -292,18 +299,25 @@ static fr_code bad(const fr_milvus_rows *rows, const fr_milvus_field *field, fr_
     return fr_fail(err, FR_ERR_INVALID, NULL, "field %.64s, row number: %u: %s", field->name, rows->next, words);
 }
 
-static fr_code check_text(const fr_milvus_rows *rows, const fr_milvus_field *field, fr_span text, fr_err *err)
+static fr_code check_text(const fr_milvus_rows *rows, const fr_milvus_field *field, fr_span text, size_t at, fr_err *err)
 {
-    if (field->max_length && text.size > field->max_length)
-        return bad(rows, field, err, "length of varchar field exceeds max length, length: %zu, max length: %u", text.size, field->max_length);
+    bool too_long = field->max_length && text.size > field->max_length;
+    if (too_long && field->type == FR_TYPE_ARRAY)
+        return fr_fail(err, FR_ERR_INVALID, NULL,
+                       "length of Array array field \"%.64s\" exceeds max length, row number: %u, array index: %zu, length: %zu, max length: %u",
+                       field->name, rows->next, at, text.size, field->max_length);
+    if (too_long)
+        return fr_fail(err, FR_ERR_INVALID, NULL, "length of varchar field %.64s exceeds max length, row number: %u, length: %zu, max length: %u", field->name,
+                       rows->next, text.size, field->max_length);
     return fr_utf8_valid(text.data, text.size) ? FR_OK : bad(rows, field, err, "the text is not UTF-8");
 }
 
-static fr_code put_int(fr_milvus_rows *rows, const fr_milvus_field *field, int32_t type, int64_t value, fr_err *err)
+static fr_code put_int(fr_milvus_rows *rows, int32_t type, int64_t value, size_t at, fr_err *err)
 {
     int64_t most = type == FR_TYPE_INT8 ? INT8_MAX : type == FR_TYPE_INT16 ? INT16_MAX : INT64_MAX;
     if (value > most || value < -most - 1)
-        return bad(rows, field, err, "%lld is out of range: [%lld, %lld]", (long long)value, (long long)(-most - 1), (long long)most);
+        return fr_fail(err, FR_ERR_INVALID, NULL, "the %zuth element (%lld) out of range: [%lld, %lld]", at, (long long)value, (long long)(-most - 1),
+                       (long long)most);
     fr_doc_put_int(&rows->document, value);
     return FR_OK;
 }
@@ -315,7 +329,7 @@ static fr_code put_array(fr_milvus_rows *rows, const fr_milvus_field *field, con
     size_t count = scalar_count(elements);
     if (count && (int)elements->data_case != scalar_case(field->element_type)) return bad(rows, field, err, "elements are not of the field's element type");
     if (field->max_capacity && count > field->max_capacity)
-        return bad(rows, field, err, "the length (%zu) of the array exceeds max capacity (%u)", count, field->max_capacity);
+        return fr_fail(err, FR_ERR_INVALID, NULL, "the length (%zu) of %uth array exceeds max capacity (%u)", count, rows->next, field->max_capacity);
     fr_doc_begin_array(&rows->document);
     for (size_t i = 0; i < count; i++) FR_TRY(put_scalar(rows, field, field->element_type, elements, i, err));
     fr_doc_end_array(&rows->document);
@@ -331,8 +345,8 @@ static fr_code put_scalar(fr_milvus_rows *rows, const fr_milvus_field *field, in
     case FR_TYPE_BOOL: fr_doc_put_bool(b, s->bool_data->data[at] != 0); return FR_OK;
     case FR_TYPE_INT8:
     case FR_TYPE_INT16:
-    case FR_TYPE_INT32: return put_int(rows, field, type, s->int_data->data[at], err);
-    case FR_TYPE_INT64: return put_int(rows, field, type, s->long_data->data[at], err);
+    case FR_TYPE_INT32: return put_int(rows, type, s->int_data->data[at], at, err);
+    case FR_TYPE_INT64: return put_int(rows, type, s->long_data->data[at], at, err);
     case FR_TYPE_FLOAT:
     case FR_TYPE_DOUBLE:
         number = type == FR_TYPE_FLOAT ? (double)s->float_data->data[at] : s->double_data->data[at];
@@ -341,7 +355,7 @@ static fr_code put_scalar(fr_milvus_rows *rows, const fr_milvus_field *field, in
         return FR_OK;
     case FR_TYPE_VARCHAR:
         text = (fr_span){s->string_data->data[at].data, s->string_data->data[at].len};
-        FR_TRY(check_text(rows, field, text, err));
+        FR_TRY(check_text(rows, field, text, at, err));
         fr_doc_put_string(b, text.data, text.size);
         return FR_OK;
     case FR_TYPE_ARRAY: return s->array_data->data[at] ? put_array(rows, field, s->array_data->data[at], err) : bad(rows, field, err, "an array is needed");
@@ -370,7 +384,7 @@ static fr_code put_dynamic(fr_milvus_rows *rows, fr_err *err)
         if (key.size && ((const char *)key.data)[0] == '$')
             return fr_fail(err, FR_ERR_INVALID, NULL, "dynamic field, row number: %u: a key may not begin with '$': %.64s", rows->next, name);
         if (key.size < sizeof name && fr_milvus_field_of(rows->schema, name))
-            return fr_fail(err, FR_ERR_INVALID, NULL, "dynamic field, row number: %u: %.64s is a field of the schema", rows->next, name);
+            return fr_fail(err, FR_ERR_INVALID, NULL, "dynamic field name cannot include the static field name: %.64s: row number: %u", name, rows->next);
         fr_doc_put_key(&rows->document, key.data, key.size);
         fr_doc_put_value(&rows->document, value);
     }
@@ -438,7 +452,7 @@ static fr_code key_of(fr_milvus_rows *rows, const size_t *places, char digits[24
     if (!rows->auto_ids && text) {
         const ProtobufCBinaryData *key = &rows->columns[rows->schema->primary].data->scalars->string_data->data[places[rows->schema->primary]];
         event->key = (fr_span){key->data, key->len};
-        FR_TRY(check_text(rows, field, event->key, err));
+        FR_TRY(check_text(rows, field, event->key, 0, err));
         if (key->len < 1 || key->len > FR_KEY_BYTES_MAX)
             return bad(rows, field, err, "a primary key has 1 to %u bytes, got %zu", FR_KEY_BYTES_MAX, key->len);
         return FR_OK;

@@ -245,10 +245,11 @@ static void vector_column(filling *f, Milvus__FieldData *column, const fr_hit *h
     if (f->failed) return;
     v->dim = field->dimension;
     uint8_t *to = NULL;
+    bool empties = field->type == FR_TYPE_VECTOR_SPARSE && !field->nullable; /* what the engine keeps as none is a vector without pairs */
     if (field->type == FR_TYPE_VECTOR_SPARSE) {
         v->data_case = MILVUS__VECTOR_FIELD__DATA_SPARSE_FLOAT_VECTOR;
         v->sparse_float_vector = fr_milvus_message(&f->call->arena, &milvus__sparse_float_array__descriptor);
-        if (!v->sparse_float_vector || !(v->sparse_float_vector->contents = take(f, present * sizeof *v->sparse_float_vector->contents))) {
+        if (!v->sparse_float_vector || !(v->sparse_float_vector->contents = take(f, (empties ? count : present) * sizeof *v->sparse_float_vector->contents))) {
             f->failed = true;
             return;
         }
@@ -271,7 +272,8 @@ static void vector_column(filling *f, Milvus__FieldData *column, const fr_hit *h
     }
     for (size_t i = 0; i < count; i++) {
         fr_span vector = hits[i].vectors[field->vector];
-        validity(f, column, count, i, vector.size != 0);
+        validity(f, column, count, i, vector.size != 0 || empties);
+        if (!vector.size && empties) v->sparse_float_vector->contents[v->sparse_float_vector->n_contents++] = (ProtobufCBinaryData){0, NULL};
         if (!vector.size) continue;
         if (to) {
             memcpy(to, vector.data, vector.size);

@@ -102,8 +102,12 @@ bool fr_milvus_keys_in(fr_milvus_call *call, const fr_milvus_schema *schema, con
 fr_milvus_next fr_milvus_fail_filter(fr_milvus_call *call, const char *expression, fr_code code, const fr_err *err);
 
 /* ---- reading (milvus_query.c) ---- */
-/* True: may be read (or partitions of it); else the reply has the error. */
-bool fr_milvus_loaded(fr_milvus_call *call, const fr_milvus_schema *schema, char *const *partitions, size_t partition_count);
+/* What may be read: the partitions that are named, all there and loaded; without names those that are loaded, named when it is not all of them.
+ * False: the reply has the error, which says what could not be done (`verb`). */
+bool fr_milvus_scope(fr_milvus_call *call, const fr_milvus_schema *schema, const char *verb, char ***names, size_t *count);
+bool fr_milvus_limit_in(fr_milvus_call *call, const char *name, int64_t number); /* 1 to FR_MILVUS_LIMIT_MAX; false: the reply says why not */
+/* An integer parameter: absent = otherwise; the reply has the error when it is none. */
+bool fr_milvus_param_number(fr_milvus_call *call, Milvus__KeyValuePair *const *pairs, size_t count, const char *name, int64_t otherwise, int64_t *out);
 /* An integer parameter: absent = otherwise; the reply has the error when it is none or outside. */
 bool fr_milvus_param_int(fr_milvus_call *call, Milvus__KeyValuePair *const *pairs, size_t count, const char *name, int64_t least, int64_t most,
                          int64_t otherwise, int64_t *out);

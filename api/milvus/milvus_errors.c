@@ -65,7 +65,7 @@ static const struct {
     const char *name;
 } answers[] = {
     {0, false, "0"}, {1, false, "1"}, {2, false, "2"}, {3, false, "3"}, {5, false, "5"}, {7, false, "7"}, {8, false, "8"},
-    ANSWER(100), ANSWER(101), ANSWER(105), ANSWER(109), ANSWER(200), ANSWER(201), ANSWER(700), ANSWER(702), ANSWER(800), ANSWER(802),
+    ANSWER(100), ANSWER(101), ANSWER(104), ANSWER(105), ANSWER(109), ANSWER(200), ANSWER(201), ANSWER(700), ANSWER(702), ANSWER(800), ANSWER(802),
     ANSWER(1100), ANSWER(1101), ANSWER(1102), ANSWER(1400), ANSWER(1401), ANSWER(1600), ANSWER(1601), ANSWER(1602), ANSWER(1700), ANSWER(1701),
     ANSWER(1800), ANSWER(1801), ANSWER(1802), ANSWER(1804), ANSWER(3000), ANSWER(65535),
     {FR_GRPC_CANCELLED, true, "CANCELLED"}, {FR_GRPC_INVALID_ARGUMENT, true, "INVALID_ARGUMENT"},
@@ -149,12 +149,22 @@ static fr_milvus_next fail(fr_milvus_call *call, int code, bool input, const cha
 
 fr_milvus_next fr_milvus_fail(fr_milvus_call *call, int code, const char *format, ...)
 {
-    char words[512];
+    char words[2048]; /* a name, said twice, fits */
     va_list args;
     va_start(args, format);
     vsnprintf(words, sizeof words, format, args);
     va_end(args);
     return fail(call, code, code >= MILVUS_COLLECTION_NOT_FOUND && code != MILVUS_UNEXPECTED, words);
+}
+
+/* A name that no collection of Milvus's could have is told as such; other doors' collections may have it. */
+fr_milvus_next fr_milvus_fail_missing(fr_milvus_call *call, fr_code code, const char *database, const char *name)
+{
+    static const char *const unasked[] = {"CreateIndex", "Alter", "AddCollectionField", "Search", "Truncate", "Rename"}; /* they do not look at it before */
+    bool collection = code == FR_ERR_NOT_FOUND && fr_milvus_code_of(code, call->err.field) == MILVUS_COLLECTION_NOT_FOUND;
+    for (size_t i = 0; i < FR_COUNT_OF(unasked); i++) collection &= strstr(call->rpc->name, unasked[i]) == NULL;
+    if (collection && !fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, name)) return FR_MILVUS_REPLY;
+    return fr_milvus_fail_fr(call, code, &call->err, database, name);
 }
 
 fr_milvus_next fr_milvus_fail_fr(fr_milvus_call *call, fr_code code, const fr_err *err, const char *database, const char *name)

@@ -6,9 +6,22 @@
 #define VARCHAR_BYTES_MAX 65535
 #define CAPACITY_MAX 4096
 
-static bool refuse(fr_milvus_call *call, const char *field, const char *why)
+static bool refuse(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool refuse(fr_milvus_call *call, const char *format, ...)
 {
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "field %s: %s: invalid parameter", field, why);
+    char words[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
+    return false;
+}
+
+static bool missing(fr_milvus_call *call, const char *param, const char *kind, const char *field, const char *collection)
+{
+    fr_milvus_fail(call, MILVUS_MISSING_PARAMETER, "type param(%s) should be specified for %s %s of collection %s: missing parameter", param, kind, field,
+                   collection);
     return false;
 }
 
@@ -54,80 +67,140 @@ bool fr_milvus_metric_of(const fr_milvus_field *field, const char *name, fr_metr
 
 /* ---- in ---- */
 
-static bool number_in(const fr_milvus_pairs *params, const char *key, int64_t most, uint32_t *out)
+/* A whole number of the parameters; false: the reply says why not. */
+static bool number_in(fr_milvus_call *call, const fr_milvus_field *field, const char *key, int64_t *out)
 {
-    const char *text = fr_milvus_pairs_get(params, key);
-    int64_t number;
-    if (!text || !fr_milvus_int(text, &number) || number < 1 || number > most) return false;
-    *out = (uint32_t)number;
-    return true;
+    const char *text = fr_milvus_pairs_get(&field->params, key);
+    if (fr_milvus_int(text, out)) return true;
+    return refuse(call, "the value for %s of field %s must be an integer", key, field->name);
 }
 
 static bool vector_in(fr_milvus_call *call, fr_milvus_field *field)
 {
-    bool binary = field->type == FR_TYPE_VECTOR_BINARY;
-    if (field->type == FR_TYPE_VECTOR_SPARSE) return true;
-    if (!fr_milvus_pairs_get(&field->params, "dim")) return refuse(call, field->name, "dimension is not defined in field type params");
-    if (!number_in(&field->params, "dim", binary ? FR_DIMENSION_BITS_MAX : FR_DIMENSION_MAX, &field->dimension))
-        return refuse(call, field->name, binary ? "invalid dimension: 8 to 262144 bits" : "invalid dimension: 1 to 32768");
-    if (binary && field->dimension % 8) return refuse(call, field->name, "invalid dimension: binary vectors have a multiple of 8 bits");
+    bool binary = field->type == FR_TYPE_VECTOR_BINARY, given = fr_milvus_pairs_get(&field->params, "dim") != NULL;
+    int64_t dim;
+    if (field->type == FR_TYPE_VECTOR_SPARSE)
+        return !given || refuse(call, "dim should not be specified for sparse vector field %s(%lld)", field->name, (long long)field->id);
+    if (!given) return refuse(call, "dimension is not defined in field type params of field %s, check type param `dim` for vector field", field->name);
+    if (!number_in(call, field, "dim", &dim)) return false;
+    if (dim < 2) return refuse(call, "invalid dimension: %lld. should be in range 2 ~ %u", (long long)dim, FR_DIMENSION_MAX);
+    if (binary && dim % 8)
+        return refuse(call, "invalid dimension: %lld of field %s. binary vector dimension should be multiple of 8. ", (long long)dim, field->name);
+    int64_t most = binary ? FR_DIMENSION_BITS_MAX : FR_DIMENSION_MAX;
+    if (dim > most)
+        return refuse(call, "invalid dimension: %lld of field %s. %s vector dimension should be in range 2 ~ %lld", (long long)dim, field->name,
+                      binary ? "binary" : "float", (long long)most);
+    field->dimension = (uint32_t)dim;
     return true;
 }
 
-static bool length_in(fr_milvus_call *call, fr_milvus_field *field)
+static bool length_in(fr_milvus_call *call, const char *collection, fr_milvus_field *field)
 {
-    if (number_in(&field->params, "max_length", VARCHAR_BYTES_MAX, &field->max_length)) return true;
-    return refuse(call, field->name, "max_length must be 1 to 65535");
+    int64_t length;
+    if (!fr_milvus_pairs_get(&field->params, "max_length")) {
+        char *kind = fr_milvus_text(call, "the field(%s)", field->name);
+        return missing(call, "max_length", kind ? kind : "the field", "", collection);
+    }
+    if (!number_in(call, field, "max_length", &length)) return false;
+    if (length < 1 || length > VARCHAR_BYTES_MAX)
+        return refuse(call, "the maximum length specified for the field(%s) should be in (0, %d], but got %lld instead", field->name, VARCHAR_BYTES_MAX,
+                      (long long)length);
+    field->max_length = (uint32_t)length;
+    return true;
 }
 
-static bool type_in(fr_milvus_call *call, fr_milvus_field *field)
+static bool capacity_in(fr_milvus_call *call, const char *collection, fr_milvus_field *field)
+{
+    int64_t capacity;
+    if (!fr_milvus_pairs_get(&field->params, "max_capacity")) return missing(call, "max_capacity", "array field", field->name, collection);
+    if (!number_in(call, field, "max_capacity", &capacity)) return false;
+    if (capacity < 1 || capacity > CAPACITY_MAX) return refuse(call, "the maximum capacity specified for a Array should be in (0, %d]", CAPACITY_MAX);
+    field->max_capacity = (uint32_t)capacity;
+    return true;
+}
+
+static bool element_in(fr_milvus_call *call, const fr_milvus_field *field)
+{
+    if (field->element_type == MILVUS_TYPE_STRING) return refuse(call, "string data type not supported yet, please use VarChar type instead");
+    if (field->element_type == 0) return refuse(call, "element data type None is not valid");
+    return is_scalar(field->element_type) || refuse(call, "element type %s is not supported", fr_milvus_type_name(field->element_type));
+}
+
+static bool type_in(fr_milvus_call *call, const char *collection, fr_milvus_field *field)
 {
     if (is_vector(field->type)) return vector_in(call, field);
-    if (field->type == FR_TYPE_VARCHAR) return length_in(call, field);
+    if (field->type == FR_TYPE_VARCHAR) return length_in(call, collection, field);
     if (is_scalar(field->type) || field->type == FR_TYPE_JSON) return true;
-    if (field->type != FR_TYPE_ARRAY) return refuse(call, field->name, "this data type is not supported");
-    if (!is_scalar(field->element_type)) return refuse(call, field->name, "element type is not supported");
-    if (!number_in(&field->params, "max_capacity", CAPACITY_MAX, &field->max_capacity))
-        return refuse(call, field->name, "max_capacity must be 1 to 4096");
-    return field->element_type != FR_TYPE_VARCHAR || length_in(call, field);
+    if (field->type == MILVUS_TYPE_STRING) return refuse(call, "string data type not supported yet, please use VarChar type instead");
+    if (field->type == 0) return refuse(call, "data type None is not valid");
+    if (field->type != FR_TYPE_ARRAY) return refuse(call, "field %s: data type %s is not supported", field->name, fr_milvus_type_name(field->type));
+    if (!element_in(call, field)) return false;
+    if (field->element_type == FR_TYPE_VARCHAR && !length_in(call, collection, field)) return false;
+    return capacity_in(call, collection, field);
+}
+
+/* Clients that guess a number's width from the number say Int64 or Double for every one: taken where it fits. */
+static bool default_fits(fr_milvus_call *call, const fr_milvus_field *field, const Milvus__ValueField *in)
+{
+    int32_t type = field->type;
+    const char *given = NULL, *named = fr_milvus_type_name(type);
+    if (field->primary) return refuse(call, "primary field not support default_value, type:%s, name:%s", named, field->name);
+    if (type == FR_TYPE_ARRAY || type == FR_TYPE_JSON || is_vector(type))
+        return refuse(call, "type not support default_value, type:%s, name:%s", named, field->name);
+    switch (in->data_case) {
+    case MILVUS__VALUE_FIELD__DATA_BOOL_DATA: given = type == FR_TYPE_BOOL ? NULL : "DataType_Bool"; break;
+    case MILVUS__VALUE_FIELD__DATA_INT_DATA: given = type >= FR_TYPE_INT8 && type <= FR_TYPE_INT32 ? NULL : "DataType_Int"; break;
+    case MILVUS__VALUE_FIELD__DATA_LONG_DATA: given = type >= FR_TYPE_INT8 && type <= FR_TYPE_INT64 ? NULL : "DataType_Int64"; break;
+    case MILVUS__VALUE_FIELD__DATA_FLOAT_DATA: given = type == FR_TYPE_FLOAT || type == FR_TYPE_DOUBLE ? NULL : "DataType_Float"; break;
+    case MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA: given = type == FR_TYPE_DOUBLE || type == FR_TYPE_FLOAT ? NULL : "DataType_Double"; break;
+    case MILVUS__VALUE_FIELD__DATA_STRING_DATA: given = type == FR_TYPE_VARCHAR ? NULL : "DataType_VarChar"; break;
+    default: given = "unknown"; break;
+    }
+    if (given) return refuse(call, "type (%s) of field (%s) is not equal to the type(%s) of default_value", named, field->name, given);
+    int64_t most = type == FR_TYPE_INT8 ? INT8_MAX : type == FR_TYPE_INT16 ? INT16_MAX : type == FR_TYPE_INT32 ? INT32_MAX : INT64_MAX;
+    int64_t number = in->data_case == MILVUS__VALUE_FIELD__DATA_INT_DATA    ? in->int_data
+                     : in->data_case == MILVUS__VALUE_FIELD__DATA_LONG_DATA ? in->long_data
+                                                                            : 0;
+    if (number > most || number < -most - 1) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "default value out of range: invalid parameter[%lld out of range %lld <= value <= %lld]",
+                       (long long)number, (long long)(-most - 1), (long long)most);
+        return false;
+    }
+    if (in->data_case == MILVUS__VALUE_FIELD__DATA_STRING_DATA && in->string_data.len > field->max_length) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                       "the length (%zu) of string exceeds max length (%u): "
+                       "invalid parameter[expected=valid length string][actual=string length exceeds max length]", in->string_data.len, field->max_length);
+        return false;
+    }
+    return true;
 }
 
 static bool default_in(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_field *field, const Milvus__ValueField *in)
 {
     fr_doc_builder b = {0};
     fr_span bytes;
-    bool fits = true;
-    int32_t type = field->type;
+    if (in->data_case == MILVUS__VALUE_FIELD__DATA__NOT_SET) return true;
+    if (!default_fits(call, field, in)) return false;
     switch (in->data_case) {
-    case MILVUS__VALUE_FIELD__DATA__NOT_SET: return true;
-    case MILVUS__VALUE_FIELD__DATA_BOOL_DATA: fits = type == FR_TYPE_BOOL, fr_doc_put_bool(&b, in->bool_data); break;
-    case MILVUS__VALUE_FIELD__DATA_INT_DATA: fits = type >= FR_TYPE_INT8 && type <= FR_TYPE_INT32, fr_doc_put_int(&b, in->int_data); break;
-    case MILVUS__VALUE_FIELD__DATA_LONG_DATA: fits = type >= FR_TYPE_INT8 && type <= FR_TYPE_INT64, fr_doc_put_int(&b, in->long_data); break;
-    case MILVUS__VALUE_FIELD__DATA_FLOAT_DATA: fits = type == FR_TYPE_FLOAT || type == FR_TYPE_DOUBLE, fr_doc_put_float(&b, (double)in->float_data); break;
-    case MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA: fits = type == FR_TYPE_DOUBLE || type == FR_TYPE_FLOAT, fr_doc_put_float(&b, in->double_data); break;
-    case MILVUS__VALUE_FIELD__DATA_STRING_DATA:
-        fits = type == FR_TYPE_VARCHAR && in->string_data.len <= field->max_length;
-        fr_doc_put_string(&b, in->string_data.data, in->string_data.len);
-        break;
-    default: fits = false; break;
+    case MILVUS__VALUE_FIELD__DATA_BOOL_DATA: fr_doc_put_bool(&b, in->bool_data); break;
+    case MILVUS__VALUE_FIELD__DATA_INT_DATA: fr_doc_put_int(&b, in->int_data); break;
+    case MILVUS__VALUE_FIELD__DATA_LONG_DATA: fr_doc_put_int(&b, in->long_data); break;
+    case MILVUS__VALUE_FIELD__DATA_FLOAT_DATA: fr_doc_put_float(&b, (double)in->float_data); break;
+    case MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA: fr_doc_put_float(&b, in->double_data); break;
+    default: fr_doc_put_string(&b, in->string_data.data, in->string_data.len); break;
     }
-    if (fits && field->primary) fits = false;
-    fr_code code = fits ? fr_doc_finish(&b, &bytes) : FR_ERR_INVALID;
+    fr_code code = fr_doc_finish(&b, &bytes);
     if (code == FR_OK) code = fr_doc_check(bytes, NULL);
     if (code == FR_OK) field->default_value = (fr_doc){fr_arena_copy(&schema->arena, bytes.data, bytes.size)};
     fr_doc_free(&b);
     if (code == FR_OK && field->default_value.data) return true;
-    return refuse(call, field->name, "type of the default value does not fit the field, or it cannot have one");
+    return refuse(call, "the default value of field %s is not finite, or not UTF-8", field->name);
 }
 
 static bool rules_hold(fr_milvus_call *call, const fr_milvus_field *field)
 {
-    bool text = field->type == FR_TYPE_VARCHAR, key = text || field->type == FR_TYPE_INT64;
-    if (field->primary && !key) return refuse(call, field->name, "the primary key must be Int64 or VarChar");
-    if (field->primary && field->nullable) return refuse(call, field->name, "primary field not support null");
-    if (field->partition_key && field->primary) return refuse(call, field->name, "the partition key field must not be primary field");
-    if (field->partition_key && !key) return refuse(call, field->name, "the partition key must be Int64 or VarChar");
-    if (field->auto_id && !field->primary) return refuse(call, field->name, "only the primary key can have auto ids");
+    if (field->primary && field->nullable)
+        return refuse(call, "primary field not support null, type:%s, name:%s", fr_milvus_type_name(field->type), field->name);
     return true;
 }
 
@@ -135,16 +208,16 @@ static void def_fill(const fr_milvus_field *field, fr_field_def *def)
 {
     *def = (fr_field_def){.type = (fr_type)field->type, .dimension = field->dimension, .max_length = field->primary ? 0 : field->max_length,
                           .element_type = (fr_type)field->element_type, .max_capacity = field->max_capacity, .primary = field->primary,
-                          .nullable = field->nullable, .metric = field->metric};
+                          .nullable = field->nullable || field->type == FR_TYPE_VECTOR_SPARSE, /* one without pairs is none there */
+                          .metric = field->metric};
     snprintf(def->name, sizeof def->name, "%s", field->name);
 }
 
 bool fr_milvus_field_in(fr_milvus_call *call, fr_milvus_schema *schema, const Milvus__FieldSchema *in, fr_field_def *def_out)
 {
-    if (schema->field_count >= FR_FIELDS_MAX) return refuse(call, in->name, "a collection has at most 64 fields");
-    if (!fr_milvus_name_ok(call, "field name", in->name)) return false;
-    if (strlen(in->name) >= sizeof def_out->name) return refuse(call, in->name, "a field name has at most 63 characters");
-    if (fr_milvus_field_of(schema, in->name)) return refuse(call, in->name, "duplicated field name");
+    if (schema->field_count >= FR_FIELDS_MAX) return refuse(call, "maximum field's number should be limited to %u", FR_FIELDS_MAX);
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_FIELD, in->name)) return false;
+    if (fr_milvus_field_of(schema, in->name)) return refuse(call, "duplicated field name %s found", in->name);
     fr_milvus_field *fields = fr_milvus_grown(schema, schema->fields, schema->field_count, sizeof *fields);
     if (!fields) return no_memory(call);
     fr_milvus_field *field = &fields[schema->field_count];
@@ -152,9 +225,9 @@ bool fr_milvus_field_in(fr_milvus_call *call, fr_milvus_schema *schema, const Mi
                                .description = fr_milvus_kept(schema, in->description), .type = in->data_type, .element_type = in->element_type,
                                .primary = in->is_primary_key, .auto_id = in->autoid, .nullable = in->nullable,
                                .partition_key = in->is_partition_key, .clustering_key = in->is_clustering_key,
-                               .function_output = in->is_function_output, .vector = -1};
+                               .vector = -1}; /* functions say what they make, not the client */
     if (fr_milvus_pairs_in(schema, &field->params, in->type_params, in->n_type_params) != FR_OK) return no_memory(call);
-    if (!type_in(call, field) || !rules_hold(call, field)) return false;
+    if (!type_in(call, schema->name ? schema->name : "", field) || !rules_hold(call, field)) return false;
     if (in->default_value && !default_in(call, schema, field, in->default_value)) return false;
     if (is_vector(field->type)) field->metric = fr_milvus_metric_default(field);
     if (field->primary) schema->primary = schema->field_count;

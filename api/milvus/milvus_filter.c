@@ -271,6 +271,22 @@ static void put_age(const fr_milvus_schema *schema, fr_milvus_json_text *out)
 
 static bool blank(const char *text) { return !text || !text[skip(text, strlen(text), 0)]; }
 
+/* A name alone is a condition only where it is a Bool: to the engine it would be a key that nobody has. */
+static bool lone_name_ok(fr_milvus_call *call, const fr_milvus_schema *schema, const char *expression)
+{
+    size_t size = strlen(expression), from = skip(expression, size, 0), end = from;
+    while (end < size && letter(expression[end])) end++;
+    bool alone = end > from && end - from < 64 && (expression[from] < '0' || expression[from] > '9') && skip(expression, size, end) == size;
+    char *name = alone ? fr_milvus_text(call, "%.*s", (int)(end - from), expression + from) : NULL;
+    if (!name || schema->foreign || strcasecmp(name, "true") == 0 || strcasecmp(name, "false") == 0) return true;
+    const fr_milvus_field *field = fr_milvus_field_of(schema, name);
+    if ((field && field->type == FR_TYPE_BOOL) || (!field && !schema->dynamic)) return true; /* the engine says that it is not there */
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                   "failed to create %s plan: predicate is not a boolean expression: %s, data type: %s: invalid parameter",
+                   strcmp(call->rpc->name, "Delete") == 0 ? "delete" : "query", name, fr_milvus_type_name(field ? field->type : FR_TYPE_JSON));
+    return false;
+}
+
 bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_milvus_schema *schema, const char *expression,
                       Milvus__TemplateEntry *const *values, size_t value_count, char *const *partitions, size_t partition_count,
                       fr_condition *condition_out)
@@ -278,6 +294,7 @@ bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_m
     *condition_out = (fr_condition){NULL, {NULL, 0}};
     bool none = blank(expression);
     if (none && partition_count == 0 && !schema->ttl_s) return true;
+    if (!none && !lone_name_ok(call, schema, expression)) return false;
     fr_milvus_json_text text = {.arena = &call->arena};
     fr_doc_builder b = {.limit = FR_MILVUS_MESSAGE_BYTES_MAX};
     fr_span params;
@@ -320,7 +337,8 @@ bool fr_milvus_filter(fr_milvus_call *call, fr_milvus_worker *worker, const fr_m
 fr_milvus_next fr_milvus_fail_filter(fr_milvus_call *call, const char *expression, fr_code code, const fr_err *err)
 {
     if (code != FR_ERR_INVALID && code != FR_ERR_TOO_LARGE && code != FR_ERR_UNSUPPORTED) return fr_milvus_fail_fr(call, code, err, NULL, NULL);
-    return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "failed to create query plan: cannot parse expression: %.150s, error: %s: invalid parameter",
+    const char *plan = strcmp(call->rpc->name, "Delete") == 0 ? "delete" : "query";
+    return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "failed to create %s plan: cannot parse expression: %.400s, error: %s: invalid parameter", plan,
                           expression ? expression : "", err->text);
 }
 

@@ -281,7 +281,7 @@ static bool fill(fr_milvus_call *call, fr_milvus_worker *worker, const hybrid *h
 
 fr_milvus_next fr_milvus_on_hybrid_search(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
-    const Milvus__HybridSearchRequest *r = call->request;
+    Milvus__HybridSearchRequest *r = call->request;
     if (!worker->searcher || worker->loop) return FR_MILVUS_SEARCHER;
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, r->collection_name);
     if (!schema) return FR_MILVUS_REPLY;
@@ -294,7 +294,8 @@ fr_milvus_next fr_milvus_on_hybrid_search(fr_milvus *door, fr_milvus_call *call,
         return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the request");
     h->schema = schema, h->count = (uint32_t)r->n_requests;
     fr_milvus_found found;
-    if (!fr_milvus_loaded(call, schema, r->partition_names, r->n_partition_names) || !whole_in(call, r, h) || !ranker_in(call, worker, r, &h->ranker))
+    if (!fr_milvus_scope(call, schema, "search", &r->partition_names, &r->n_partition_names) || !whole_in(call, r, h) ||
+        !ranker_in(call, worker, r, &h->ranker))
         return FR_MILVUS_REPLY;
     if (!searches_run(door, call, worker, r, h) || !fuse_all(call, h, &found) || !fill(call, worker, h, &found)) return FR_MILVUS_REPLY;
     h->whole.query_count = h->query_count;

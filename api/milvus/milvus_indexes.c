@@ -12,35 +12,6 @@
 
 static fr_milvus_next over(fr_milvus_call *call) { return call->reply ? FR_MILVUS_REPLY : fr_milvus_done(call); }
 
-/* ---- what may be asked for ---- */
-
-/* Every name that Milvus knows. */
-static bool type_known(const char *name)
-{
-    static const char *const names[] = {
-        "AUTOINDEX", "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "IVF_RABITQ", "IVF_SQ_CC", "IVF_FLAT_CC", "HNSW", "HNSW_SQ", "HNSW_PQ",
-        "HNSW_PRQ", "DISKANN", "SCANN", "GPU_CAGRA", "GPU_IVF_FLAT", "GPU_IVF_PQ", "GPU_BRUTE_FORCE", "BIN_FLAT", "BIN_IVF_FLAT",
-        "MINHASH_LSH", "SPARSE_INVERTED_INDEX", "SPARSE_WAND", "INVERTED", "BITMAP", "STL_SORT", "Trie", "TRIE", "NGRAM", "RTREE",
-        "marisa-trie", "Bitmap"};
-    for (size_t i = 0; i < FR_COUNT_OF(names); i++)
-        if (strcasecmp(names[i], name) == 0) return true;
-    return false;
-}
-
-/* Whether a type of index is one of vectors: of dense, binary or sparse ones. */
-static bool type_fits(const fr_milvus_field *field, const char *type)
-{
-    static const char *const scalar[] = {"INVERTED", "BITMAP", "STL_SORT", "TRIE", "NGRAM", "RTREE", "marisa-trie"};
-    bool vector = field->vector >= 0 || field->type >= FR_TYPE_VECTOR_BINARY, of_scalars = false;
-    for (size_t i = 0; i < FR_COUNT_OF(scalar); i++) of_scalars |= strcasecmp(scalar[i], type) == 0;
-    if (strcasecmp(type, "AUTOINDEX") == 0) return true;
-    if (!vector) return of_scalars;
-    bool binary = strncasecmp(type, "BIN_", 4) == 0 || strcasecmp(type, "MINHASH_LSH") == 0, sparse = strncasecmp(type, "SPARSE_", 7) == 0;
-    if (field->type == FR_TYPE_VECTOR_BINARY) return binary;
-    if (field->type == FR_TYPE_VECTOR_SPARSE) return sparse;
-    return !of_scalars && !binary && !sparse;
-}
-
 /* ---- create ---- */
 
 typedef struct making {
@@ -70,7 +41,8 @@ static bool doc_value(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_
         char *copy = fr_milvus_text(call, "%.*s", (int)FR_MIN(span.size, 4096u), (const char *)span.data);
         return copy && fr_milvus_pairs_set(schema, pairs, key, copy) == FR_OK;
     }
-    default: return refuse(call, "invalid index param %.100s%s", key, "");
+    case FR_DOC_NULL: return true; /* as if it were not given */
+    default: snprintf(text, sizeof text, "%s", fr_doc_type(value) == FR_DOC_ARRAY ? "[..]" : "{..}"); break;
     }
     return fr_milvus_pairs_set(schema, pairs, key, text) == FR_OK;
 }
@@ -112,11 +84,11 @@ static bool params_in(fr_milvus_call *call, fr_milvus_schema *schema, making *se
         type = "AUTOINDEX";
         if (fr_milvus_pairs_set(schema, pairs, "index_type", type) != FR_OK) return false;
     }
-    if (!type_known(type)) return refuse(call, "invalid index type: %.100s%s", type, "");
-    if (!type_fits(field, type)) return refuse(call, "index %.100s is not of the type of field %.100s", type, field->name);
+    if (field->type == FR_TYPE_JSON && !fr_milvus_pairs_get(pairs, "json_path") &&
+        fr_milvus_pairs_set(schema, pairs, "json_path", self->in->field_name) != FR_OK)
+        return false;
+    if (!fr_milvus_index_ok(call, field, pairs)) return false;
     if (vector && (!metric || !*metric)) return fr_milvus_pairs_set(schema, pairs, "metric_type", names[fr_milvus_metric_default(field)]) == FR_OK;
-    fr_metric found;
-    if (vector && !fr_milvus_metric_of(field, metric, &found)) return refuse(call, "metric type %.100s is not one of field %.100s", metric, field->name);
     return true;
 }
 
@@ -162,38 +134,87 @@ static bool mapped(fr_milvus_call *call, const fr_milvus_schema *schema, const f
     return true;
 }
 
-static bool create_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
+static bool one_more(fr_milvus_call *call, fr_milvus_schema *schema, const char *name, const char *field_name, uint32_t field,
+                     const fr_milvus_pairs *pairs)
 {
-    making *self = user;
-    const char *field_name = self->in->field_name, *name = self->in->index_name[0] ? self->in->index_name : field_name;
-    const fr_milvus_field *field = fr_milvus_field_of(schema, field_name);
-    fr_milvus_pairs pairs = {0};
-    if (!field) {
-        fr_milvus_fail(call, MILVUS_FIELD_NOT_FOUND, "cannot create index on non-existed field: %s: field not found[field=%s]", field_name, field_name);
-        return false;
-    }
-    if (!params_in(call, schema, self, field, &pairs)) return false;
-    for (uint32_t i = 0; i < schema->index_count; i++) {
-        const fr_milvus_index *there = &schema->indexes[i];
-        bool on_field = &schema->fields[there->field] == field, named = strcmp(there->name, name) == 0;
-        if (!on_field && !named) continue;
-        if (on_field && named && pairs_equal(&there->params, &pairs)) {
-            change->set_attributes = false;
-            return true;
-        }
-        fr_milvus_fail(call, MILVUS_INDEX_DUPLICATE, "at most one distinct index is allowed per field: %s has index %s",
-                       schema->fields[there->field].name, there->name);
-        return false;
-    }
-    if (field->type >= FR_TYPE_VECTOR_BINARY && !mapped(call, schema, field, &pairs, change, &self->def)) return false;
     fr_milvus_index *indexes = fr_milvus_grown(schema, schema->indexes, schema->index_count, sizeof *indexes);
     if (!indexes) {
         fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
         return false;
     }
-    indexes[schema->index_count++] = (fr_milvus_index){schema->next_index_id++, fr_milvus_kept(schema, name), (uint32_t)(field - schema->fields), pairs};
+    indexes[schema->index_count++] = (fr_milvus_index){schema->next_index_id++, fr_milvus_kept(schema, name), field,
+                                                       fr_milvus_kept(schema, field_name), *pairs};
     schema->indexes = indexes;
     return true;
+}
+
+/* Whether the index may be made; *there: it is there already. A JSON field may have one for each path. */
+static bool room_for(fr_milvus_call *call, const fr_milvus_schema *schema, const char *name, uint32_t field, bool json, const fr_milvus_pairs *pairs,
+                     bool *there)
+{
+    *there = false;
+    for (uint32_t i = 0; i < schema->index_count; i++) {
+        const fr_milvus_index *other = &schema->indexes[i];
+        bool named = strcmp(other->name, name) == 0;
+        if (named && other->field == field && pairs_equal(&other->params, pairs)) {
+            *there = true;
+            return true;
+        }
+        if (named) {
+            fr_milvus_fail(call, MILVUS_UNEXPECTED, "at most one distinct index is allowed per field: %s has index %s", other->field_name, name);
+            return false;
+        }
+        const char *path = fr_milvus_pairs_get(pairs, "json_path"), *other_path = fr_milvus_pairs_get(&other->params, "json_path");
+        if (other->field != field || (json && path && other_path && strcmp(path, other_path) != 0)) continue;
+        fr_milvus_fail(call, MILVUS_UNEXPECTED, "CreateIndex failed: creating multiple indexes on same field is not supported: %s has index %s",
+                       other->field_name, other->name);
+        return false;
+    }
+    return true;
+}
+
+/* A JSON field's index is named for its path, too: a["b"][0] is a/b/0. */
+static const char *default_name(fr_milvus_call *call, const char *field_name, const fr_milvus_pairs *pairs)
+{
+    const char *path = fr_milvus_pairs_get(pairs, "json_path");
+    char *name = fr_milvus_text(call, "%s%s", field_name, path ? path : "");
+    size_t size = strlen(field_name);
+    if (!name || !path) return field_name;
+    const char *at = strncmp(path, field_name, size) == 0 ? path + size : path;
+    for (char quote = 0; *at && size < 250; at++) {
+        if (*at == '[') name[size++] = '/';
+        else if (*at == '"' || *at == '\'') quote = quote ? 0 : *at;
+        else if (*at != ']' || quote) name[size++] = *at;
+    }
+    name[size] = 0;
+    return name;
+}
+
+static bool create_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
+{
+    static const fr_milvus_field dynamic = {.name = "$meta", .type = FR_TYPE_JSON, .vector = -1};
+    making *self = user;
+    const char *field_name = self->in->field_name;
+    const fr_milvus_field *field = fr_milvus_field_of(schema, field_name);
+    uint32_t at = field ? (uint32_t)(field - schema->fields) : FR_MILVUS_DYNAMIC;
+    fr_milvus_pairs pairs = {0};
+    bool there;
+    if (!fr_milvus_index_name_ok(call, self->in->index_name)) return false;
+    if (!field && schema->dynamic) field = &dynamic; /* a key of it */
+    if (!field) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "cannot create index on non-exist field: %s: invalid parameter", field_name);
+        return false;
+    }
+    if (!params_in(call, schema, self, field, &pairs)) return false;
+    bool json = field->type == FR_TYPE_JSON;
+    const char *name = self->in->index_name[0] ? self->in->index_name : json ? default_name(call, field_name, &pairs) : field_name;
+    if (!room_for(call, schema, name, at, json, &pairs, &there)) return false;
+    if (there) {
+        change->set_attributes = false;
+        return true;
+    }
+    if (field->type >= FR_TYPE_VECTOR_BINARY && !mapped(call, schema, field, &pairs, change, &self->def)) return false;
+    return one_more(call, schema, name, field_name, at, &pairs);
 }
 
 fr_milvus_next fr_milvus_on_create_index(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
@@ -213,10 +234,10 @@ static Milvus__IndexDescription *index_out(fr_milvus_call *call, const fr_milvus
     if (!out) return NULL;
     out->index_name = fr_milvus_mut(index->name);
     out->indexid = index->id;
-    out->field_name = fr_milvus_mut(schema->fields[index->field].name);
+    out->field_name = fr_milvus_mut(index->field_name);
     out->params = fr_milvus_pairs_out(call, &index->params, &out->n_params);
     out->total_rows = (int64_t)info->count;
-    out->pending_index_rows = schema->fields[index->field].vector >= 0 ? (int64_t)FR_MIN(info->unlinked, info->count) : 0;
+    out->pending_index_rows = index->field != FR_MILVUS_DYNAMIC && schema->fields[index->field].vector >= 0 ? (int64_t)FR_MIN(info->unlinked, info->count) : 0;
     out->indexed_rows = out->total_rows - out->pending_index_rows;
     out->state = MILVUS_INDEX_FINISHED; /* every row is searchable at once */
     return out;
@@ -237,12 +258,13 @@ fr_milvus_next fr_milvus_on_describe_index(fr_milvus *door, fr_milvus_call *call
     for (uint32_t i = 0; i < schema->index_count; i++) {
         const fr_milvus_index *index = &schema->indexes[i];
         if (in->index_name[0] && strcmp(index->name, in->index_name) != 0) continue;
-        if (in->field_name[0] && strcmp(schema->fields[index->field].name, in->field_name) != 0) continue;
+        if (in->field_name[0] && strcmp(index->field_name, in->field_name) != 0) continue;
         if (!(out->index_descriptions[out->n_index_descriptions] = index_out(call, schema, index, info))) break;
         out->n_index_descriptions++;
     }
-    if (!out->n_index_descriptions)
-        return fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s][collection=%s]", in->index_name, schema->name);
+    if (!out->n_index_descriptions && in->index_name[0])
+        return fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s]", in->index_name);
+    if (!out->n_index_descriptions) return fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[collection=%s]", schema->name);
     call->reply = out;
     return fr_milvus_done(call);
 }
@@ -253,8 +275,7 @@ static bool index_named(const fr_milvus_schema *schema, const char *name, const 
 {
     for (*at = 0; *at < schema->index_count; (*at)++) {
         const fr_milvus_index *index = &schema->indexes[*at];
-        const char *there = schema->fields[index->field].name;
-        if (*name ? strcmp(index->name, name) == 0 : strcmp(there, field) == 0) return true;
+        if (*name ? strcmp(index->name, name) == 0 : strcmp(index->field_name, field) == 0) return true;
     }
     return false;
 }
@@ -267,8 +288,10 @@ static bool drop_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collect
         change->set_attributes = false; /* gone is gone */
         return true;
     }
-    if (schema->loaded && schema->fields[schema->indexes[at].field].vector >= 0) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "index cannot be dropped, collection is loaded, please release it first: invalid parameter");
+    uint32_t field = schema->indexes[at].field;
+    if (schema->loaded && field != FR_MILVUS_DYNAMIC && schema->fields[field].vector >= 0) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "vector index cannot be dropped on loaded collection: %llu: invalid parameter",
+                       (unsigned long long)schema->id);
         return false;
     }
     memmove(&schema->indexes[at], &schema->indexes[at + 1], (schema->index_count - at - 1) * sizeof *schema->indexes);
@@ -284,20 +307,31 @@ fr_milvus_next fr_milvus_on_drop_index(fr_milvus *door, fr_milvus_call *call, fr
     return over(call);
 }
 
+/* What may be changed of an index that stands; all of it without a meaning here. */
+static bool configurable(const char *key)
+{
+    return strcmp(key, "mmap.enabled") == 0 || strcmp(key, "indexoffsetcache.enabled") == 0 || strcmp(key, "warmup") == 0;
+}
+
+static bool flag(const char *text) { return strcasecmp(text, "true") == 0 || strcasecmp(text, "false") == 0; }
+
 static bool alter_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
 {
     const Milvus__AlterIndexRequest *in = user;
     uint32_t at;
     (void)change;
+    if (schema->loaded) {
+        fr_milvus_fail(call, MILVUS_COLLECTION_LOADED,
+                       "can't alter index on loaded collection, please release the collection first: collection already loaded[collection=%s]", schema->name);
+        return false;
+    }
     if (!index_named(schema, in->index_name, "", &at)) {
-        fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s][collection=%s]", in->index_name, schema->name);
+        fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[indexName=%s]", in->index_name);
         return false;
     }
     fr_milvus_pairs *pairs = &schema->indexes[at].params;
     fr_code code = fr_milvus_pairs_in(schema, pairs, in->extra_params, in->n_extra_params);
     for (size_t i = 0; i < in->n_delete_keys && code == FR_OK; i++) {
-        bool fixed = strcmp(in->delete_keys[i], "index_type") == 0 || strcmp(in->delete_keys[i], "metric_type") == 0;
-        if (fixed) return refuse(call, "%.100s of an index cannot be deleted%s", in->delete_keys[i], "");
         code = fr_milvus_pairs_set(schema, pairs, in->delete_keys[i], NULL);
     }
     if (code != FR_OK) fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
@@ -308,10 +342,17 @@ fr_milvus_next fr_milvus_on_alter_index(fr_milvus *door, fr_milvus_call *call, f
 {
     (void)door, (void)worker;
     const Milvus__AlterIndexRequest *in = call->request;
-    static const char *const fixed[] = {"index_type", "metric_type"};
-    for (size_t i = 0; i < FR_COUNT_OF(fixed); i++)
-        if (fr_milvus_param(in->extra_params, in->n_extra_params, fixed[i]))
-            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s of an index cannot be altered: invalid parameter", fixed[i]);
+    if (in->n_extra_params && in->n_delete_keys)
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "cannot provide both DeleteKeys and ExtraParams: invalid parameter");
+    if (!in->index_name[0]) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "index name is empty: invalid parameter");
+    for (size_t i = 0; i < in->n_extra_params + in->n_delete_keys; i++) {
+        const char *key = i < in->n_extra_params ? in->extra_params[i]->key : in->delete_keys[i - in->n_extra_params];
+        if (!configurable(key))
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%.100s is not a configable index property: invalid parameter", key);
+        if (i < in->n_extra_params && strcmp(key, "warmup") != 0 && !flag(in->extra_params[i]->value))
+            return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "invalid %s value: %.40s, should be a boolean: invalid parameter", key,
+                                  in->extra_params[i]->value);
+    }
     fr_milvus_change(call, in->collection_name, alter_edit, call->request);
     return over(call);
 }

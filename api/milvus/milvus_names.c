@@ -20,6 +20,11 @@ static bool alias_known(fr_milvus_call *call, const char *database, const char *
     return *info_out && fr_collection_get(call->db, id, *info_out) == FR_OK;
 }
 
+static fr_milvus_next conflict(fr_milvus_call *call, const char *database, const char *alias)
+{
+    return fr_milvus_fail(call, MILVUS_ALIAS_CONFLICT, "alias and collection name conflict[database=%s][alias=%s]", database, alias);
+}
+
 static fr_milvus_next alias_put(fr_milvus *door, fr_milvus_call *call, const char *alias, const char *collection)
 {
     const char *database = fr_milvus_database(call);
@@ -37,15 +42,14 @@ fr_milvus_next fr_milvus_on_create_alias(fr_milvus *door, fr_milvus_call *call, 
     const char *database = fr_milvus_database(call);
     fr_collection_info *info = NULL;
     fr_id id;
-    if (!fr_milvus_name_ok(call, "collection alias", in->alias)) return FR_MILVUS_REPLY;
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_ALIAS, in->alias)) return FR_MILVUS_REPLY;
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, in->collection_name)) return FR_MILVUS_REPLY;
     if (alias_known(call, database, in->alias, &info)) {
         if (strcmp(info->def.name, in->collection_name) == 0) return fr_milvus_done(call);
         return fr_milvus_fail(call, MILVUS_ALIAS_EXISTS, "%s is alias to another collection: %s: alias already exist[database=%s][alias=%s]",
                               in->alias, info->def.name, database, in->alias);
     }
-    if (fr_resolve_in(call->db, database, in->alias, &id, NULL, &call->err) == FR_OK)
-        return fr_milvus_fail(call, MILVUS_ALIAS_CONFLICT, "collection name conflicts with an existing alias or collection[database=%s][alias=%s]",
-                              database, in->alias);
+    if (fr_resolve_in(call->db, database, in->alias, &id, NULL, &call->err) == FR_OK) return conflict(call, database, in->alias);
     return alias_put(door, call, in->alias, in->collection_name);
 }
 
@@ -55,8 +59,17 @@ fr_milvus_next fr_milvus_on_alter_alias(fr_milvus *door, fr_milvus_call *call, f
     const Milvus__AlterAliasRequest *in = call->request;
     const char *database = fr_milvus_database(call);
     fr_collection_info *info = NULL;
-    if (!alias_known(call, database, in->alias, &info))
+    fr_id id;
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_ALIAS, in->alias)) return FR_MILVUS_REPLY;
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_COLLECTION, in->collection_name)) return FR_MILVUS_REPLY;
+    if (!alias_known(call, database, in->alias, &info)) {
+        if (fr_resolve_in(call->db, database, in->alias, &id, NULL, &call->err) == FR_OK) return conflict(call, database, in->alias);
+        if (fr_resolve_in(call->db, database, in->collection_name, &id, NULL, &call->err) != FR_OK)
+            return fr_milvus_fail(call, MILVUS_COLLECTION_NOT_FOUND, "collection not found[collection=%s]", in->collection_name);
         return fr_milvus_fail(call, MILVUS_ALIAS_NOT_FOUND, "alias not found[database=%s][alias=%s]", database, in->alias);
+    }
+    if (fr_resolve_in(call->db, database, in->collection_name, &id, NULL, &call->err) != FR_OK) /* without the database, as Milvus says it here */
+        return fr_milvus_fail(call, MILVUS_COLLECTION_NOT_FOUND, "collection not found[collection=%s]", in->collection_name);
     return alias_put(door, call, in->alias, in->collection_name);
 }
 
@@ -182,10 +195,7 @@ fr_milvus_next fr_milvus_on_create_database(fr_milvus *door, fr_milvus_call *cal
     const Milvus__CreateDatabaseRequest *in = call->request;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (!fr_milvus_name_ok(call, "database name", in->db_name)) {
-        char *why = fr_milvus_text(call, "%s", fr_milvus_status_of(call)->reason);
-        return fr_milvus_fail(call, MILVUS_DATABASE_INVALID_NAME, "%s", why ? why : "invalid database name");
-    }
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_DATABASE, in->db_name)) return FR_MILVUS_REPLY;
     if (strcmp(in->db_name, "default") == 0) return fr_milvus_fail(call, MILVUS_UNEXPECTED, "database already exist: default");
     database self = {.into = fr_milvus_schema_new(), .created_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
     if (!self.into || fr_milvus_pairs_in(self.into, &self.into->properties, in->properties, in->n_properties) != FR_OK)
@@ -214,12 +224,27 @@ fr_milvus_next fr_milvus_on_alter_database(fr_milvus *door, fr_milvus_call *call
     return over(call);
 }
 
+/* For the words of the answer; the engine decides. */
+static bool database_empty(fr_milvus_call *call, const char *name)
+{
+    uint32_t count = fr_collection_list(call->db, NULL, 0);
+    fr_id *ids = fr_milvus_alloc(call, count * sizeof *ids);
+    fr_collection_info *info = fr_milvus_alloc(call, sizeof *info);
+    if (!ids || !info) return true;
+    count = FR_MIN(fr_collection_list(call->db, ids, count), count);
+    for (uint32_t i = 0; i < count; i++)
+        if (fr_collection_get(call->db, ids[i], info) == FR_OK && strcmp(info->def.database, name) == 0) return false;
+    return true;
+}
+
 fr_milvus_next fr_milvus_on_drop_database(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
     (void)door, (void)worker;
     const Milvus__DropDatabaseRequest *in = call->request;
     if (strcmp(in->db_name, "default") == 0) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "can not drop default database: invalid parameter");
-    if (!fr_milvus_database_there(call, in->db_name)) return FR_MILVUS_REPLY;
+    if (!fr_milvus_name_ok(call, MILVUS_NAMED_DATABASE, in->db_name) || !fr_milvus_database_there(call, in->db_name)) return FR_MILVUS_REPLY;
+    if (!database_empty(call, in->db_name))
+        return fr_milvus_fail(call, MILVUS_UNEXPECTED, "database:%s not empty, must drop all collections before drop database", in->db_name);
     call->write = (fr_write){.kind = FR_WRITE_DATABASE_DROP, .name = in->db_name};
     fr_milvus_write(call, in->db_name);
     return over(call);

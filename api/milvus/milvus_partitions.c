@@ -17,18 +17,34 @@ static void not_found(fr_milvus_call *call, const char *name)
 typedef struct loading {
     char *const *names; /* of partitions; count 0 = all */
     size_t count;
-    bool on;
+    bool on, named;
 } loading;
+
+/* Milvus loads what has an index on every vector field. */
+static bool indexed(fr_milvus_call *call, const fr_milvus_schema *schema)
+{
+    char names[512] = "";
+    size_t used = 0;
+    if (schema->index_count == 0) {
+        fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "index not found[collection=%s]", schema->name);
+        return false;
+    }
+    for (uint32_t i = 0; i < schema->field_count && used < sizeof names; i++) {
+        const fr_milvus_field *field = &schema->fields[i];
+        if (field->type < FR_TYPE_VECTOR_BINARY || fr_milvus_index_of(schema, field)) continue;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? " " : "", field->name);
+    }
+    if (used) fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "there is no vector index on field: [%s], please create index firstly: invalid parameter", names);
+    return !used;
+}
 
 static bool load_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_collection_change *change, void *user)
 {
     const loading *self = user;
     bool changed = false, any = false;
-    for (uint32_t i = 0; self->on && i < schema->field_count; i++) {
-        const fr_milvus_field *field = &schema->fields[i];
-        if (field->type < FR_TYPE_VECTOR_BINARY || fr_milvus_index_of(schema, field)) continue;
-        fr_milvus_fail(call, MILVUS_INDEX_NOT_FOUND, "there is no vector index on field: [%s], please create index firstly: index not found[collection=%s]",
-                       field->name, schema->name);
+    if (self->on && !indexed(call, schema)) return false;
+    if (self->named && schema->partition_key >= 0) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "disable %s partitions if partition key mode is used: invalid parameter", self->on ? "load" : "release");
         return false;
     }
     for (size_t i = 0; i < self->count; i++) {
@@ -68,8 +84,9 @@ fr_milvus_next fr_milvus_on_load_partitions(fr_milvus *door, fr_milvus_call *cal
 {
     (void)door, (void)worker;
     const Milvus__LoadPartitionsRequest *in = call->request;
-    if (!in->n_partition_names) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "partition names are missing: invalid parameter");
-    fr_milvus_change(call, in->collection_name, load_edit, &(loading){in->partition_names, in->n_partition_names, true});
+    if (!in->n_partition_names)
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "failed to load partition, due to no partition specified: invalid parameter");
+    fr_milvus_change(call, in->collection_name, load_edit, &(loading){in->partition_names, in->n_partition_names, true, true});
     return over(call);
 }
 
@@ -77,8 +94,9 @@ fr_milvus_next fr_milvus_on_release_partitions(fr_milvus *door, fr_milvus_call *
 {
     (void)door, (void)worker;
     const Milvus__ReleasePartitionsRequest *in = call->request;
-    if (!in->n_partition_names) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "partition names are missing: invalid parameter");
-    fr_milvus_change(call, in->collection_name, load_edit, &(loading){in->partition_names, in->n_partition_names, false});
+    if (!in->n_partition_names)
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "invalid parameter[expected=any partition][actual=empty partition list]");
+    fr_milvus_change(call, in->collection_name, load_edit, &(loading){in->partition_names, in->n_partition_names, false, true});
     return over(call);
 }
 
@@ -132,10 +150,10 @@ fr_milvus_next fr_milvus_on_loading_progress(fr_milvus *door, fr_milvus_call *ca
 
 /* ---- partitions ---- */
 
-static bool keyless(fr_milvus_call *call, const fr_milvus_schema *schema)
+static bool keyless(fr_milvus_call *call, const fr_milvus_schema *schema, const char *verb)
 {
     if (schema->partition_key < 0) return true;
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "partitions cannot be made or dropped where a partition key makes them: invalid parameter");
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "disable %s partition if partition key mode is used: invalid parameter", verb);
     return false;
 }
 
@@ -143,13 +161,14 @@ static bool create_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_colle
 {
     const char *name = user;
     struct timespec now;
-    if (!keyless(call, schema)) return false;
+    if (!keyless(call, schema, "create") || !fr_milvus_name_ok(call, MILVUS_NAMED_PARTITION, name)) return false;
     if (fr_milvus_partition_of(schema, name)) {
         change->set_attributes = false;
         return true;
     }
     if (schema->partition_count >= FR_MILVUS_PARTITIONS_MAX) {
-        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "the collection has %u partitions, the limit: invalid parameter", FR_MILVUS_PARTITIONS_MAX);
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "partition number (%u) exceeds max configuration (%u), collection: %s: invalid parameter",
+                       schema->partition_count, FR_MILVUS_PARTITIONS_MAX, schema->name);
         return false;
     }
     fr_milvus_partition *partitions = fr_milvus_grown(schema, schema->partitions, schema->partition_count, sizeof *partitions);
@@ -157,9 +176,11 @@ static bool create_edit(fr_milvus_call *call, fr_milvus_schema *schema, fr_colle
         fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the partition");
         return false;
     }
+    bool loaded_whole = schema->loaded; /* else a new one is not, as where only some were asked for */
+    for (uint32_t i = 0; i < schema->partition_count; i++) loaded_whole &= schema->partitions[i].loaded;
     clock_gettime(CLOCK_REALTIME, &now);
     partitions[schema->partition_count++] = (fr_milvus_partition){schema->next_partition_id++, fr_milvus_kept(schema, name),
-                                                                  (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, schema->loaded};
+                                                                  (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, loaded_whole};
     schema->partitions = partitions;
     return true;
 }
@@ -168,7 +189,6 @@ fr_milvus_next fr_milvus_on_create_partition(fr_milvus *door, fr_milvus_call *ca
 {
     (void)door, (void)worker;
     const Milvus__CreatePartitionRequest *in = call->request;
-    if (!fr_milvus_name_ok(call, "partition name", in->partition_name)) return FR_MILVUS_REPLY;
     fr_milvus_change(call, in->collection_name, create_edit, in->partition_name);
     return over(call);
 }
@@ -194,7 +214,7 @@ fr_milvus_next fr_milvus_on_drop_partition(fr_milvus *door, fr_milvus_call *call
     const Milvus__DropPartitionRequest *in = call->request;
     char filter[64];
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
-    if (!schema || !keyless(call, schema)) return FR_MILVUS_REPLY;
+    if (!schema || !keyless(call, schema, "drop") || !fr_milvus_name_ok(call, MILVUS_NAMED_PARTITION, in->partition_name)) return FR_MILVUS_REPLY;
     const fr_milvus_partition *partition = fr_milvus_partition_of(schema, in->partition_name);
     if (!partition) return fr_milvus_done(call); /* gone is gone */
     if (partition->id == 0) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "default partition cannot be deleted: invalid parameter");
@@ -212,7 +232,7 @@ fr_milvus_next fr_milvus_on_has_partition(fr_milvus *door, fr_milvus_call *call,
     (void)worker;
     const Milvus__HasPartitionRequest *in = call->request;
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, in->collection_name);
-    if (!schema) return FR_MILVUS_REPLY;
+    if (!schema || !fr_milvus_name_ok(call, MILVUS_NAMED_PARTITION, in->partition_name)) return FR_MILVUS_REPLY;
     Milvus__BoolResponse *out = call->reply = fr_milvus_message(&call->arena, call->rpc->reply);
     if (out) out->value = fr_milvus_partition_of(schema, in->partition_name) != NULL;
     return fr_milvus_done(call);

@@ -19,6 +19,7 @@ typedef enum fr_milvus_code {
     MILVUS_RATE_LIMIT = 8,
     MILVUS_COLLECTION_NOT_FOUND = 100,
     MILVUS_COLLECTION_NOT_LOADED = 101,
+    MILVUS_COLLECTION_LOADED = 104,
     MILVUS_ILLEGAL_SCHEMA = 105,
     MILVUS_SCHEMA_MISMATCH = 109,
     MILVUS_PARTITION_NOT_FOUND = 200,
@@ -49,6 +50,10 @@ enum { MILVUS_SEGMENT_SEALED = 3, MILVUS_SEGMENT_FLUSHED = 4 };
 enum { MILVUS_LEVEL_L2 = 3 };
 enum { MILVUS_STRONG = 0, MILVUS_SESSION = 1, MILVUS_BOUNDED = 2, MILVUS_EVENTUALLY = 3, MILVUS_CUSTOMIZED = 4 };
 enum { MILVUS_FUNCTION_BM25 = 1 };
+enum { /* types that are known by name only */
+    MILVUS_TYPE_STRING = 20, MILVUS_TYPE_GEOMETRY = 24, MILVUS_TYPE_TEXT = 25, MILVUS_TYPE_TIMESTAMPTZ = 26, MILVUS_TYPE_ARRAY_OF_VECTOR = 106,
+    MILVUS_TYPE_ARRAY_OF_STRUCT = 200, MILVUS_TYPE_STRUCT = 201
+};
 
 /* ---- the table of RPCs ---- */
 typedef fr_milvus_next fr_milvus_handler(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker);
@@ -76,6 +81,7 @@ void *fr_milvus_message(fr_arena *arena, const ProtobufCMessageDescriptor *descr
 fr_milvus_next fr_milvus_fail(fr_milvus_call *call, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same from an error of the engine. name: what was asked for, used where something is not found. */
 fr_milvus_next fr_milvus_fail_fr(fr_milvus_call *call, fr_code code, const fr_err *err, const char *database, const char *name);
+fr_milvus_next fr_milvus_fail_missing(fr_milvus_call *call, fr_code code, const char *database, const char *name); /* of a collection, from call->err */
 fr_milvus_next fr_milvus_done(fr_milvus_call *call); /* status: success, unless one was set; REPLY */
 Milvus__Status *fr_milvus_status_of(fr_milvus_call *call); /* of the reply; makes what is missing; NULL: no memory */
 int fr_milvus_code_of(fr_code code, const char *field);
@@ -102,6 +108,17 @@ bool fr_milvus_int(const char *text, int64_t *out); /* whole text, decimal */
 /* A JSON text, any value, appended to the builder (milvus_json.c). INVALID; the builder's own errors are sticky in it. */
 fr_code fr_milvus_json_in(fr_milvus_worker *worker, fr_span text, fr_arena *arena, fr_doc_builder *to, fr_err *err);
 
+/* ---- rules (milvus_rules.c) ---- */
+typedef enum fr_milvus_named {
+    MILVUS_NAMED_COLLECTION, MILVUS_NAMED_ALIAS, MILVUS_NAMED_DATABASE, MILVUS_NAMED_PARTITION, MILVUS_NAMED_FIELD, MILVUS_NAMED_USER, MILVUS_NAMED_ROLE
+} fr_milvus_named;
+bool fr_milvus_name_ok(fr_milvus_call *call, fr_milvus_named what, const char *name); /* false: the reply says why */
+const char *fr_milvus_type_name(int32_t type); /* as Milvus says it: "VarChar" */
+
+/* What Milvus refuses of an index (milvus_index_rules.c); false: the reply says why. */
+bool fr_milvus_index_ok(fr_milvus_call *call, const fr_milvus_field *field, const fr_milvus_pairs *pairs);
+bool fr_milvus_index_name_ok(fr_milvus_call *call, const char *name);
+
 /* ---- schemas and messages ---- */
 static inline char *fr_milvus_mut(const char *text) { return (char *)(uintptr_t)text; } /* protobuf-c's structs say char * */
 fr_code fr_milvus_pairs_in(fr_milvus_schema *schema, fr_milvus_pairs *pairs, Milvus__KeyValuePair *const *items, size_t count);
@@ -113,7 +130,6 @@ bool fr_milvus_field_in(fr_milvus_call *call, fr_milvus_schema *schema, const Mi
 fr_metric fr_milvus_metric_default(const fr_milvus_field *field);
 /* What a vector field may be measured by; false: none of that name for it. */
 bool fr_milvus_metric_of(const fr_milvus_field *field, const char *name, fr_metric *out);
-bool fr_milvus_name_ok(fr_milvus_call *call, const char *what, const char *name); /* false: the reply says why */
 bool fr_milvus_ttl_ok(fr_milvus_call *call, Milvus__KeyValuePair *const *properties, size_t count); /* false: the reply says why */
 bool fr_milvus_database_there(fr_milvus_call *call, const char *name);            /* false: the reply says so */
 

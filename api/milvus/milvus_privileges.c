@@ -53,7 +53,14 @@ static const char *object_of(const char *privilege)
 static bool grant_in(fr_milvus_call *call, const char *role, const char *object, const char *database, const char *object_name,
                      const char *privilege, fr_access *out)
 {
+    static const char *const objects[] = {"Collection", "Global", "User", "Database", "Cluster", "*"};
+    bool known = false;
     *out = (fr_access){.kind = FR_ACCESS_GRANT, .to_role = true, .actions = actions_of(privilege)};
+    for (size_t i = 0; i < FR_COUNT_OF(objects); i++) known |= strcmp(object, objects[i]) == 0;
+    if (!known) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "the object entity in the request is nil or invalid, object: %.80s: invalid parameter", object);
+        return false;
+    }
     if (!out->actions) {
         fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the privilege name[%.80s]: invalid parameter", privilege);
         return false;
@@ -81,7 +88,8 @@ static fr_milvus_next operate(fr_milvus_call *call, const fr_access *grant, int3
     call->write = (fr_write){.kind = type == GRANT ? FR_WRITE_ACCESS_PUT : FR_WRITE_ACCESS_DROP, .access = grant};
     fr_code code = fr_submit_wait(call->db, &call->write, &call->err);
     if (code == FR_ERR_NOT_FOUND && type == GRANT)
-        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "not found the role, maybe the role isn't existed: %s: invalid parameter", grant->name);
+        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                              "not found the role, maybe the role isn't existed or internal system error: %s: invalid parameter", grant->name);
     if (code != FR_OK && code != FR_ERR_NOT_FOUND) return fr_milvus_fail_fr(call, code, &call->err, NULL, grant->name);
     return fr_milvus_done(call);
 }

@@ -5,16 +5,59 @@
 
 /* ==== parameters ==== */
 
-bool fr_milvus_loaded(fr_milvus_call *call, const fr_milvus_schema *schema, char *const *partitions, size_t partition_count)
+/* No names, and not everything is loaded: what is. */
+static bool narrow(fr_milvus_call *call, const fr_milvus_schema *schema, char ***names, size_t *count)
 {
-    if (schema->loaded) return true;
-    bool some = partition_count != 0;
-    for (size_t i = 0; i < partition_count && some; i++) {
-        const fr_milvus_partition *partition = fr_milvus_partition_of(schema, partitions[i]);
-        some = partition && partition->loaded;
+    uint32_t loaded = 0;
+    for (uint32_t i = 0; i < schema->partition_count; i++) loaded += schema->partitions[i].loaded;
+    if (loaded == schema->partition_count || schema->partition_key >= 0 || schema->foreign) return true;
+    if (!(*names = fr_milvus_alloc(call, loaded * sizeof **names))) {
+        fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the request");
+        return false;
     }
-    if (!some) fr_milvus_fail(call, MILVUS_COLLECTION_NOT_LOADED, "collection not loaded[collection=%s]", schema->name);
-    return some;
+    for (uint32_t i = 0; i < schema->partition_count; i++)
+        if (schema->partitions[i].loaded) (*names)[(*count)++] = fr_milvus_mut(schema->partitions[i].name);
+    return true;
+}
+
+bool fr_milvus_scope(fr_milvus_call *call, const fr_milvus_schema *schema, const char *verb, char ***names, size_t *count)
+{
+    bool keyed = schema->partition_key >= 0; /* its partitions are not named: the filter says so */
+    for (size_t i = 0; i < *count && !keyed; i++) {
+        if (fr_milvus_partition_of(schema, (*names)[i])) continue;
+        if (!(*names)[i][0])
+            fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "Invalid partition name: . Partition name should not be empty.: invalid parameter");
+        else fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "partition name %.300s not found: invalid parameter", (*names)[i]);
+        return false;
+    }
+    if (!schema->loaded) {
+        fr_milvus_fail(call, MILVUS_COLLECTION_NOT_LOADED, "failed to %s: collection not loaded[collection=%s]", verb, schema->name);
+        return false;
+    }
+    for (size_t i = 0; i < *count && !keyed; i++) {
+        if (fr_milvus_partition_of(schema, (*names)[i])->loaded) continue;
+        fr_milvus_fail(call, MILVUS_PARTITION_NOT_LOADED, "failed to %s: partition not loaded[partition=%s]", verb, (*names)[i]);
+        return false;
+    }
+    return *count || narrow(call, schema, names, count);
+}
+
+/* A number in Milvus's range, told in its words. */
+bool fr_milvus_limit_in(fr_milvus_call *call, const char *name, int64_t number)
+{
+    if (number >= 1 && number <= FR_MILVUS_LIMIT_MAX) return true;
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s [%lld] is invalid, it should be in range [1, %u], but got %lld: invalid parameter", name,
+                   (long long)number, FR_MILVUS_LIMIT_MAX, (long long)number);
+    return false;
+}
+
+bool fr_milvus_param_number(fr_milvus_call *call, Milvus__KeyValuePair *const *pairs, size_t count, const char *name, int64_t otherwise, int64_t *out)
+{
+    const char *text = fr_milvus_param(pairs, count, name);
+    *out = otherwise;
+    if (!text || fr_milvus_int(text, out)) return true;
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s [%.40s] is invalid: invalid parameter", name, text);
+    return false;
 }
 
 bool fr_milvus_param_int(fr_milvus_call *call, Milvus__KeyValuePair *const *pairs, size_t count, const char *name, int64_t least, int64_t most,
@@ -157,9 +200,23 @@ static fr_milvus_next count_all(fr_milvus_call *call, fr_milvus_worker *worker, 
     return fr_milvus_done(call);
 }
 
+static bool window_in(fr_milvus_call *call, int64_t offset, int64_t limit)
+{
+    const char *words = "invalid max query result window";
+    if (offset < 0)
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s, offset [%lld] is invalid, should be gte than 0: invalid parameter", words, (long long)offset);
+    else if (limit <= 0)
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s, limit [%lld] is invalid, should be greater than 0: invalid parameter", words, (long long)limit);
+    else if (offset > FR_MILVUS_LIMIT_MAX || limit > FR_MILVUS_LIMIT_MAX - offset)
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s, (offset+limit) should be in range [1, %u], but got %llu: invalid parameter", words,
+                       FR_MILVUS_LIMIT_MAX, (unsigned long long)offset + (unsigned long long)limit);
+    else return true;
+    return false;
+}
+
 static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, const fr_milvus_schema *schema)
 {
-    const Milvus__QueryRequest *r = call->request;
+    Milvus__QueryRequest *r = call->request;
     fr_milvus_output output;
     fr_condition condition;
     int64_t limit, offset;
@@ -167,19 +224,18 @@ static fr_milvus_next query(fr_milvus_call *call, fr_milvus_worker *worker, cons
     const char *expression = r->expr;
     /* A page of an iterator: the engine goes on behind a key without looking at what stands before it. */
     if (!fr_milvus_filter_cursor(call, schema, r->expr, &expression, &after)) expression = r->expr, after.size = 0;
-    if (!fr_milvus_loaded(call, schema, r->partition_names, r->n_partition_names) ||
+    bool limited = fr_milvus_param(r->query_params, r->n_query_params, "limit") != NULL;
+    if (!fr_milvus_scope(call, schema, "query", &r->partition_names, &r->n_partition_names) ||
         !fr_milvus_output_resolve(call, schema, r->output_fields, r->n_output_fields, true, &output) ||
-        !fr_milvus_param_int(call, r->query_params, r->n_query_params, "limit", -1, FR_MILVUS_LIMIT_MAX, -1, &limit) ||
-        !fr_milvus_param_int(call, r->query_params, r->n_query_params, "offset", 0, FR_MILVUS_LIMIT_MAX, 0, &offset) ||
+        !fr_milvus_param_number(call, r->query_params, r->n_query_params, "limit", -1, &limit) ||
+        !fr_milvus_param_number(call, r->query_params, r->n_query_params, "offset", 0, &offset) ||
+        (limited && !window_in(call, offset, limit)) ||
         !fr_milvus_filter(call, worker, schema, expression, r->expr_template_values, r->n_expr_template_values, r->partition_names, r->n_partition_names,
                           &condition))
         return FR_MILVUS_REPLY;
+    if (!limited) offset = 0; /* it is looked at with a limit only */
     bool empty = !r->expr[strspn(r->expr, " \t\r\n")];
-    if (limit > 0 && offset + limit > FR_MILVUS_LIMIT_MAX)
-        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "offset+limit [%lld] is invalid, it should be in range [1, %u]: invalid parameter",
-                              (long long)offset + (long long)limit, FR_MILVUS_LIMIT_MAX);
-    if (limit == 0 && !output.count)
-        return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "limit [0] is invalid, it should be in range [1, %u]: invalid parameter", FR_MILVUS_LIMIT_MAX);
+    if (limited && output.count) return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "count entities with pagination is not allowed: invalid parameter");
     if (empty && limit < 0 && !output.count)
         return fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "empty expression should be used with limit: invalid parameter");
     Milvus__QueryResults *reply = fr_milvus_message(&call->arena, call->rpc->reply);

@@ -79,7 +79,7 @@ static void indexes_out(fr_milvus_rest *rest, const fr_milvus_schema *schema)
         const char *metric = fr_milvus_pairs_get(&index->params, "metric_type");
         fr_out_begin(&rest->out, '{');
         fr_milvus_rest_text_out(rest, "indexName", index->name);
-        fr_milvus_rest_text_out(rest, "fieldName", schema->fields[index->field].name);
+        fr_milvus_rest_text_out(rest, "fieldName", index->field_name);
         fr_milvus_rest_text_out(rest, "metricType", metric ? metric : "");
         fr_out_end(&rest->out, '}');
     }
@@ -133,6 +133,8 @@ static bool default_in(fr_milvus_rest *rest, Milvus__FieldSchema *field, fr_doc 
     case FR_DOC_INT:
         if (field->data_type == FR_TYPE_FLOAT || field->data_type == FR_TYPE_DOUBLE)
             out->data_case = MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA, out->double_data = (double)fr_doc_int(value);
+        else if (field->data_type >= FR_TYPE_INT8 && field->data_type <= FR_TYPE_INT32 && fr_doc_int(value) == (int32_t)fr_doc_int(value))
+            out->data_case = MILVUS__VALUE_FIELD__DATA_INT_DATA, out->int_data = (int32_t)fr_doc_int(value);
         else out->data_case = MILVUS__VALUE_FIELD__DATA_LONG_DATA, out->long_data = fr_doc_int(value);
         break;
     case FR_DOC_FLOAT: out->data_case = MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA, out->double_data = fr_doc_number(value); break;
@@ -143,6 +145,10 @@ static bool default_in(fr_milvus_rest *rest, Milvus__FieldSchema *field, fr_doc 
         break;
     }
     default: return false;
+    }
+    if (field->data_type == FR_TYPE_FLOAT && out->data_case == MILVUS__VALUE_FIELD__DATA_DOUBLE_DATA) {
+        float number = (float)out->double_data; /* a union */
+        out->data_case = MILVUS__VALUE_FIELD__DATA_FLOAT_DATA, out->float_data = number;
     }
     return true;
 }

@@ -89,7 +89,7 @@ const fr_milvus_field *fr_milvus_field_of(const fr_milvus_schema *schema, const 
 const fr_milvus_index *fr_milvus_index_of(const fr_milvus_schema *schema, const fr_milvus_field *field)
 {
     for (uint32_t i = 0; i < schema->index_count; i++)
-        if (&schema->fields[schema->indexes[i].field] == field) return &schema->indexes[i];
+        if (schema->indexes[i].field < schema->field_count && &schema->fields[schema->indexes[i].field] == field) return &schema->indexes[i];
     return NULL;
 }
 
@@ -217,9 +217,11 @@ static void indexes_read(fr_milvus_schema *self, fr_doc root)
     self->indexes = array_room(self, root, "indexes", sizeof *self->indexes, &list, &count);
     for (uint32_t i = 0; i < count; i++) {
         fr_doc one = fr_doc_at(list, i);
-        uint32_t field = field_index(self, fr_span_text(text_of(self, one, "field")));
-        if (field == UINT32_MAX) continue; /* dropped since */
-        self->indexes[self->index_count++] = (fr_milvus_index){int_of(one, "id"), text_of(self, one, "name"), field, pairs_of(self, one, "params")};
+        const char *name = text_of(self, one, "field");
+        fr_milvus_pairs params = pairs_of(self, one, "params");
+        uint32_t field = field_index(self, fr_span_text(name));
+        if (field == UINT32_MAX && !(self->dynamic && fr_milvus_pairs_get(&params, "json_path"))) continue; /* dropped since */
+        self->indexes[self->index_count++] = (fr_milvus_index){int_of(one, "id"), text_of(self, one, "name"), field, name, params};
     }
 }
 
@@ -274,7 +276,7 @@ static fr_code number_set(fr_milvus_schema *self, fr_milvus_pairs *pairs, const 
 static fr_code index_derive(fr_milvus_schema *self, uint32_t field)
 {
     fr_milvus_index *index = &self->indexes[self->index_count++];
-    *index = (fr_milvus_index){.id = self->next_index_id++, .name = self->fields[field].name, .field = field};
+    *index = (fr_milvus_index){.id = self->next_index_id++, .name = self->fields[field].name, .field = field, .field_name = self->fields[field].name};
     FR_TRY(fr_milvus_pairs_set(self, &index->params, "index_type", "AUTOINDEX"));
     return fr_milvus_pairs_set(self, &index->params, "metric_type", metric_name(self->fields[field].metric));
 }
@@ -487,7 +489,7 @@ static void indexes_put(const fr_milvus_schema *self, fr_doc_builder *b)
         fr_doc_begin_object(b);
         int_put(b, "id", index->id);
         text_put(b, "name", index->name);
-        text_put(b, "field", self->fields[index->field].name);
+        text_put(b, "field", index->field_name);
         pairs_put(b, "params", &index->params);
         fr_doc_end_object(b);
     }

@@ -14,6 +14,8 @@
 #define FR_MILVUS_TTL_MAX 3155760000   /* a hundred years */
 #define FR_MILVUS_DEFAULT_PARTITION "_default"
 #define FR_MILVUS_PARTITIONS_MAX 1024u
+#define FR_MILVUS_SHARDS_MAX 16
+#define FR_MILVUS_DYNAMIC UINT32_MAX
 #define FR_MILVUS_KEY_PARTITIONS 16u   /* of a collection with a partition key, unless said */
 
 typedef struct fr_milvus_pair {
@@ -50,7 +52,8 @@ typedef struct fr_milvus_function {
 typedef struct fr_milvus_index {
     int64_t id;
     const char *name;
-    uint32_t field; /* of fields[] */
+    uint32_t field; /* of fields[]; FR_MILVUS_DYNAMIC = a key of the dynamic field */
+    const char *field_name; /* as it was given */
     fr_milvus_pairs params; /* as given: index_type, metric_type, M, ... */
 } fr_milvus_index;
 

@@ -38,10 +38,10 @@ static bool field_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_mi
         s->field = &schema->fields[i];
     }
     if (name && *name) s->field = fr_milvus_field_of(schema, name);
-    if (!s->field) return refuse(call, "failed to get field schema by name: fieldName(%.100s) not found", name ? name : "");
-    if (s->field->vector < 0) return refuse(call, "field (%.100s) to search is not of vector data type", s->field->name);
+    if (!s->field) return refuse(call, "failed to create query plan: failed to get field schema by name: fieldName(%.100s) not found", name ? name : "");
+    if (s->field->vector < 0) return refuse(call, "failed to create query plan: field (%.100s) to search is not of vector data type", s->field->name);
     if (metric && *metric && strcasecmp(metric, metric_name(s->field->metric)) != 0)
-        return refuse(call, "fail to search: metric type not match: invalid parameter[expected=%s][actual=%.40s]", metric_name(s->field->metric), metric);
+        return refuse(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%.40s]", metric_name(s->field->metric), metric);
     s->query.field = s->field->engine_field;
     return true;
 }
@@ -91,7 +91,8 @@ static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_s
         return refuse(call, "the placeholder group must hold the vectors of one placeholder");
     const Milvus__PlaceholderValue *given = group->placeholders[0];
     if (given->n_values > FR_MILVUS_QUERIES_MAX)
-        return refuse(call, "nq [%zu] is invalid, it should be in range [1, %u]", given->n_values, FR_MILVUS_QUERIES_MAX);
+        return refuse(call, "nq [%zu] is invalid, nq (number of search vector per search request) should be in range [1, %u], but got %zu", given->n_values,
+                      FR_MILVUS_QUERIES_MAX, given->n_values);
     s->query_count = (uint32_t)given->n_values;
     if (given->type == FR_TYPE_VECTOR_F32) return floats_in(call, given, s);
     fr_span *vectors = fr_milvus_alloc(call, given->n_values * sizeof *vectors);
@@ -154,18 +155,48 @@ static bool number_of(fr_doc value, float *out)
     return true;
 }
 
+/* A value as Milvus's messages write it. */
+static const char *value_text(fr_milvus_call *call, fr_doc value)
+{
+    fr_milvus_json_text text = {.arena = &call->arena};
+    fr_milvus_json_value(&text, value);
+    fr_milvus_json_bytes(&text, "", 1);
+    return text.failed ? "" : text.data;
+}
+
+/* A whole number of the search's params; texts of numbers are taken, too. *out stays when it is not given. */
+static bool whole_in(fr_milvus_call *call, fr_doc params, const char *key, int64_t most, int64_t *out)
+{
+    fr_doc value = params.data ? fr_doc_get(params, fr_span_text(key)) : (fr_doc){NULL};
+    int64_t number;
+    if (!value.data) return true;
+    if (fr_doc_type(value) == FR_DOC_STRING) {
+        const char *text = fr_milvus_text(call, "%.*s", (int)FR_MIN(fr_doc_string(value).size, (size_t)40), (const char *)fr_doc_string(value).data);
+        if (!text || !fr_milvus_int(text, &number)) return refuse(call, "invalid integer value, key: '%s', value: '%s'", key, text ? text : "");
+    } else if (fr_doc_type(value) == FR_DOC_INT) {
+        number = fr_doc_int(value);
+    } else {
+        return refuse(call, "Type conflict in json: param '%s' (%.60s) should be integer", key, value_text(call, value));
+    }
+    if (number < 1 || number > most)
+        return refuse(call, "Out of range in json: param '%s' (%lld) should be in range [1, %lld]", key, (long long)number, (long long)most);
+    *out = number;
+    return true;
+}
+
 /* What index types call the breadth of a search is ef here; those that look at everything do so here, too. */
 static bool breadth_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
 {
-    static const char *const names[] = {"ef", "search_list"};
-    for (size_t i = 0; i < FR_COUNT_OF(names); i++) {
-        fr_doc value = params.data ? fr_doc_get(params, fr_span_text(names[i])) : (fr_doc){NULL};
-        if (!value.data) continue;
-        if (fr_doc_type(value) != FR_DOC_INT || fr_doc_int(value) < 1) return refuse(call, "%s must be an integer of at least 1", names[i]);
-        s->query.ef = (uint32_t)FR_MIN(fr_doc_int(value), (int64_t)FR_EF_MAX);
-    }
     const fr_milvus_index *index = fr_milvus_index_of(s->schema, s->field);
-    const char *type = index ? fr_milvus_pairs_get(&index->params, "index_type") : NULL;
+    const char *type = index ? fr_milvus_pairs_get(&index->params, "index_type") : "";
+    int64_t ef = 0, search_list = 0, nprobe = 0, hits = (int64_t)s->limit + s->offset;
+    bool hnsw = type && strncmp(type, "HNSW", 4) == 0;
+    if (!whole_in(call, params, "ef", INT32_MAX, &ef) || !whole_in(call, params, "search_list", INT32_MAX, &search_list)) return false;
+    if (type && strstr(type, "IVF_") && !whole_in(call, params, "nprobe", 65536, &nprobe)) return false;
+    if (hnsw && ef && ef < hits && !s->iterator) return refuse(call, "ef(%lld) should be larger than k(%lld)", (long long)ef, (long long)hits);
+    if (type && strcmp(type, "DISKANN") == 0 && search_list && search_list < hits && !s->iterator)
+        return refuse(call, "search_list_size(%lld) should be larger than k(%lld)", (long long)search_list, (long long)hits);
+    if (ef || search_list) s->query.ef = (uint32_t)FR_MIN(FR_MAX(ef, search_list), (int64_t)FR_EF_MAX);
     s->query.exact = s->iterator || (type && (strcmp(type, "FLAT") == 0 || strcmp(type, "BIN_FLAT") == 0));
     return true;
 }
@@ -177,8 +208,15 @@ static bool range_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
         fr_doc value = fr_doc_get(params, fr_span_text(names[i]));
         if (!value.data || fr_doc_type(value) == FR_DOC_NULL) continue;
         float *to = i == 0 ? &s->query.radius : &s->query.range_filter;
-        if (!number_of(value, to)) return refuse(call, "%s must be a number", names[i]);
+        if (!number_of(value, to))
+            return refuse(call, "Type conflict in json: param '%s' (%.60s) should be a number: type must be number", names[i], value_text(call, value));
         *(i == 0 ? &s->query.has_radius : &s->query.has_range_filter) = true;
+    }
+    if (s->query.has_range_filter && !s->query.has_radius) {
+        fr_milvus_fail(call, MILVUS_INVALID_PARAMETER,
+                       "range_filter requires radius to be set; range_filter alone is not a valid range search parameter: "
+                       "invalid parameter[expected=range_filter][actual=]");
+        return false;
     }
     bool distance = s->field->metric == FR_METRIC_L2 || s->field->metric == FR_METRIC_HAMMING || s->field->metric == FR_METRIC_JACCARD;
     float far = s->query.radius, near = s->query.range_filter;
@@ -187,17 +225,30 @@ static bool range_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
     return true;
 }
 
+#define GROUP_SIZE_MAX 10 /* Milvus's default */
+
+/* The search's own words for types. */
+static const char *group_type(int32_t type)
+{
+    if (type == FR_TYPE_FLOAT) return "FLOAT";
+    if (type == FR_TYPE_DOUBLE) return "DOUBLE";
+    return type == FR_TYPE_ARRAY ? "ARRAY" : type == FR_TYPE_VECTOR_F32 ? "VECTOR_FLOAT" : fr_milvus_type_name(type);
+}
+
 static bool group_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_milvus_search *s)
 {
     const char *name = fr_milvus_param(r->search_params, r->n_search_params, "group_by_field");
-    int64_t size;
-    if (!fr_milvus_param_int(call, r->search_params, r->n_search_params, "group_size", 1, FR_MILVUS_LIMIT_MAX, 1, &size)) return false;
+    const char *size_text = fr_milvus_param(r->search_params, r->n_search_params, "group_size");
+    int64_t size = 1;
     if (!name || !*name) return true;
+    if (size_text && !fr_milvus_int(size_text, &size)) size = 1; /* as Milvus does */
+    if (size < 1) return refuse(call, "input group size:%lld is negative", (long long)size);
+    if (size > GROUP_SIZE_MAX) return refuse(call, "input group size:%lld exceeds configured max group size:%d", (long long)size, GROUP_SIZE_MAX);
     s->group = fr_milvus_field_of(s->schema, name);
     if (s->iterator) return refuse(call, "Not allowed to do groupBy when doing iteration");
     if (!s->group && !s->schema->dynamic) return refuse(call, "groupBy field not found in schema: field not found[field=%.100s]", name);
     if (s->group && (s->group->vector >= 0 || s->group->type == FR_TYPE_FLOAT || s->group->type == FR_TYPE_DOUBLE || s->group->type == FR_TYPE_ARRAY))
-        return refuse(call, "field %.100s cannot be grouped by: its type has no groups", name);
+        return refuse(call, "unsupported data type %s for group by operator", group_type(s->group->type));
     if (s->query.has_radius) return refuse(call, "Not allowed to do range-search when doing search-group-by");
     s->group_key = name;
     s->group_size = (uint32_t)size;
@@ -210,13 +261,16 @@ static bool limits_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_m
     int64_t limit, offset, batch;
     Milvus__KeyValuePair *const *p = r->search_params;
     size_t n = r->n_search_params;
-    if (!fr_milvus_param_int(call, p, n, "topk", 1, FR_MILVUS_LIMIT_MAX, 10, &limit) ||
-        !fr_milvus_param_int(call, p, n, "offset", 0, FR_MILVUS_LIMIT_MAX, 0, &offset) ||
-        !fr_milvus_param_int(call, p, n, "round_decimal", -1, 6, -1, &s->round_decimal))
-        return false;
-    if (offset + limit > FR_MILVUS_LIMIT_MAX)
-        return refuse(call, "(offset+limit) should be in range [1, %u], but got %lld", FR_MILVUS_LIMIT_MAX, (long long)offset + (long long)limit);
     s->iterator = fr_milvus_param_true(p, n, "search_iter_v2");
+    if (!fr_milvus_param_number(call, p, n, "topk", 10, &limit) || !fr_milvus_param_number(call, p, n, "offset", 0, &offset)) return false;
+    if (fr_milvus_param_true(p, n, "iterator")) limit = FR_MAX(FR_MIN(limit, (int64_t)FR_MILVUS_LIMIT_MAX), (int64_t)1);
+    if (!fr_milvus_limit_in(call, "topk", limit) || (offset && !fr_milvus_limit_in(call, "offset", offset)) ||
+        !fr_milvus_limit_in(call, "offset+topk", offset + limit))
+        return false;
+    const char *decimals = fr_milvus_param(p, n, "round_decimal");
+    s->round_decimal = -1;
+    if (decimals && (!fr_milvus_int(decimals, &s->round_decimal) || s->round_decimal < -1 || s->round_decimal > 6))
+        return refuse(call, "round_decimal [%.40s] is invalid, should be -1 or an integer in range [0, 6]", decimals);
     if (s->iterator) {
         if (!fr_milvus_param_int(call, p, n, "search_iter_batch_size", 1, FR_MILVUS_LIMIT_MAX, limit, &batch)) return false;
         limit = batch;
@@ -250,7 +304,7 @@ bool fr_milvus_search_in(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker
         if (metric.data && fr_doc_type(metric) == FR_DOC_STRING && fr_doc_string(metric).size) {
             char *given = fr_milvus_text(call, "%.*s", (int)FR_MIN(fr_doc_string(metric).size, (size_t)40), (const char *)fr_doc_string(metric).data);
             if (given && strcasecmp(given, metric_name(s->field->metric)) != 0)
-                return refuse(call, "fail to search: metric type not match: invalid parameter[expected=%s][actual=%s]", metric_name(s->field->metric), given);
+                return refuse(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%s]", metric_name(s->field->metric), given);
         }
     }
     if (!range_in(call, params, s) || !group_in(call, r, s) || !breadth_in(call, params, s)) return false;
@@ -263,15 +317,28 @@ bool fr_milvus_search_in(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker
 
 static bool is_distance(fr_metric metric) { return metric == FR_METRIC_L2 || metric == FR_METRIC_HAMMING || metric == FR_METRIC_JACCARD; }
 
-/* Of an iterator: only what lies strictly behind the last bound. */
+/* Of an iterator: what lies at the last bound or behind it. Strictly behind cannot be said in the engine's range: there it is a distance, and a
+ * COSINE score next to the bound may be the same distance once it is rounded. */
 static void bound(fr_milvus_search *s)
 {
     if (!s->has_last_bound) return;
     bool distance = is_distance(s->field->metric);
-    float behind = nextafterf(s->last_bound, distance ? INFINITY : -INFINITY);
-    bool further = !s->query.has_range_filter || (distance ? behind > s->query.range_filter : behind < s->query.range_filter);
+    bool further = !s->query.has_range_filter || (distance ? s->last_bound > s->query.range_filter : s->last_bound < s->query.range_filter);
     s->query.has_range_filter = true;
-    if (further) s->query.range_filter = behind;
+    if (further) s->query.range_filter = s->last_bound;
+}
+
+/* What a client sees: hits that are equal in this are not told apart by a bound. */
+static float shown(const fr_milvus_search *s, const fr_hit *hit) { return is_distance(s->field->metric) ? hit->distance : hit->score; }
+
+static uint32_t drop_ties(const fr_milvus_search *s, fr_hit *hits, uint32_t count)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        float at = shown(s, &hits[i]);
+        if (!s->has_last_bound || (is_distance(s->field->metric) ? at > s->last_bound : at < s->last_bound)) hits[kept++] = hits[i];
+    }
+    return kept;
 }
 
 static fr_doc group_value(const fr_milvus_search *s, const fr_hit *hit)
@@ -310,11 +377,12 @@ static bool cut_groups(const fr_milvus_search *s, fr_hit *hits, uint32_t *count,
 
 /* A page of an iterator ends where the distance changes: the next one begins strictly behind it. At most `limit` hits, more only where
  * more have one distance. False: more hits are needed to see where they end. */
-static bool cut_ties(const fr_hit *hits, uint32_t *count, uint32_t limit, bool all)
+static bool cut_ties(const fr_milvus_search *s, const fr_hit *hits, uint32_t *count, uint32_t limit, bool all)
 {
     uint32_t end = 0;
     for (uint32_t i = 1; i <= *count && (end == 0 || i <= limit); i++) {
-        bool change = i == *count ? all : hits[i].distance < hits[i - 1].distance || hits[i].distance > hits[i - 1].distance;
+        float at = i < *count ? shown(s, &hits[i]) : 0, before = shown(s, &hits[i - 1]);
+        bool change = i == *count ? all : at < before || at > before;
         if (change) end = i;
     }
     if (end == 0 && *count != 0) return false;
@@ -342,7 +410,7 @@ static bool search_error(fr_milvus_call *call, const fr_milvus_search *s, fr_cod
 /* One query, asked with more and more hits until its groups, or the ties at its end, are whole. */
 static bool search_one(fr_milvus_call *call, fr_milvus_worker *worker, fr_milvus_search *s, uint32_t at, fr_milvus_found *found, size_t *bytes)
 {
-    uint64_t want = s->group_key ? (uint64_t)(s->limit + s->offset) * s->group_size : (uint64_t)s->limit + s->offset + 1;
+    uint64_t want = s->group_key ? (uint64_t)(s->limit + s->offset) * s->group_size : (uint64_t)s->limit + s->offset + 1 + s->has_last_bound;
     fr_query q = s->query;
     q.query_count = 1;
     if (q.vectors) q.vectors += (size_t)at * q.dimension;
@@ -361,8 +429,12 @@ static bool search_one(fr_milvus_call *call, fr_milvus_worker *worker, fr_milvus
         if (s->group_key) {
             bool full = cut_groups(s, hits, &count, groups, groups + most, groups + 2 * (size_t)most);
             if (!full && !last && s->strict_group) continue;
-        } else if (!cut_ties(hits, &count, s->limit, count < q.k) && !last) {
-            continue;
+        } else {
+            uint32_t got = count;
+            bool all = count < q.k;
+            count = drop_ties(s, hits, count);
+            bool whole = cut_ties(s, hits, &count, s->limit, all) && (count || !got);
+            if (!whole && !last) continue;
         }
         found->last_bound = s->last_bound;
         if (count) found->last_bound = is_distance(s->field->metric) ? hits[count - 1].distance : hits[count - 1].score;
@@ -512,7 +584,7 @@ static void cost_learn(fr_milvus *door, fr_id id, int64_t took_ns)
 
 fr_milvus_next fr_milvus_on_search(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker *worker)
 {
-    const Milvus__SearchRequest *r = call->request;
+    Milvus__SearchRequest *r = call->request;
     if (!worker->searcher || (worker->loop && !looks_plain(r))) return FR_MILVUS_SEARCHER;
     const fr_milvus_schema *schema = fr_milvus_schema_in(door, call, r->collection_name);
     if (!schema) return FR_MILVUS_REPLY;
@@ -521,7 +593,7 @@ fr_milvus_next fr_milvus_on_search(fr_milvus *door, fr_milvus_call *call, fr_mil
     fr_milvus_search *s = fr_milvus_alloc(call, sizeof *s);
     fr_milvus_found found;
     if (!s) return fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the request");
-    if (!fr_milvus_loaded(call, schema, r->partition_names, r->n_partition_names) || !fr_milvus_search_in(door, call, worker, schema, r, s) ||
+    if (!fr_milvus_scope(call, schema, "search", &r->partition_names, &r->n_partition_names) || !fr_milvus_search_in(door, call, worker, schema, r, s) ||
         !fr_milvus_output_resolve(call, schema, r->output_fields, r->n_output_fields, false, &s->output))
         return FR_MILVUS_REPLY;
     bool plain = is_plain(s);

@@ -4,7 +4,7 @@ import sys
 import urllib.request
 
 import numpy as np
-from pymilvus import DataType, MilvusClient, MilvusException
+from pymilvus import DataType, Function, FunctionType, MilvusClient, MilvusException
 
 URI, STEP = sys.argv[1:3]
 client = MilvusClient(URI)
@@ -115,7 +115,39 @@ def again():
     assert len(seen) == 5000 and len({i for _, i in seen}) == 5000 and [d for d, _ in seen] == sorted(d for d, _ in seen)
 
 
-STEPS = {"write": (write, both_doors), "again": (again,)}
+def small_scores():
+    """Pages of an iterator on COSINE: scores near 0 are finer than the distances that the engine compares."""
+    client.create_collection("angles", dimension=128, metric_type="COSINE")
+    random = np.random.default_rng(7)
+    client.insert("angles", [{"id": i, "vector": random.normal(size=128).tolist()} for i in range(60)])
+    seen = []
+    pages = client.search_iterator("angles", data=[random.normal(size=128).tolist()], batch_size=7, limit=60)
+    while page := pages.next():
+        seen += [hit["id"] for hit in page]
+    assert sorted(seen) == list(range(60)), seen
+
+
+def nothing_to_say():
+    """A text without terms and a sparse vector without pairs are rows like any other; a search meets neither."""
+    schema = client.create_schema()
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("text", DataType.VARCHAR, max_length=100, enable_analyzer=True)
+    schema.add_field("terms", DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_field("pairs", DataType.SPARSE_FLOAT_VECTOR)
+    schema.add_function(Function(name="terms", function_type=FunctionType.BM25, input_field_names=["text"], output_field_names=["terms"]))
+    index = client.prepare_index_params()
+    index.add_index("terms", index_type="SPARSE_INVERTED_INDEX", metric_type="BM25")
+    index.add_index("pairs", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
+    client.create_collection("quiet", schema=schema, index_params=index, consistency_level="Strong")
+    rows = [("hello world", {1: 0.5}), ("", {}), ("...", {2: 1.0}), ("hello", {})]
+    client.insert("quiet", [{"id": i, "text": text, "pairs": pairs} for i, (text, pairs) in enumerate(rows)])
+    found = client.query("quiet", filter="id >= 0", output_fields=["text", "pairs"])
+    assert [(row["text"], dict(row["pairs"])) for row in found] == rows, found
+    assert {hit["id"] for hit in client.search("quiet", data=["hello"], anns_field="terms", limit=4)[0]} == {0, 3}
+    assert [hit["id"] for hit in client.search("quiet", data=[{2: 1.0}], anns_field="pairs", limit=4)[0]] == [2]
+
+
+STEPS = {"write": (write, both_doors, small_scores, nothing_to_say), "again": (again,)}
 for step in STEPS[STEP]:
     step()
 print("done", np.__name__)
