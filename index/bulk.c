@@ -1,8 +1,8 @@
 /* bulk.c: the course of a bulk. Fresh rows and the linked rows (a sample of them where they are many more) are grouped twice
  * around random pivots, each row in three groups; in a group the distances of all fresh rows to all members are computed by
- * blocks; the nearest of all groups are a row's candidates, out of which links are chosen by the same rule as one by one; links
- * back are gathered per row and pruned once; then rows that lead to each other look together at what two links lead to
- * (bulk_graph.c), and who found somebody nearer chooses again. Beside a thin sample each row walks from its own links instead.
+ * blocks; the nearest of all groups are a row's candidates; then rows near each other look together at who is near those that are near
+ * them (bulk_graph.c); out of what was found links are chosen by the same rule as one by one; links back are gathered per row and
+ * pruned once. Beside a thin sample each row walks from its own links instead of that second look, and chooses again.
  *
  * Rows stay in the fresh ring until all that is done: searches find them by the scan meanwhile. Writers go on: a row is looked
  * at only after its life was checked inside the epoch of the piece, so a slot that was freed or reused since is passed by, or
@@ -38,10 +38,12 @@ void fr_bulk_free(fr_bulk *b)
     drop(b, MEM_NEXT, b->back_next);
     drop(b, MEM_TARGETS, b->targets);
     fr_bulk_pivots_free(b);
+    fr_bulk_rooms_free(b);
     fr_free(FR_MEM_LINKS, b);
 }
 
-static uint32_t pieces_of(uint32_t count) { return (count + FR_PIECE_ROWS - 1) / FR_PIECE_ROWS; }
+static uint32_t pieces_by(uint32_t count, uint32_t rows) { return (count + rows - 1) / rows; }
+static uint32_t pieces_of(uint32_t count) { return pieces_by(count, FR_PIECE_ROWS); }
 
 /* Worth it? And how many. */
 static uint32_t due(const fr_table *t)
@@ -98,6 +100,7 @@ static void claim(fr_table *t, fr_bulk *b, uint32_t want)
         if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED && b->member_count < room)
             b->members[b->member_count++] = row;
     }
+    b->look_rows = b->count >= b->member_count - b->member_count / 4 ? FR_PIECE_ROWS : FR_LOOK_FEW;
 }
 
 bool fr_bulk_begin(fr_table *t, fr_scratch *s)
@@ -117,10 +120,10 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
             fr_bulk_free(b);
             b = NULL;
         } else if (!fr_bulk_partition(t, b)) { /* without candidates each row is linked by a walk */
-            for (uint32_t i = 0; i < b->member_count; i++) b->order[i] = i;
+            for (uint32_t i = 0; i < b->count; i++) b->order[i] = i;
             b->phase = FR_BULK_LINK;
         }
-        if (b != NULL) b->pieces = pieces_of(b->member_count);
+        if (b != NULL) b->pieces = pieces_of(b->phase == FR_BULK_LINK ? b->count : b->member_count);
     } else {
         fr_bulk_free(b);
         b = NULL;
@@ -137,23 +140,24 @@ static void advance(fr_table *t, fr_bulk *b)
 {
     uint32_t pieces = 0;
     fr_bulk_phase next = b->phase + 1;
-    if (next == FR_BULK_BACK && b->sampled) next = FR_BULK_UPPER; /* the walk finds better ones than the sample has */
+    if (next == FR_BULK_BACK && b->thin) next = FR_BULK_UPPER; /* the walk finds better ones than the sample has */
+    if (next == FR_BULK_REFINE && !b->thin) next = FR_BULK_DONE;
     if (b->phase == FR_BULK_ASSIGN) {
         fr_bulk_group(b);
         pieces = b->pivot_count;
     } else if (b->phase == FR_BULK_LEAVES && ++b->round < ROUNDS && fr_bulk_partition(t, b)) {
         next = FR_BULK_ASSIGN;
         pieces = pieces_of(b->member_count);
+    } else if (b->phase == FR_BULK_LEAVES) {
+        if (b->thin) next = FR_BULK_LINK;
+        fr_bulk_order(b);
+        pieces = pieces_by(b->count, b->thin ? FR_PIECE_ROWS : b->look_rows);
+    } else if (b->phase == FR_BULK_AROUND) {
+        fr_bulk_ordered(b);
+        pieces = pieces_of(b->count);
     } else if (next == FR_BULK_BACK || next == FR_BULK_BACK_AGAIN) {
         pieces = pieces_of(atomic_load(&b->target_count));
-    } else if (next == FR_BULK_LINK || next == FR_BULK_REFINE) {
-        pieces = pieces_of(b->member_count);
-        if (next == FR_BULK_REFINE) {
-            atomic_store(&b->target_count, 0);
-            fr_bulk_order(t, b);
-            pieces = pieces_of(b->refined);
-        }
-    } else if (next == FR_BULK_UPPER) {
+    } else if (next == FR_BULK_REFINE || next == FR_BULK_UPPER) {
         pieces = pieces_of(b->count);
     } else {
         fr_ring_finish(t, b->place, b->count);
@@ -186,6 +190,7 @@ bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief)
     switch (phase) {
     case FR_BULK_ASSIGN: fr_bulk_assign(t, s, b, at); break;
     case FR_BULK_LEAVES: fr_bulk_leaf(t, s, b, at); break;
+    case FR_BULK_AROUND: fr_bulk_around(t, s, b, at); break;
     case FR_BULK_LINK: fr_bulk_link(t, s, b, at); break;
     case FR_BULK_BACK:
     case FR_BULK_BACK_AGAIN: fr_bulk_back(t, s, b, at); break;

@@ -6,20 +6,35 @@
 #include "index/table_private.h"
 
 #define FR_BULK_MIN   8192u /* fresh rows: from here on bulk beats row by row */
-#define FR_BULK_MAX   393216u /* of one bulk: 384 bytes of candidates each are held meanwhile */
+#define FR_BULK_MAX   524288u /* of one bulk: 384 bytes of candidates each are held meanwhile */
 #define FR_BULK_SAMPLE 3u    /* of the linked rows, up to so many per fresh row are looked at, too */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
 #define FR_PIECE_ROWS 64u
+#define FR_LOOK_FEW   32u /* rows of a piece of the second look where many members are linked: the fresh ones lie farther apart */
 
-typedef struct fr_near {
-    int32_t key; /* grows with the distance; keys of one row compare */
-    uint32_t row;
-} fr_near;
+/* Key and row: a key grows with the distance, those of one row compare. Its sign is flipped: the order is that of unsigned numbers. */
+typedef uint64_t fr_near;
+static inline fr_near fr_near_make(int32_t key, uint32_t row) { return (uint64_t)((uint32_t)key ^ 0x80000000u) << 32 | row; }
+static inline uint32_t fr_near_row(fr_near near) { return (uint32_t)near; }
+static inline int32_t fr_near_key(fr_near near) { return (int32_t)((uint32_t)(near >> 32) ^ 0x80000000u); }
 
 typedef enum fr_bulk_phase {
-    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_UPPER, FR_BULK_REFINE, FR_BULK_BACK_AGAIN, FR_BULK_DONE
+    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_AROUND, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_UPPER, FR_BULK_REFINE, FR_BULK_BACK_AGAIN,
+    FR_BULK_DONE
 } fr_bulk_phase;
+#define FR_BULK_PHASE_NAMES {"groups", "leaves", "around", "links", "back", "upper", "walks", "back again", "one by one"}
+
+/* What one thread needs for blocks of up to `capacity` rows; a column is a packed row. */
+typedef struct fr_block_room {
+    uint8_t *packed;
+    int8_t *queries;
+    int32_t *constants, *dots, *keys;
+    uint32_t *places, *rows;
+    const uint8_t **codes;
+    uint32_t capacity, padded;
+    struct fr_block_room *next; /* of those at rest */
+} fr_block_room;
 
 typedef struct fr_bulk {
     /* under the table's bulk_lock */
@@ -30,7 +45,8 @@ typedef struct fr_bulk {
     uint32_t count;         /* fresh rows */
     uint32_t member_count;  /* and linked ones behind them */
     bool sampled;           /* not all of the linked ones: the graph leads to the others */
-    bool thin;              /* few of them: two steps of the graph do not reach far enough, walks do */
+    bool thin;              /* few of them: two steps do not reach far enough, walks do */
+    uint32_t look_rows;     /* of a piece of the second look */
     uint32_t row_limit;
     uint32_t *members;
     /* one partitioning after the other */
@@ -40,17 +56,17 @@ typedef struct fr_bulk {
     uint32_t *list_start, *list_count, list_max;
     uint32_t *assigned;     /* members x FR_FANOUT: groups */
     uint32_t *group_start, *group; /* places in members, by group */
-    uint32_t *order;        /* all members, neighbours together; to refine: fresh rows in pieces that lead to each other */
+    uint32_t *order;        /* all members, neighbours together; after the leaves: the fresh ones, in pieces of neighbours */
     /* fresh rows */
     fr_near *near;          /* count x FR_NEAR_MAX, sorted, distinct */
     uint8_t *near_count;
     _Atomic uint32_t near_locks[256];
     /* links back, chained by the row they are to be added to */
-    _Atomic uint32_t *back_head; /* per row: edge + 1 */
-    uint32_t *back_next;         /* per edge: fresh row x FR_LANES_MAX / 2 */
+    _Atomic uint32_t *back_head; /* per row: edge + 1; during the second look: a fresh row's place + 1 */
+    uint32_t *back_next;         /* per edge: place in order x FR_LANES_MAX / 2: neighbours together */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
-    uint32_t refined;            /* of order, the rows that are refined */
+    fr_block_room *rooms;        /* at rest, under bulk_lock: as many as threads worked at a time */
     size_t bytes[10];
 } fr_bulk;
 
@@ -61,27 +77,21 @@ void fr_bulk_free(fr_bulk *b);
 /* bulk_leaf.c: who is near whom, by blocks of codes */
 bool fr_bulk_partition(fr_table *t, fr_bulk *b); /* chooses pivots */
 void fr_bulk_pivots_free(fr_bulk *b);
+void fr_bulk_rooms_free(fr_bulk *b);
 void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_group(fr_bulk *b);
 void fr_bulk_leaf(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t group);
-/* What one thread needs for blocks of up to `rows` rows; a column is a packed row. */
-typedef struct fr_block_room {
-    uint8_t *packed;
-    int8_t *queries;
-    int32_t *constants, *dots, *keys;
-    uint32_t *places, *rows;
-    const uint8_t **codes;
-} fr_block_room;
-bool fr_block_room_make(fr_block_room *room, uint32_t rows, uint32_t padded, bool pack);
-void fr_block_room_free(fr_block_room *room);
-void fr_bulk_take(fr_block_room *room, const fr_codeset *codes, uint32_t column, uint32_t row);
-/* The nearest `want` of the columns join the candidates of the fresh rows at these places; a bit each of the (first 64) that
- * got a new one. */
-uint64_t fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
-                      uint32_t count, uint32_t want);
-/* bulk_graph.c: who is near whom, by the graph that is there */
-void fr_bulk_order(fr_table *t, fr_bulk *b); /* pieces of rows that lead to each other */
-uint64_t fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, const fr_codeset *codes, const uint32_t *places, uint32_t count);
+/* The nearest `want` of the columns, room->rows, join the candidates of the fresh rows at these places, which are the first columns. */
+void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
+                  uint32_t count, uint32_t want);
+/* A room for the largest blocks, kept from piece to piece: its pages are faulted in once. NULL: no memory. */
+fr_block_room *fr_bulk_room_take(fr_table *t, fr_bulk *b, uint32_t padded);
+void fr_bulk_room_return(fr_table *t, fr_bulk *b, fr_block_room *room);
+uint32_t fr_bulk_near_of(fr_bulk *b, uint32_t place, uint32_t max, uint32_t *rows); /* some of the candidates so far; count */
+/* bulk_graph.c: who is near whom, by who is near those */
+void fr_bulk_order(fr_bulk *b);   /* pieces of neighbours */
+void fr_bulk_ordered(fr_bulk *b); /* after the second look */
+void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);

@@ -5,16 +5,17 @@
 
 #define LEAF_ROWS   2048u
 #define LEAF_BYTES  (2u << 20)
+#define ROOM_ROWS   4096u
 #define GROUP_ROWS  900u /* the average aimed at; cells of random pivots differ a lot in size */
 #define PIVOTS_MAX  16384u
 #define LEADERS_FROM 64u /* pivots: from here on they stand in lists around leaders */
 #define LEADS        32u /* pivots of a leader, on average */
 #define LISTS       6u    /* so many are looked at for a row */
-#define NEAREST     24u  /* of one leaf */
+#define NEAREST     36u  /* of one leaf */
 #define GUESS_MAX   ((int64_t)1 << 48)
 #define STRIP       16u  /* queries at a time */
 
-void fr_block_room_free(fr_block_room *room)
+static void room_free(fr_block_room *room)
 {
     fr_free(FR_MEM_LINKS, room->packed);
     fr_free(FR_MEM_LINKS, room->queries);
@@ -26,10 +27,10 @@ void fr_block_room_free(fr_block_room *room)
     fr_free(FR_MEM_LINKS, room->codes);
 }
 
-bool fr_block_room_make(fr_block_room *room, uint32_t rows, uint32_t padded, bool pack)
+static bool room_make(fr_block_room *room, uint32_t rows, uint32_t padded, bool pack)
 {
     size_t n = fr_tile_rows(rows);
-    *room = (fr_block_room){0};
+    *room = (fr_block_room){.capacity = rows, .padded = padded};
     if (pack) {
         room->packed = fr_alloc_aligned(FR_MEM_LINKS, 64, n * padded);
         room->constants = fr_alloc(FR_MEM_LINKS, n * sizeof(int32_t));
@@ -37,13 +38,44 @@ bool fr_block_room_make(fr_block_room *room, uint32_t rows, uint32_t padded, boo
         room->rows = fr_alloc(FR_MEM_LINKS, n * sizeof(uint32_t));
     }
     room->queries = fr_alloc_aligned(FR_MEM_LINKS, 64, (size_t)STRIP * padded);
-    room->dots = fr_alloc_aligned(FR_MEM_LINKS, 64, STRIP * n * sizeof(int32_t));
+    room->dots = fr_alloc_aligned(FR_MEM_LINKS, 64, STRIP * (n + 16) * sizeof(int32_t));
     room->keys = fr_alloc_aligned(FR_MEM_LINKS, 64, (n + 16) * sizeof(int32_t));
     room->places = fr_alloc_aligned(FR_MEM_LINKS, 64, (n + 16) * sizeof(uint32_t));
     if (room->queries && room->dots && room->keys && room->places && (!pack || (room->packed && room->constants && room->codes && room->rows)))
         return true;
-    fr_block_room_free(room);
+    room_free(room);
     return false;
+}
+
+fr_block_room *fr_bulk_room_take(fr_table *t, fr_bulk *b, uint32_t padded)
+{
+    fr_spin_lock(&t->bulk_lock);
+    fr_block_room *room = b->rooms;
+    if (room != NULL) b->rooms = room->next;
+    fr_spin_unlock(&t->bulk_lock);
+    if (room != NULL && room->padded == padded) return room;
+    if (room != NULL) room_free(room);
+    else room = fr_alloc(FR_MEM_LINKS, sizeof *room);
+    if (room != NULL && room_make(room, FR_MIN(ROOM_ROWS, FR_MAX(512u, LEAF_BYTES / padded / 32 * 32)), padded, true)) return room;
+    fr_free(FR_MEM_LINKS, room);
+    return NULL;
+}
+
+void fr_bulk_room_return(fr_table *t, fr_bulk *b, fr_block_room *room)
+{
+    fr_spin_lock(&t->bulk_lock);
+    room->next = b->rooms;
+    b->rooms = room;
+    fr_spin_unlock(&t->bulk_lock);
+}
+
+void fr_bulk_rooms_free(fr_bulk *b)
+{
+    for (fr_block_room *room = b->rooms, *next; room != NULL; room = next) {
+        next = room->next;
+        room_free(room);
+        fr_free(FR_MEM_LINKS, room);
+    }
 }
 
 static uint32_t factor_of(const fr_table *t) { return t->options.metric == FR_METRIC_IP ? 1 : 2; }
@@ -55,6 +87,13 @@ static int64_t query_of(const fr_codeset *codes, uint32_t row, int8_t *q)
     fr_code_query query = {.q = q};
     fr_codeset_query_row(codes, row, &query);
     return (int64_t)(query.k / query.cm);
+}
+
+/* The same without its K. */
+static void as_query(const fr_codeset *codes, uint32_t row, int8_t *restrict q)
+{
+    const uint8_t *code = fr_extent_at(&codes->code, row);
+    for (uint32_t j = 0, n = codes->padded; j < n; j++) q[j] = (int8_t)(code[j] ^ 0x80);
 }
 
 /* Is the row one that this bulk may look at? Only what is found alive inside the epoch is read. */
@@ -90,18 +129,24 @@ static uint32_t nearest(const fr_block_kernel *kernel, const fr_block_room *room
 {
     uint32_t found = 0;
     int64_t reach = *guess;
+    bool capped = cap != INT32_MAX; /* what the row has already says more than its neighbours' density */
     for (uint32_t tries = 0;; tries++) {
-        int64_t bound = *guess == INT64_MAX || tries == 6 ? cap : FR_MIN((int64_t)cap, reach - shift);
+        int64_t bound = capped || *guess == INT64_MAX || tries == 6 ? cap : FR_MIN((int64_t)cap, reach - shift);
         if (bound < INT32_MIN) bound = INT32_MIN;
         found = kernel->below(dots, constants, factor, count, (int32_t)bound, room->keys, room->places);
         if (found >= FR_MAX(1u, want * 2 / 3) || bound == cap) break; /* nearly so many will do: another pass costs more */
         reach += (reach < 0 ? -reach : reach) / 4 + 16;
     }
     if (found > FR_ORDER_MAX) {
+        int32_t last = kernel->bound(room->keys, found, want);
+        if (last != INT32_MAX) found = kernel->below(dots, constants, factor, count, last + 1, room->keys, room->places);
+    }
+    if (found > FR_ORDER_MAX) { /* there are many equal ones */
         smallest(room->keys, room->places, found, want);
         found = want;
     }
     kernel->order(room->keys, room->places, found);
+    if (capped) return FR_MIN(found, want);
     if (found >= want) {
         int64_t last = shift + room->keys[want - 1];
         *guess = last + (last < 0 ? -last : last) / 32 + 1;
@@ -156,7 +201,7 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
     const uint8_t **where = fr_alloc(FR_MEM_LINKS, size * sizeof *where);
     fr_block_room room = {0};
     bool fine = b->pivots && b->pivot_constants && b->leaders && b->leader_constants && b->list_start && b->list_count && b->group_start &&
-                rows && list && where && codes->kind != FR_CODE_NONE && fr_block_room_make(&room, leaders, padded, false);
+                rows && list && where && codes->kind != FR_CODE_NONE && room_make(&room, leaders, padded, false);
     for (uint64_t i = 0; fine && i < 4ull * count && chosen < count; i++) {
         uint32_t row = b->members[fr_mix64(i * 2 + 1 + b->round * 0x10000ull + t->options.seed) % b->member_count];
         if (member_alive(t, row)) rows[chosen++] = row;
@@ -193,7 +238,7 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
             kernel->pack(where + b->list_start[l], b->list_count[l], padded, b->pivots + (size_t)b->list_start[l] * padded);
     }
     b->pivot_count = fine ? b->list_start[leaders] : 0;
-    fr_block_room_free(&room);
+    room_free(&room);
     fr_free(FR_MEM_LINKS, rows);
     fr_free(FR_MEM_LINKS, list);
     fr_free(FR_MEM_LINKS, where);
@@ -237,30 +282,30 @@ void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     (void)s;
     const fr_codeset *codes = fr_codes_of(t);
     const fr_block_kernel *kernel = fr_simd_block();
-    fr_block_room room;
+    fr_block_room own = {0}, *room = fr_bulk_room_take(t, b, codes->padded), *kept = room;
     uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, b->member_count), padded = codes->padded;
     uint32_t stride = fr_tile_rows(b->leader_count), who[STRIP];
     for (uint32_t i = from; i < to; i++)
         for (uint32_t f = 0; f < FR_FANOUT; f++) b->assigned[(size_t)i * FR_FANOUT + f] = b->pivot_count; /* none */
     int32_t *leader_dots = fr_alloc_aligned(FR_MEM_LINKS, 64, (size_t)STRIP * stride * sizeof *leader_dots);
-    if (leader_dots == NULL || codes->kind == FR_CODE_NONE || !fr_block_room_make(&room, FR_MAX(b->list_max, stride), padded, false)) {
-        fr_free(FR_MEM_LINKS, leader_dots);
-        return;
-    }
+    uint32_t columns = FR_MAX(b->list_max, stride);
+    if (room == NULL || columns > room->capacity) room = room_make(&own, columns, padded, false) ? &own : NULL;
+    if (leader_dots == NULL || codes->kind == FR_CODE_NONE || room == NULL) to = from;
     for (uint32_t i = from; i < to;) {
         uint32_t n = 0;
         for (; i < to && n < STRIP; i++) {
             if (!member_alive(t, b->members[i])) continue;
-            query_of(codes, b->members[i], room.queries + (size_t)n * padded);
+            as_query(codes, b->members[i], room->queries + (size_t)n * padded);
             who[n++] = i;
         }
-        if (b->leader_count > 1) kernel->dots(room.queries, n, b->leaders, b->leader_count, padded, leader_dots, stride);
+        if (b->leader_count > 1) kernel->dots(room->queries, n, b->leaders, b->leader_count, padded, leader_dots, stride);
         for (uint32_t q = 0; q < n; q++)
-            assign_one(t, b, &room, padded, room.queries + (size_t)q * padded, leader_dots + (size_t)q * stride,
+            assign_one(t, b, room, padded, room->queries + (size_t)q * padded, leader_dots + (size_t)q * stride,
                        b->assigned + (size_t)who[q] * FR_FANOUT);
     }
     fr_free(FR_MEM_LINKS, leader_dots);
-    fr_block_room_free(&room);
+    room_free(&own);
+    if (kept != NULL) fr_bulk_room_return(t, b, kept);
 }
 
 /* Counting sort by group; the order of the first round, by nearest pivot, is kept: it puts neighbours together. */
@@ -283,27 +328,28 @@ void fr_bulk_group(fr_bulk *b)
 
 /* ==== leaves ==== */
 
-/* The new candidates join the row's own; both are sorted, what is in both is the same pair. True: there is a new one. */
-static bool merge(fr_bulk *b, uint32_t place, const fr_near *fresh, uint32_t count)
+/* The new candidates, with room for one more behind them, join the row's own; both are sorted, what is in both is taken once. No branch
+ * on a key: none could be foretold. */
+static void merge(fr_bulk *b, uint32_t place, fr_near *fresh, uint32_t count)
 {
-    fr_near *own = b->near + (size_t)place * FR_NEAR_MAX, merged[FR_NEAR_MAX];
-    uint32_t n = 0, i = 0, j = 0;
-    if (count == 0) return false;
+    fr_near *own = b->near + (size_t)place * FR_NEAR_MAX, held_now[FR_NEAR_MAX + 1];
+    const fr_near *left = held_now, *right = fresh;
+    if (count == 0) return;
+    fresh[count] = UINT64_MAX;
     fr_spin_lock(&b->near_locks[place % 256]);
-    uint32_t held = b->near_count[place];
-    while (n < held && own[n].key < fresh[0].key) n++; /* these stay where they are */
-    memcpy(merged, own, n * sizeof *own);
-    i = n;
-    while (n < FR_NEAR_MAX && (i < held || j < count)) {
-        const fr_near *next = j == count || (i < held && (own[i].key < fresh[j].key || (own[i].key == fresh[j].key && own[i].row <= fresh[j].row)))
-                                  ? &own[i++] : &fresh[j++];
-        if (n == 0 || merged[n - 1].row != next->row || merged[n - 1].key != next->key) merged[n++] = *next;
+    uint32_t held = b->near_count[place], n = 0;
+    while (n < held && own[n] < fresh[0]) n++; /* these stay where they are */
+    memcpy(held_now, own + n, (held - n) * sizeof *own);
+    held_now[held - n] = UINT64_MAX;
+    while (n < FR_NEAR_MAX) {
+        fr_near x = *left, y = *right, next = x < y ? x : y;
+        if (next == UINT64_MAX) break;
+        left += x <= y;
+        right += y <= x;
+        own[n++] = next;
     }
-    bool changed = n != held || memcmp(own, merged, n * sizeof *own) != 0;
-    memcpy(own, merged, n * sizeof *own);
     b->near_count[place] = (uint8_t)n;
     fr_spin_unlock(&b->near_locks[place % 256]);
-    return changed;
 }
 
 /* What is farther than all that a row has need not be looked at. */
@@ -311,53 +357,74 @@ static int32_t cap_of(fr_bulk *b, uint32_t place)
 {
     fr_spin_lock(&b->near_locks[place % 256]);
     uint32_t held = b->near_count[place];
-    int32_t cap = held >= NEAREST ? b->near[(size_t)place * FR_NEAR_MAX + FR_MIN(held, 32u) - 1].key : INT32_MAX;
+    int32_t cap = held >= NEAREST ? fr_near_key(b->near[(size_t)place * FR_NEAR_MAX + FR_MIN(held, 32u) - 1]) : INT32_MAX;
     fr_spin_unlock(&b->near_locks[place % 256]);
     return cap;
 }
 
-void fr_bulk_take(fr_block_room *room, const fr_codeset *codes, uint32_t column, uint32_t row)
+uint32_t fr_bulk_near_of(fr_bulk *b, uint32_t place, uint32_t max, uint32_t *rows)
 {
-    room->codes[column] = fr_extent_at(&codes->code, row);
-    room->constants[column] = fr_codeset_constant(codes, row);
-    room->rows[column] = row;
+    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
+    fr_spin_lock(&b->near_locks[place % 256]);
+    uint32_t count = FR_MIN(max, b->near_count[place]);
+    uint32_t held = b->near_count[place], first = count / 2; /* half of them the nearest; the rest leads out of a cluster */
+    for (uint32_t i = 0; i < count; i++) rows[i] = fr_near_row(near[i < first ? i : first + (i - first) * (held - first) / (count - first)]);
+    fr_spin_unlock(&b->near_locks[place % 256]);
+    return count;
 }
 
-uint64_t fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
-                      uint32_t count, uint32_t want)
+/* Packs the columns, a tile at a time, while the codes of those behind it are on their way. */
+static void pack(const fr_codeset *codes, fr_block_room *room, uint32_t columns)
 {
     const fr_block_kernel *kernel = fr_simd_block();
-    uint32_t padded = codes->padded, factor = factor_of(t), stride = fr_tile_rows(columns);
+    bool constant = fr_codeset_constant_read(codes);
+    for (uint32_t i = 0; i < FR_MIN(2 * FR_TILE_ROWS, columns); i++) room->codes[i] = fr_code_touch(codes, room->rows[i], constant);
+    for (uint32_t at = 0; at < columns; at += FR_TILE_ROWS) {
+        uint32_t n = FR_MIN(FR_TILE_ROWS, columns - at), ahead = at + 2 * FR_TILE_ROWS;
+        for (uint32_t i = ahead; i < FR_MIN(ahead + FR_TILE_ROWS, columns); i++) room->codes[i] = fr_code_touch(codes, room->rows[i], constant);
+        fr_codeset_constants(codes, room->rows + at, room->codes + at, n, room->constants + at);
+        kernel->pack(room->codes + at, n, codes->padded, room->packed + (size_t)at * codes->padded);
+    }
+}
+
+void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
+                  uint32_t count, uint32_t want)
+{
+    const fr_block_kernel *kernel = fr_simd_block();
+    uint32_t padded = codes->padded, factor = factor_of(t);
+    uint32_t stride = fr_tile_rows(columns) + 16; /* an odd number of cache lines: the queries' rows do not fall on each other in the cache */
     int64_t guess = INT64_MAX, shift[STRIP];
-    uint64_t changed = 0;
-    kernel->pack(room->codes, columns, padded, room->packed);
+    bool inner = t->options.metric == FR_METRIC_IP;
+    pack(codes, room, columns);
     for (uint32_t i = 0; i < count; i += STRIP) {
         uint32_t n = FR_MIN(STRIP, count - i);
         for (uint32_t q = 0; q < n; q++) {
             __builtin_prefetch(&b->near_count[places[i + q]]);
             for (uint32_t at = 0; at < FR_NEAR_MAX; at += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)places[i + q] * FR_NEAR_MAX + at);
         }
-        for (uint32_t q = 0; q < n; q++) shift[q] = query_of(codes, b->members[places[i + q]], room->queries + (size_t)q * padded);
-        kernel->dots(room->queries, n, room->packed, columns, padded, room->dots, stride);
         for (uint32_t q = 0; q < n; q++) {
-            fr_near found[FR_NEAR_MAX + 1];
-            uint32_t place = places[i + q], own = b->members[place], kept = 0;
+            int8_t *query = room->queries + (size_t)q * padded;
+            if (inner) shift[q] = query_of(codes, room->rows[i + q], query);
+            else as_query(codes, room->rows[i + q], query);
+        }
+        kernel->dots(room->queries, n, room->packed, columns, padded, room->dots, stride);
+        for (uint32_t q = 0; q < n && !inner; q++) /* K of the row is in what it has to itself: |c|^2 = 2 dot - constant */
+            shift[q] = 2 * (int64_t)room->dots[(size_t)q * stride + i + q] - room->constants[i + q];
+        for (uint32_t q = 0; q < n; q++) {
+            fr_near found[FR_NEAR_MAX + 2];
+            uint32_t place = places[i + q], kept = 0;
             uint32_t some = nearest(kernel, room, room->dots + (size_t)q * stride, room->constants, factor, columns, want + 1,
                                     cap_of(b, place), shift[q], &guess);
             for (uint32_t c = 0; c < some; c++) {
-                uint32_t row = room->rows[room->places[c]];
-                if (row != own) found[kept++] = (fr_near){room->keys[c], row};
+                fr_near next = fr_near_make(room->keys[c], room->rows[room->places[c]]);
+                uint32_t j = kept;
+                if (room->places[c] == i + q) continue;
+                for (kept++; j > 0 && found[j - 1] > next; j--) found[j] = found[j - 1]; /* equal keys by row */
+                found[j] = next;
             }
-            for (uint32_t c = 1; c < kept; c++) /* equal keys by row, as the merge expects */
-                for (uint32_t j = c; j > 0 && found[j - 1].key == found[j].key && found[j - 1].row > found[j].row; j--) {
-                    fr_near swap = found[j];
-                    found[j] = found[j - 1], found[j - 1] = swap;
-                }
-            bool nearer = merge(b, place, found, kept);
-            changed |= (uint64_t)nearer << (i + q) % 64;
+            merge(b, place, found, kept);
         }
     }
-    return changed;
 }
 
 static void leaf(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t *places, uint32_t count)
@@ -366,7 +433,7 @@ static void leaf(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = b->members[places[i]];
         if (!member_alive(t, row)) continue;
-        fr_bulk_take(room, codes, columns, row);
+        room->rows[columns] = row;
         uint32_t swap = places[columns]; /* what is alive to the front, in order: fresh rows come first */
         places[columns] = places[i], places[i] = swap;
         fresh += places[columns++] < b->count;
@@ -416,11 +483,11 @@ void fr_bulk_leaf(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t group)
     (void)s;
     const fr_codeset *codes = fr_codes_of(t);
     uint32_t *places = b->group + b->group_start[group], count = b->group_start[group + 1] - b->group_start[group];
-    if (codes->kind == FR_CODE_NONE || count < 2) return;
+    if (codes->kind == FR_CODE_NONE || codes->kind == FR_CODE_BIT || count < 2) return;
     uint32_t max = leaf_rows(codes->padded);
-    fr_block_room room;
-    if (!fr_block_room_make(&room, FR_MIN(count, max), codes->padded, true)) return; /* fewer candidates */
-    if (count <= max) leaf(t, b, codes, &room, places, count);
-    else divide(t, b, codes, &room, places, count, max);
-    fr_block_room_free(&room);
+    fr_block_room *room = fr_bulk_room_take(t, b, codes->padded);
+    if (room == NULL) return; /* fewer candidates */
+    if (count <= max) leaf(t, b, codes, room, places, count);
+    else divide(t, b, codes, room, places, count, max);
+    fr_bulk_room_return(t, b, room);
 }

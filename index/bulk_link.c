@@ -1,4 +1,4 @@
-/* bulk_link.c: links out of the candidates of a bulk, links back, and the pass that refines both.
+/* bulk_link.c: links out of the candidates of a bulk, links back, and, beside a thin sample, the walks that refine both.
  * The rules of one-by-one linking hold: a row is linked once it has a parent that is in the tree (tree.c), prunes keep tree
  * links, stores are release stores under the row's lock. Rows are taken in an order that puts neighbours together, so that
  * codes and lanes are met in the nearer caches. */
@@ -20,25 +20,43 @@ static uint8_t state_of(const fr_table *t, uint32_t row)
 
 static bool is_linked(const fr_table *t, uint32_t row) { return fr_row_alive(fr_row_at(t, row)) && state_of(t, row) == FR_LINKED; }
 
-/* The members of a piece, neighbours together. */
+/* The fresh rows of a piece, neighbours together. */
 static uint32_t piece_of(const fr_bulk *b, uint32_t piece, const uint32_t **from_out)
 {
     uint32_t from = piece * FR_PIECE_ROWS;
     *from_out = b->order + from;
-    return FR_MIN(FR_PIECE_ROWS, b->member_count - from);
+    return FR_MIN(FR_PIECE_ROWS, b->count - from);
 }
 
-/* Remember that `to` shall lead back to the fresh row at this place. */
-static void back_later(fr_bulk *b, uint32_t place, uint32_t edge, uint32_t to)
+/* Remember that `to` shall lead back to the fresh row at this place of the order: edges of neighbours are neighbours. */
+static void back_later(fr_bulk *b, uint32_t at_order, uint32_t edge, uint32_t to)
 {
     if (to >= b->row_limit) return; /* a younger row is no member; its own links will do */
-    uint32_t at = place * EDGES + edge;
+    uint32_t at = at_order * EDGES + edge;
     uint32_t before = atomic_exchange_explicit(&b->back_head[to], at + 1, memory_order_acq_rel);
     b->back_next[at] = before;
     if (before == 0) b->targets[atomic_fetch_add_explicit(&b->target_count, 1, memory_order_relaxed)] = to;
 }
 
 /* ==== links out ==== */
+
+/* Stores what was chosen; tree links that came meanwhile, or were not chosen, take the place of the farthest. */
+static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t count)
+{
+    uint32_t ids[FR_LANES_MAX], held, tree = 0, kept[FR_LANES_MAX], n = 0;
+    fr_spin_lock(fr_row_lock(t, row));
+    held = fr_level0_lanes(t, row, ids);
+    for (uint32_t i = 0; i < held; i++)
+        if (fr_tree_link(t, row, ids[i])) kept[tree++] = ids[i];
+    n = tree;
+    for (uint32_t i = 0; i < count && n < t->lanes; i++) {
+        bool there = false;
+        for (uint32_t j = 0; j < tree && !there; j++) there = kept[j] == chosen[i];
+        if (!there) kept[n++] = chosen[i];
+    }
+    fr_store_lanes(t, row, 0, fr_links_at(t, row), t->lanes, kept, n);
+    fr_spin_unlock(fr_row_lock(t, row));
+}
 
 /* The candidates that live, by distance on today's codes. */
 static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place)
@@ -47,11 +65,13 @@ static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset
     float distances[FR_NEAR_MAX];
     const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
     for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        __builtin_prefetch(fr_row_at(t, near[i].row));
-        fr_space_touch(codes, near[i].row);
+        __builtin_prefetch(fr_row_at(t, fr_near_row(near[i])));
+        fr_space_touch(codes, fr_near_row(near[i]));
     }
-    for (uint32_t i = 0; i < b->near_count[place]; i++)
-        if (near[i].row != row && fr_row_alive(fr_row_at(t, near[i].row))) ids[count++] = near[i].row;
+    for (uint32_t i = 0; i < b->near_count[place]; i++) {
+        uint32_t other = fr_near_row(near[i]);
+        if (other != row && fr_row_alive(fr_row_at(t, other))) ids[count++] = other;
+    }
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, count, distances);
@@ -63,9 +83,9 @@ static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset
     return distinct;
 }
 
-static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place)
+static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order)
 {
-    uint32_t row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
+    uint32_t place = b->order[at_order], row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     fr_row *r = fr_row_at(t, row);
     uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, links_max(t), chosen);
@@ -81,13 +101,26 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
         if (fr_tree_adopt(t, s, codes, candidates[i].row, row)) adopted = candidates[i].row;
     if (adopted == FR_ROW_NONE) { /* nobody near is linked yet: a walk finds who is */
         fr_link_row(t, s, row);
-    } else {
-        for (uint32_t i = 0; i < count && !b->sampled; i++)
-            if (chosen[i] != adopted) back_later(b, place, i, chosen[i]);
+        if (count != 0 && !b->thin) store_chosen(t, row, chosen, count);
     }
+    for (uint32_t i = 0; i < count && !b->thin; i++)
+        if (chosen[i] != adopted) back_later(b, at_order, i, chosen[i]);
     fr_router_offer(t, row);
     atomic_store_explicit(&r->linked, FR_LINKED, memory_order_release);
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
+}
+
+/* The candidates of a row that comes soon, and whose they are. */
+static void send_for(const fr_table *t, const fr_codeset *codes, const fr_bulk *b, const uint32_t *places, uint32_t i, uint32_t count)
+{
+    if (i + 2 < count)
+        for (uint32_t at = 0; at < FR_NEAR_MAX; at += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)places[i + 2] * FR_NEAR_MAX + at);
+    if (i + 1 >= count) return;
+    const fr_near *near = b->near + (size_t)places[i + 1] * FR_NEAR_MAX;
+    for (uint32_t n = 0; n < b->near_count[places[i + 1]]; n++) {
+        __builtin_prefetch(fr_row_at(t, fr_near_row(near[n])));
+        fr_space_touch(codes, fr_near_row(near[n]));
+    }
 }
 
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
@@ -96,10 +129,10 @@ void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     const uint32_t *places;
     uint32_t count = piece_of(b, piece, &places);
     for (uint32_t i = 0; i < count; i++) {
-        if (places[i] >= b->count) continue;
         uint32_t row = b->members[places[i]];
+        send_for(t, codes, b, places, i, count);
         if (fr_row_alive(fr_row_at(t, row))) {
-            link_one(t, s, codes, b, places[i]);
+            link_one(t, s, codes, b, piece * FR_PIECE_ROWS + i);
         } else {
             atomic_store_explicit(&fr_row_at(t, row)->linked, FR_SKIPPED, memory_order_release);
             fr_mark(t, FR_CHUNK_ROWS_OF, row);
@@ -115,9 +148,10 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     uint32_t ids[FR_LANES_MAX + BACK_MAX], chosen[FR_LANES_MAX], held = fr_level0_lanes(t, row, ids), count = held;
     _Atomic uint32_t *lanes = fr_links_at(t, row);
     for (uint32_t i = 0; i < more_count; i++) {
-        bool there = more[i] == row;
-        for (uint32_t j = 0; j < count && !there; j++) there = ids[j] == more[i];
-        if (!there) ids[count++] = more[i];
+        uint32_t there = more[i] == row;
+        for (uint32_t j = 0; j < count; j++) there |= ids[j] == more[i];
+        ids[count] = more[i];
+        count += !there;
     }
     if (count == held) return;
     if (count <= t->lanes) {
@@ -147,7 +181,7 @@ static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk
     while (edge != 0) {
         uint32_t n = 0;
         for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
-            uint32_t from = b->members[(edge - 1) / EDGES];
+            uint32_t from = b->members[b->order[(edge - 1) / EDGES]];
             if (from != row && is_linked(t, from)) more[n++] = from;
         }
         for (uint32_t i = 0; i < n; i++) fr_space_touch(codes, more[i]);
@@ -161,7 +195,10 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
     uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, atomic_load(&b->target_count));
-    for (uint32_t i = from; i < to; i++) back_to(t, s, codes, b, b->targets[i]);
+    for (uint32_t i = from; i < to; i++) {
+        if (i + 1 < to) fr_links_prefetch(t, b->targets[i + 1]), fr_space_touch(codes, b->targets[i + 1]);
+        back_to(t, s, codes, b, b->targets[i]);
+    }
 }
 
 void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
@@ -172,39 +209,21 @@ void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
         uint32_t row = b->members[i], level = fr_row_at(t, row)->level;
         if (level == 0 || !is_linked(t, row) || fr_upper_unit(t, row, 1) != NULL) continue;
         if (!fr_upper_create(t, row, level)) continue; /* level 0 alone keeps it reachable */
-        fr_link_upper(t, s, codes, row, level);
+        fr_link_upper(t, s, codes, row, level, FR_MAX(t->ef_construction / 4, t->m));
         fr_raise_entry(t, row, level);
     }
 }
 
 /* ==== refining ==== */
 
-/* Stores what was chosen; tree links that came meanwhile, or were not chosen, take the place of the farthest. */
-static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t count)
-{
-    uint32_t ids[FR_LANES_MAX], held, tree = 0, kept[FR_LANES_MAX], n = 0;
-    fr_spin_lock(fr_row_lock(t, row));
-    held = fr_level0_lanes(t, row, ids);
-    for (uint32_t i = 0; i < held; i++)
-        if (fr_tree_link(t, row, ids[i])) kept[tree++] = ids[i];
-    n = tree;
-    for (uint32_t i = 0; i < count && n < t->lanes; i++) {
-        bool there = false;
-        for (uint32_t j = 0; j < tree && !there; j++) there = kept[j] == chosen[i];
-        if (!there) kept[n++] = chosen[i];
-    }
-    fr_store_lanes(t, row, 0, fr_links_at(t, row), t->lanes, kept, n);
-    fr_spin_unlock(fr_row_lock(t, row));
-}
-
 /* Chooses again out of the pool, which is sorted. */
-static void choose_again(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place, uint32_t size)
+static void choose_again(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order, uint32_t size)
 {
-    uint32_t row = b->members[place], chosen[FR_LANES_MAX];
+    uint32_t row = b->members[b->order[at_order]], chosen[FR_LANES_MAX];
     uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
     store_chosen(t, row, chosen, count);
     for (uint32_t i = 0; i < count; i++)
-        if (!fr_leads_to(t, chosen[i], row)) back_later(b, place, i, chosen[i]);
+        if (!fr_leads_to(t, chosen[i], row)) back_later(b, at_order, i, chosen[i]);
 }
 
 /* What a walk from the row's own links finds. */
@@ -231,13 +250,10 @@ static uint32_t walk_from(fr_table *t, fr_scratch *s, const fr_codeset *codes, u
 void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
-    uint32_t from = piece * FR_PIECE_ROWS, count = FR_MIN(FR_PIECE_ROWS, b->refined - from), *places = b->order + from;
-    bool walks = b->thin || codes->kind == FR_CODE_NONE;
-    uint64_t changed = walks ? UINT64_MAX : fr_bulk_around(t, s, b, codes, places, count);
+    const uint32_t *places;
+    uint32_t count = piece_of(b, piece, &places);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = b->members[places[i]];
-        if (!is_linked(t, row)) continue;
-        if (walks) choose_again(t, s, codes, b, places[i], walk_from(t, s, codes, row));
-        else if (changed >> i & 1) choose_again(t, s, codes, b, places[i], candidates_of(t, s, codes, b, places[i]));
+        if (!is_linked(t, b->members[places[i]])) continue;
+        choose_again(t, s, codes, b, piece * FR_PIECE_ROWS + i, walk_from(t, s, codes, b->members[places[i]]));
     }
 }

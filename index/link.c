@@ -1,16 +1,13 @@
 /* link.c: linking fresh rows into the graph.
  *
  * Insertion as in HNSW (Malkov and Yashunin, algorithm 1), on codes: a beam of ef_construction, m links for the new row
- * chosen by the diversity rule (algorithm 4, with a slack: alpha in Subramanya et al., DiskANN), back edges appended and
- * pruned only when a list is full. A prune never drops a link of the tree (tree.c), so that no row gets lost among
- * near-duplicates. */
+ * chosen by the diversity rule (choose.c), back edges appended and pruned only when a list is full. A prune never drops a link
+ * of the tree (tree.c), so that no row gets lost among near-duplicates. */
 #include "index/bulk.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define LINKS_MIN  6u
-#define SLACK      1.1f /* of squared distances: more links, fewer hops; figures: index/README.md */
 #define SWEEP_TURN 64u /* every so many steps the sweep goes first, by 2,048 rows: about 2 % of the time */
 
 /* ==== lists of neighbours ==== */
@@ -34,87 +31,6 @@ void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
         for (; j > 0 && candidates[j - 1].distance > moved.distance; j--) candidates[j] = candidates[j - 1];
         candidates[j] = moved;
     }
-}
-
-/* Up to 64 candidates while links are chosen out of them: those not passed over are compared with each row that is chosen. */
-typedef struct fr_choice {
-    const fr_candidate *candidates;
-    uint32_t count;
-    bool coded;
-    uint64_t passed; /* a bit each: nearer to a chosen row than to the owner */
-    const uint8_t *rows[64];
-    int32_t constants[64];
-} fr_choice;
-
-static void choice_begin(fr_choice *c, const fr_scratch *s, const fr_codeset *codes, const fr_candidate *candidates, uint32_t count)
-{
-    uint32_t ids[64], n = 0;
-    c->candidates = candidates, c->count = count, c->passed = 0;
-    c->coded = codes->kind != FR_CODE_NONE && codes->kind != FR_CODE_BIT;
-    if (!c->coded) return;
-    for (; n < count; n++) { /* what is too young has no code here; it is never compared */
-        ids[n] = candidates[n].row < s->row_limit ? candidates[n].row : 0;
-        c->rows[n] = fr_extent_at(&codes->code, ids[n]);
-    }
-    fr_codeset_constants(codes, ids, c->rows, n, c->constants);
-}
-
-/* Passes over what lies nearer to the chosen row than to the owner, by more than the slack, or equals it, from the given place
- * on. One query for all of them: it is the chosen rows that are few. */
-static void choice_compare(fr_choice *c, const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t chosen, uint32_t from)
-{
-    uint32_t ids[64], places[64], n = 0;
-    const uint8_t *rows[64];
-    int32_t constants[64];
-    float found[64];
-    bool inner = t->options.metric == FR_METRIC_IP; /* no zero there that means "equal" */
-    if (chosen >= s->row_limit) return;             /* these codes have no place for it */
-    for (uint32_t i = from; i < c->count; i++) {
-        if (c->passed >> i & 1 || c->candidates[i].row >= s->row_limit) continue;
-        ids[n] = c->candidates[i].row;
-        if (c->coded) rows[n] = c->rows[i], constants[n] = c->constants[i];
-        places[n++] = i;
-    }
-    if (n == 0) return;
-    fr_space space;
-    fr_space_of_row(&space, t, codes, chosen, s->q2, s->decoded, s->rotated);
-    if (c->coded) fr_codeset_distances_held(codes, &space.code_query, rows, constants, n, found);
-    else fr_space_distances(&space, ids, n, found);
-    for (uint32_t i = 0; i < n; i++) {
-        float distance = c->candidates[places[i]].distance;
-        /* inner products are no distances to be stretched, but the same one from the other end differs by rounding */
-        float bound = inner ? distance - 1e-6f * fabsf(distance) : distance / SLACK;
-        /* an equal of one already chosen adds nothing, but what lies beyond both does */
-        bool diverse = found[i] >= bound && (inner || found[i] > 0);
-        c->passed |= (uint64_t)!diverse << places[i];
-    }
-}
-
-uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner,
-                   const fr_candidate *candidates, uint32_t count, uint32_t max, uint32_t *chosen)
-{
-    uint32_t n = 0, passed_over[FR_LANES_MAX], spare = 0, reserved = 0;
-    fr_choice choice;
-    for (uint32_t i = 0; i < count && owner != FR_ROW_NONE; i++) reserved += fr_tree_link(t, owner, candidates[i].row);
-    for (uint32_t at = 0; at < count && n < max; at += 64) {
-        choice_begin(&choice, s, codes, candidates + at, FR_MIN(64u, count - at));
-        for (uint32_t j = 0; j < n && n + reserved < max; j++) choice_compare(&choice, t, s, codes, chosen[j], 0);
-        for (uint32_t i = 0; i < choice.count && n < max; i++) {
-            uint32_t row = candidates[at + i].row;
-            bool keep = owner != FR_ROW_NONE && fr_tree_link(t, owner, row);
-            if (keep) reserved = reserved != 0 ? reserved - 1 : 0; /* a link may have become one of the tree since it was counted */
-            else if (n + reserved >= max || !fr_row_alive(fr_row_at(t, row))) continue;
-            if (!keep && choice.passed >> i & 1) {
-                if (spare < FR_LANES_MAX) passed_over[spare++] = row;
-                continue;
-            }
-            chosen[n++] = row;
-            if (n + reserved < max) choice_compare(&choice, t, s, codes, row, i + 1);
-        }
-    }
-    /* Among equal vectors one passes; a few more keep the list from being a single thread. */
-    for (uint32_t i = 0; i < spare && n < FR_MIN(max, LINKS_MIN); i++) chosen[n++] = passed_over[i];
-    return n;
 }
 
 /* The lanes of a row on a level. */
@@ -341,11 +257,11 @@ void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level)
             return;
 }
 
-void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level)
+void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, uint32_t ef)
 {
     uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0;
     fr_space space;
-    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0, ef = t->ef_construction;
+    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0;
     float distance;
     if (top == 0) return;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
@@ -355,7 +271,7 @@ void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t
         fr_visited_clear(s);
         fr_visit(s, row); /* never its own neighbour */
         for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
-        size = fr_walk_level(t, s, &space, l, size, FR_MAX(ef / 2, t->m), false, &hops, &distances);
+        size = fr_walk_level(t, s, &space, l, size, ef, false, &hops, &distances);
         size = fr_keep_alive(t, s->pool, size);
         link_level(t, s, codes, row, l, s->pool, size);
         fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
@@ -374,9 +290,9 @@ void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
         fr_tree_settle(t, s, codes, row);
         return;
     }
-    fr_link_upper(t, s, codes, row, level);
     fr_space space;
     uint32_t size = 0, ef = t->ef_construction;
+    fr_link_upper(t, s, codes, row, level, FR_MAX(ef / 2, t->m));
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_visited_clear(s);
     fr_visit(s, row);

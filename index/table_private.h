@@ -376,9 +376,9 @@ uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_
 bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to); /* on level 0 */
 uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
-/* link.c, repair.c */
+/* choose.c, link.c, repair.c */
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);
-void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level);
+void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, uint32_t ef);
 void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level);
 /* Under the row's lock. */
 void fr_store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max, const uint32_t *ids, uint32_t count);

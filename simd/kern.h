@@ -71,6 +71,19 @@ FR_INLINE void block_order_each(int32_t *keys, uint32_t *places, uint32_t count)
     }
 }
 
+/* Each file has its own flags for the loop, and its own order. */
+FR_INLINE int32_t block_bound_by(void (*order)(int32_t *, uint32_t *, uint32_t), const int32_t *keys, uint32_t count, uint32_t want)
+{
+    int32_t least[FR_BOUND_GROUPS];
+    uint32_t groups[FR_BOUND_GROUPS], i = 0;
+    for (uint32_t g = 0; g < FR_BOUND_GROUPS; g++) least[g] = INT32_MAX, groups[g] = g;
+    for (; i + FR_BOUND_GROUPS <= count; i += FR_BOUND_GROUPS)
+        for (uint32_t g = 0; g < FR_BOUND_GROUPS; g++) least[g] = keys[i + g] < least[g] ? keys[i + g] : least[g];
+    for (uint32_t g = 0; i + g < count; g++) least[g] = keys[i + g] < least[g] ? keys[i + g] : least[g];
+    order(least, groups, FR_BOUND_GROUPS);
+    return want <= FR_BOUND_GROUPS ? least[want - 1] : INT32_MAX;
+}
+
 /* Every tier keeps 16 sums of squares (element i goes to sum i % 16) and adds them in this order: the same bits
  * everywhere. A product of two floats is exact in double, so a fused and a separate addition agree too. */
 FR_INLINE double fr_simd_add16(const double sum[16])

@@ -56,14 +56,39 @@ FR_INLINE void dot_rows(int R, bool padded, const int8_t *query, const void *con
 
 #define TILE_QUERIES 8
 
+/* Sixteen registers of sixteen words each, transposed: by pairs of words, by fours, then by quarters of registers. */
+FR_INLINE void transpose16(__m512i x[16])
+{
+    __m512i y[16];
+    _Pragma("GCC unroll 8") for (int i = 0; i < 16; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 16; i += 4) {
+        x[i] = _mm512_unpacklo_epi64(y[i], y[i + 2]);
+        x[i + 1] = _mm512_unpackhi_epi64(y[i], y[i + 2]);
+        x[i + 2] = _mm512_unpacklo_epi64(y[i + 1], y[i + 3]);
+        x[i + 3] = _mm512_unpackhi_epi64(y[i + 1], y[i + 3]);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) { /* x[4g + i]: word 4l + i of rows 4g..4g+3, in quarter l */
+        __m512i even = _mm512_shuffle_i32x4(x[i], x[4 + i], 0x88), odd = _mm512_shuffle_i32x4(x[i], x[4 + i], 0xdd);
+        __m512i even2 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0x88), odd2 = _mm512_shuffle_i32x4(x[8 + i], x[12 + i], 0xdd);
+        y[i] = _mm512_shuffle_i32x4(even, even2, 0x88);
+        y[4 + i] = _mm512_shuffle_i32x4(odd, odd2, 0x88);
+        y[8 + i] = _mm512_shuffle_i32x4(even, even2, 0xdd);
+        y[12 + i] = _mm512_shuffle_i32x4(odd, odd2, 0xdd);
+    }
+    _Pragma("GCC unroll 16") for (int i = 0; i < 16; i++) x[i] = y[i];
+}
+
 static void block_pack(const uint8_t *const *rows, uint32_t count, uint32_t n, uint8_t *packed)
 {
-    uint32_t words = n / 4;
-    for (uint32_t i = 0; i < fr_tile_rows(count); i++) {
-        uint8_t *at = packed + ((size_t)(i / 16) * words * 16 + i % 16) * 4;
-        for (uint32_t w = 0; w < words; w++, at += 64) {
-            if (i < count) memcpy(at, rows[i] + 4 * (size_t)w, 4);
-            else memset(at, 0, 4);
+    for (uint32_t i = 0; i < fr_tile_rows(count); i += 16) {
+        for (uint32_t at = 0; at < n; at += 64) {
+            __m512i x[16];
+            _Pragma("GCC unroll 16") for (uint32_t r = 0; r < 16; r++) x[r] = i + r < count ? _mm512_loadu_si512(rows[i + r] + at) : _mm512_setzero_si512();
+            transpose16(x);
+            _Pragma("GCC unroll 16") for (uint32_t w = 0; w < 16; w++) _mm512_store_si512(packed + (size_t)i * n + 16 * (size_t)at + 64 * w, x[w]);
         }
     }
 }
@@ -101,10 +126,11 @@ static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_
     }
 }
 
+/* What is not kept is overwritten by the next: few are near, and a branch on that could not be foretold. The compressing form of a store
+ * is slow on some CPUs. */
 FR_INLINE uint32_t keep_below(__mmask16 near, __m512i key, __m512i place, int32_t *keys, uint32_t *places, uint32_t found)
 {
-    if (near == 0) return found;
-    _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(near, key)); /* the memory form is slow on some CPUs */
+    _mm512_storeu_si512(keys + found, _mm512_maskz_compress_epi32(near, key));
     _mm512_storeu_si512(places + found, _mm512_maskz_compress_epi32(near, place));
     return found + (uint32_t)__builtin_popcount(near);
 }
@@ -112,29 +138,20 @@ FR_INLINE uint32_t keep_below(__mmask16 near, __m512i key, __m512i place, int32_
 static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count,
                             int32_t bound, int32_t *keys, uint32_t *places)
 {
-    const __m512i limit = _mm512_set1_epi32(bound);
+    const __m512i limit = _mm512_set1_epi32(bound), next = _mm512_set1_epi32(16);
     const __m128i shift = _mm_cvtsi32_si128((int)(factor - 1)); /* times 1 or 2 */
-    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), next = _mm512_set1_epi32(16);
+    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     uint32_t found = 0, i = 0;
-    for (; i + 32 <= count; i += 32) { /* most are not: one branch for both halves */
-        __m512i a = _mm512_sub_epi32(_mm512_loadu_si512(constants + i), _mm512_sll_epi32(_mm512_loadu_si512(dots + i), shift));
-        __m512i b = _mm512_sub_epi32(_mm512_loadu_si512(constants + i + 16), _mm512_sll_epi32(_mm512_loadu_si512(dots + i + 16), shift));
-        __mmask16 low = _mm512_cmplt_epi32_mask(a, limit), high = _mm512_cmplt_epi32_mask(b, limit);
-        __m512i second = _mm512_add_epi32(place, next);
-        if (!_kortestz_mask16_u8(low, high)) {
-            found = keep_below(low, a, place, keys, places, found);
-            found = keep_below(high, b, second, keys, places, found);
-        }
-        place = _mm512_add_epi32(second, next);
-    }
-    for (; i < count; i += 16) {
-        __mmask16 inside = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
-        __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i),
-                                       _mm512_sll_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), shift));
-        found = keep_below(_mm512_mask_cmplt_epi32_mask(inside, key, limit), key, place, keys, places, found);
+    for (; i + 16 <= count; i += 16) {
+        _mm_prefetch((const char *)(dots + i + 128), _MM_HINT_T0); /* they come from the second cache */
+        __m512i key = _mm512_sub_epi32(_mm512_loadu_si512(constants + i), _mm512_sll_epi32(_mm512_loadu_si512(dots + i), shift));
+        found = keep_below(_mm512_cmplt_epi32_mask(key, limit), key, place, keys, places, found);
         place = _mm512_add_epi32(place, next);
     }
-    return found;
+    if (i == count) return found;
+    __mmask16 inside = (__mmask16)((1u << (count - i)) - 1);
+    __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i), _mm512_sll_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), shift));
+    return keep_below(_mm512_mask_cmplt_epi32_mask(inside, key, limit), key, place, keys, places, found);
 }
 
 /* A key's place is how many are smaller, or equal and before it: counted against all of them at once, no branch on a key. */
@@ -166,6 +183,8 @@ static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
         _mm512_mask_i32scatter_epi32(places, inside, rank[v], place[v], 4);
     }
 }
+
+static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want) { return block_bound_by(block_order, keys, count, want); }
 
 /* Four rows: dot products with the query, and sum c (c - 256) of each row itself. */
 FR_INLINE void dot_and_constant(const int8_t *query, const uint8_t *const *rows, uint32_t n, int32_t *dots, int32_t *constants)
@@ -239,7 +258,7 @@ const fr_simd_tier fr_simd_avx512vnni = {
     .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}},
              [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = {jaccard_one, jaccard_many, jaccard_gather, "avx512vnni"}}},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni", dot_gather_constant},
-    .block = {block_pack, block_dots, block_below, block_order, "avx512vnni"},
+    .block = {block_pack, block_dots, block_below, block_order, block_bound, "avx512vnni"},
 };
 #else
 typedef int fr_no_avx512vnni_here; /* ISO C wants a declaration */

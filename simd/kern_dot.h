@@ -95,6 +95,10 @@ FR_INLINE uint32_t block_below_each(const int32_t *dots, const int32_t *constant
     {                                                                                                                  \
         return block_below_each(dots, constants, factor, count, bound, keys, places);                                  \
     }                                                                                                                  \
-    static void block_order(int32_t *keys, uint32_t *places, uint32_t count) { block_order_each(keys, places, count); }
+    static void block_order(int32_t *keys, uint32_t *places, uint32_t count) { block_order_each(keys, places, count); }      \
+    static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want)                                     \
+    {                                                                                                                  \
+        return block_bound_by(block_order, keys, count, want);                                                         \
+    }
 
 #endif

@@ -1,13 +1,14 @@
 /* build_bench: what building and inserting cost, in CPU seconds, and what the graph is worth, in distances per query.
  *
- * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check]
+ * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check] [--stages]
  *        build_bench PREFIX --insert one|BATCH [--base N] [--rows N]
  * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances and hops per query at recall@10 0.90,
  * 0.95 and 0.99 are interpolated; those to the routers (up to 512 a query) are not counted, so that graphs compare. --one-by-one: never in
  * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
- * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. */
+ * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. --stages: CPU time of
+ * each phase of the bulks, of one thread. */
 #include "bench/index/bench_data.h"
-#include "index/table_private.h"
+#include "index/bulk.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -27,6 +28,8 @@ typedef struct run {
     uint64_t commit;
     double *latency;
     uint32_t latency_count;
+    bool stages;
+    double spent[FR_BULK_DONE + 1]; /* by phase; the last one: row by row */
 } run;
 
 static void put(run *r, uint32_t i)
@@ -49,9 +52,29 @@ static uint64_t waiting(const run *r)
     return atomic_load(&r->table->ring_tail) - atomic_load(&r->table->ring_low);
 }
 
+/* One thread: the phase a step is of is the one it begins in. */
+static void link_timed(run *r)
+{
+    while (waiting(r) != 0) {
+        fr_bulk_phase phase = r->table->bulk != NULL ? r->table->bulk->phase : FR_BULK_DONE;
+        double start = clock_s(CLOCK_THREAD_CPUTIME_ID);
+        fr_table_link_step(r->table);
+        r->spent[phase] += clock_s(CLOCK_THREAD_CPUTIME_ID) - start;
+    }
+}
+
+static void print_stages(const run *r, uint32_t rows)
+{
+    static const char *const names[] = FR_BULK_PHASE_NAMES;
+    printf("us a row:");
+    for (uint32_t i = 0; i <= FR_BULK_DONE; i++) printf(" %s %.2f", names[i], r->spent[i] / rows * 1e6);
+    printf("\n");
+}
+
 static void *link_rows(void *argument)
 {
     run *r = argument;
+    if (r->stages) link_timed(r);
     while (!atomic_load(&r->stop) && waiting(r) != 0)
         if (!fr_table_link_step(r->table)) usleep(20);
     return NULL;
@@ -206,7 +229,7 @@ int main(int argc, char **argv)
     uint32_t rows = 0, ef_construction = 0, bulk_min = UINT32_MAX, batch = 0, base_rows = 0;
     bool check = false;
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"one-by-one", 0, 0, 'o'}, {"ef-construction", 1, 0, 'e'},
-                                            {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {0, 0, 0, 0}};
+                                            {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {"stages", 0, 0, 's'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?') return 2;
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
@@ -219,6 +242,7 @@ int main(int argc, char **argv)
         else if (o == 'm') r.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
         else if (o == 'i') batch = FR_MAX(1u, number);
         else if (o == 'a') base_rows = number;
+        else if (o == 's') r.stages = true;
     }
     if (optind >= argc) {
         fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--base N]] [--check]\n");
@@ -239,6 +263,7 @@ int main(int argc, char **argv)
     printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", argv[optind], first, r.threads,
            bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu,
            (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / first * 1e6, put_cpu / first * 1e6);
+    if (r.stages) print_stages(&r, first);
     fflush(stdout);
     find_limits(&r);
     print_worth(&r);

@@ -420,6 +420,15 @@ static void case_blocks(void)
                           tiers[t], i, some);
                 }
                 CHECK(sum == 0, "%s order: other keys come out", tiers[t]);
+                for (uint32_t i = 0; i < some; i++) ordered[i] = (int32_t)random64() >> round % 28;
+                uint32_t wanted = 1 + (uint32_t)(random64() % FR_BOUND_GROUPS), below = 0, upto = 0;
+                int32_t last = kernel->bound(ordered, some, wanted);
+                for (uint32_t g = 0; g < FR_BOUND_GROUPS; g++) {
+                    int32_t least = INT32_MAX;
+                    for (uint32_t i = g; i < some; i += FR_BOUND_GROUPS) least = ordered[i] < least ? ordered[i] : least;
+                    below += least < last, upto += least <= last;
+                }
+                CHECK(below < wanted && wanted <= upto, "%s bound: %u groups below, %u up to it, %u wanted", tiers[t], below, upto, wanted);
             }
         }
     }
