@@ -1,5 +1,6 @@
 /* cells.h: the rows of a table in cells around pivots, for filters that few rows pass: the rows of the cells nearest to a query are
- * tested against the filter's bits, and only those that pass are measured. Made when such filters are asked for.
+ * judged by their codes in the filter's columns, of which each cell holds a copy side by side, and only those that pass are measured.
+ * Made when such filters are asked for, the copy of a column as well.
  *
  * A cell is a list of row numbers; a row that comes (applier, before it is published) is added to the cell of the nearest pivot. A slot that
  * is used again may stand in two lists: the later entry is the right one, the other a look in vain. Searchers read without a lock:
@@ -8,6 +9,7 @@
 #define FR_CELLS_H
 
 #include "index/codes.h"
+#include "index/column.h"
 #include "index/epoch.h"
 
 #define FR_CELLS_MAX 2048u
@@ -20,13 +22,33 @@ typedef struct fr_cell {
     uint32_t capacity; /* applier */
 } fr_cell;
 
+/* A column's codes of a cell's entries, in their order. Entries behind `count` are younger than whoever sees it. */
+typedef struct fr_cell_codes {
+    _Atomic(uint8_t *) codes; /* readable up to a multiple of 64 */
+    _Atomic uint32_t count;
+    uint32_t capacity;      /* applier */
+    _Atomic uint64_t marks; /* fr_code_mark of each that is or was there */
+} fr_cell_codes;
+
+typedef struct fr_cell_column {
+    uint64_t serial;      /* of the column */
+    _Atomic bool broken;  /* a code could not be added, or the column was made anew: entries are missing */
+    bool wide;
+    uint32_t cells, filled; /* filled: of them (applier) */
+    fr_cell_codes of[];
+} fr_cell_column;
+
 typedef struct fr_cells {
     uint64_t serial;         /* in this process */
     const fr_codeset *codes; /* they are of no use with others */
     uint32_t count, covered; /* pivots; rows below are in a list (applier) */
     uint64_t rows_then;
-    _Atomic uint64_t entries, whole; /* entries: ahead of the counts; whole: those whose rows are taken and below row_count */
+    uint64_t entries;        /* applier */
     _Atomic bool broken;     /* a row could not be added: no memory */
+    _Atomic(fr_cell_column *) columns[FR_COLUMNS_MAX]; /* of the table's column in the same place */
+    fr_cell_column *filling; /* applier: will be columns[filling_at] */
+    uint32_t filling_at;
+    _Atomic uint32_t wished; /* places of columns that a filter wanted, a bit each */
     uint8_t *pivots;         /* padded bytes each */
     size_t pivots_size;
     int32_t *constants;
@@ -35,7 +57,6 @@ typedef struct fr_cells {
 
 struct fr_table;
 void fr_cells_put(struct fr_table *t, uint32_t row); /* applier: the row's code is written, the row is not published */
-void fr_cells_whole(struct fr_table *t);             /* applier: ... is published */
 void fr_cells_step(struct fr_table *t);              /* applier: makes them, a few thousand rows a call, once they are wished for */
 bool fr_cells_wait(const struct fr_table *t);        /* there is something to do for step */
 void fr_cells_free(fr_cells *cells);

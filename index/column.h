@@ -55,6 +55,14 @@ static inline uint32_t fr_column_code(const fr_column *c, uint32_t row)
     return atomic_load_explicit((const _Atomic uint8_t *)fr_extent_at(&c->codes, row), memory_order_relaxed);
 }
 
+static inline uint32_t fr_code_at(const void *codes, bool wide, uint32_t i)
+{
+    if (wide) return atomic_load_explicit((const _Atomic uint16_t *)codes + i, memory_order_relaxed);
+    return atomic_load_explicit((const _Atomic uint8_t *)codes + i, memory_order_relaxed);
+}
+/* One of 64: a set of codes, roughly. A value's own code and the one between it and its neighbour share it. */
+static inline uint64_t fr_code_mark(uint32_t code) { return 1ull << (code >> 1 & 63); }
+
 /* The steps of a path as bytes: equal paths have equal bytes. 0: too long for a column. */
 uint32_t fr_column_path(const fr_steps *steps, uint8_t out[FR_COLUMN_PATH_BYTES_MAX]);
 fr_column *fr_column_create(const uint8_t *path, uint32_t size, bool declared);

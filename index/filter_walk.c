@@ -64,26 +64,12 @@ static void add_all(fr_run *run, batch *b, const uint32_t *ids, uint32_t count)
     s->touched_count = touched;
 }
 
-/* A row's lanes: those that match, and from the end of `failing` on, if it is not NULL, those that do not and were not gone through. */
-static uint32_t sort_lanes(const fr_run *run, uint32_t row, uint32_t *matching, uint32_t *failing, uint32_t *failing_count)
+/* A row's lanes, rows that are younger than the search as well. */
+static uint32_t lanes_of(const fr_run *run, uint32_t row, uint32_t *ids)
 {
-    const fr_scratch *s = run->s;
     const _Atomic uint32_t *lanes = fr_links_at(run->t, row);
-    uint32_t limit = s->row_limit, count = 0, other = failing != NULL ? *failing_count : 0;
-    for (uint32_t i = 0; i < run->t->lanes; i++) {
-        uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire) - 1; /* an empty one becomes UINT32_MAX */
-        if (id >= limit) {
-            if (id == UINT32_MAX) break;
-            continue;
-        }
-        uint32_t match = bit_of(s->match, id);
-        matching[count] = id;
-        count += match;
-        if (failing == NULL) continue;
-        failing[other] = id;
-        other += (match | bit_of(s->opened, id)) ^ 1;
-    }
-    if (failing != NULL) *failing_count = other;
+    uint32_t count = 0;
+    for (uint32_t id; count < run->t->lanes && (id = atomic_load_explicit(&lanes[count], memory_order_acquire)) != 0; count++) ids[count] = id - 1;
     return count;
 }
 
@@ -93,9 +79,17 @@ static void gather(fr_run *run, const uint32_t *from, uint32_t count, batch *b)
 {
     const fr_table *t = run->t;
     fr_scratch *s = run->s;
-    uint32_t found[FR_LANES_MAX], failing[AT_ONCE * FR_LANES_MAX + 1], start[AT_ONCE + 1] = {0}, seen[AT_ONCE], bridges = 0;
+    uint32_t ids[FR_LANES_MAX], found[FR_LANES_MAX + 16], failing[AT_ONCE * FR_LANES_MAX + 1], start[AT_ONCE + 1] = {0}, seen[AT_ONCE], bridges = 0;
     for (uint32_t i = 0; i < count; i++) {
-        seen[i] = sort_lanes(run, from[i], found, failing, &bridges);
+        uint32_t all = lanes_of(run, from[i], ids), at = 0;
+        seen[i] = fr_simd_sift(s->match, s->row_limit, ids, all, found);
+        for (uint32_t j = 0; j < all; j++) { /* what is left over and was not gone through */
+            uint32_t match = at < seen[i] && found[at] == ids[j];
+            at += match;
+            if (ids[j] >= s->row_limit) continue; /* younger than the search */
+            failing[bridges] = ids[j];
+            bridges += (match | bit_of(s->opened, ids[j])) ^ 1;
+        }
         add_all(run, b, found, seen[i]);
         start[i + 1] = bridges;
         for (uint32_t j = start[i]; j < bridges && j < start[i] + run->bridges && seen[i] < t->lanes; j++) fr_links_prefetch(t, failing[j]);
@@ -106,7 +100,7 @@ static void gather(fr_run *run, const uint32_t *from, uint32_t count, batch *b)
             if (ahead < start[i + 1] && j + 2 >= ahead) fr_links_prefetch(t, failing[ahead++]);
             if (bit_of(s->opened, failing[j])) continue; /* by the candidate before */
             open_row(s, failing[j]);
-            uint32_t n = sort_lanes(run, failing[j], found, NULL, NULL);
+            uint32_t n = fr_simd_sift(s->match, s->row_limit, ids, lanes_of(run, failing[j], ids), found);
             seen[i] += n;
             add_all(run, b, found, n);
         }

@@ -91,12 +91,14 @@ fr_kept *fr_kept_of(fr_scratch *s, const fr_table *t, const fr_sieve *sieve)
     for (fr_kept *k = s->kept; k < s->kept + places; k++) {
         if (keep && k->table == t->serial && k->image_size == size && k->rows >= s->row_limit && memcmp(k->image, s->sieve_image, size) == 0) {
             k->used = s->kept_clock;
+            k->uses++;
             return k;
         }
         if (k->used < oldest->used) oldest = k;
     }
     oldest->table = oldest->cells = oldest->count = 0;
     oldest->judged = false;
+    oldest->uses = 1;
     if (!fit_rows(oldest, s->visited_rows)) return NULL;
     oldest->used = s->kept_clock;
     if (keep && room_for(&oldest->image, &oldest->image_room, size)) {
@@ -109,6 +111,8 @@ fr_kept *fr_kept_of(fr_scratch *s, const fr_table *t, const fr_sieve *sieve)
 
 /* ==== the bits ==== */
 
+#define AHEAD_BYTES 1024u
+
 static void keep_taken(const fr_table *t, uint64_t *match, uint32_t first, uint32_t words)
 {
     for (uint32_t w = 0; w < words;) {
@@ -116,6 +120,15 @@ static void keep_taken(const fr_table *t, uint64_t *match, uint32_t first, uint3
         const _Atomic uint64_t *taken = fr_extent_at(&t->taken, first + w);
         for (uint32_t i = 0; i < run; i++) match[w + i] &= atomic_load_explicit(&taken[i], memory_order_acquire);
         w += run;
+    }
+}
+
+/* The beginning of the next block: streams that the processor finds by itself end with a page. */
+static void send_for(const fr_sieve *sieve, uint32_t first, uint32_t rows)
+{
+    for (uint32_t l = 0; l < sieve->leaf_count && first < rows; l++) {
+        const uint8_t *codes = fr_extent_at(&sieve->leaves[l].column->codes, first);
+        for (uint32_t i = 0; i < AHEAD_BYTES && first + i < rows; i += 64) __builtin_prefetch(codes + i);
     }
 }
 
@@ -130,6 +143,7 @@ void fr_kept_match(fr_kept *k, const fr_table *t, const fr_scratch *s, const fr_
         if (k->seen[block] != number || (rows != k->limit && first + FR_SIEVE_BLOCK > k->limit)) {
             uint32_t count = FR_MIN(FR_SIEVE_BLOCK, rows - first), words = (count + 63) / 64;
             uint64_t *match = k->match + first / 64;
+            send_for(sieve, first + FR_SIEVE_BLOCK, rows);
             fr_sieve_block(sieve, first, count, match);
             keep_taken(t, match, first / 64, words);
             memset(match + words, 0, (FR_SIEVE_BLOCK / 64 - words) * sizeof *match);
@@ -144,11 +158,11 @@ void fr_kept_match(fr_kept *k, const fr_table *t, const fr_scratch *s, const fr_
 
 /* ==== cells ==== */
 
-bool fr_kept_fit_cells(fr_kept *k, uint64_t cells, uint32_t count)
+bool fr_kept_fit_cells(fr_kept *k, uint64_t cells, uint32_t count, uint64_t matches)
 {
-    uint64_t want = k->count + k->count / 4 + 4096;
-    if (k->table == 0 || k->count > k->rows / 8) return false;
-    if (count > k->of_room || want > k->ids_room) {
+    uint64_t least = matches + 2048, want = matches + matches / 4 + 4096; /* apart: a stream of rows that pass must not empty the lists */
+    if (k->table == 0 || k->uses < 2 || matches > k->rows / 8) return false;
+    if (count > k->of_room || least > k->ids_room) {
         fr_free(FR_MEM_SEARCH, k->of);
         fr_free(FR_MEM_SEARCH, k->ids);
         k->cells = 0;

@@ -1,5 +1,5 @@
 /* kept.h: the verdicts of filters that come again, kept in a scratch: a bit a row, judged anew only for blocks of rows that were written
- * since, and which of the bits stand in which cell (cells.h).
+ * since; and which entries of which cell pass (cells.h).
  *
  * Why it is right. The key is all that the bits depend on: the table, the sieve, the serials of its columns. The applier moves a block's
  * number (table.changes) after it wrote codes and before it publishes the row, and when a slot is about to be free; a search reads
@@ -13,9 +13,10 @@
 #define FR_KEPT_BYTES_MAX ((size_t)8 << 20)  /* bits of all of them; one filter is always kept */
 #define FR_KEPT_IMAGE_MAX ((size_t)128 << 10) /* a larger sieve (long lists over wide columns) is judged each time */
 
+/* The entries of a cell whose codes pass. An entry's code never changes: what was found stays right, later entries are judged behind it. */
 typedef struct fr_kept_cell {
     uint32_t at, count; /* in ids */
-    uint32_t upto;      /* entries of the cell that were looked at; 0: none */
+    uint32_t upto;      /* entries of the cell that were judged; 0: none */
 } fr_kept_cell;
 
 typedef struct fr_kept {
@@ -28,7 +29,7 @@ typedef struct fr_kept {
     uint32_t limit;         /* rows that were judged; a block across it is whole no more when there are more */
     uint64_t count;         /* bits, at its last use */
     bool judged;            /* count is of an earlier query */
-    /* rows of cells that match; those of slots that were written since may not any more */
+    uint32_t uses;          /* queries that brought the filter, this one included: lists are kept from the second on */
     uint64_t cells;         /* serial; 0: none */
     fr_kept_cell *of;
     uint32_t *ids;
@@ -41,8 +42,8 @@ struct fr_scratch;
 fr_kept *fr_kept_of(struct fr_scratch *s, const struct fr_table *t, const fr_sieve *sieve);
 /* Brings the bits up to date, for rows below s->row_limit. */
 void fr_kept_match(fr_kept *kept, const struct fr_table *t, const struct fr_scratch *s, const fr_sieve *sieve);
-/* Readies the lists of cells. False: no memory, or too many match to be worth it. */
-bool fr_kept_fit_cells(fr_kept *kept, uint64_t cells, uint32_t count);
+/* Readies the lists of cells; matches: about how many rows pass. False: no memory, or too many to be worth it. */
+bool fr_kept_fit_cells(fr_kept *kept, uint64_t cells, uint32_t count, uint64_t matches);
 void fr_kept_free(fr_kept *kept);
 
 #endif

@@ -15,11 +15,12 @@
 
 /* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
 #define COST_ROW 0.025         /* a scattered row of a scan: its cache misses */
-#define COST_TEST 0.0018       /* a row of a cell, against the filter's bits; a tenth of it once the cell's list is kept */
+#define COST_JUDGE 0.00009     /* a row's code in a column, when all rows are judged in turn */
+#define COST_TEST 0.0002       /* an entry of a cell */
 #define COST_CELLS 8.0         /* the distances to all pivots, and their order */
 #define COST_CODE_BYTE 0.00002 /* of it */
 #define COST_DOCUMENT 0.15
-#define COST_HOP 1.6           /* an expansion of the walk among passing rows */
+#define COST_HOP 2.2           /* an expansion of the walk among passing rows */
 #define COST_SCAN_FINE 60.0    /* a scan that is no dearer is taken: it is exact */
 #define EF_AMONG_MIN 48u       /* the walk among passing rows is not made narrower than this */
 
@@ -31,7 +32,6 @@ fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err)
     bool again = run->ef != 0;
     run->ef = ef;
     run->rerank = rerank_of(run->query, ef);
-    if (!again && run->query->filter != NULL) fr_run_look_at_cells(run);
     if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(ef, run->rerank), run->query->k)) ||
         (run->query->filter != NULL && !again && !fr_scratch_fit_filter(run->s)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
@@ -65,7 +65,6 @@ static void match_all(fr_run *run)
     run->matched = true;
     run->info->matches = run->match_count;
     run->info->matches_exact = run->certain = fr_sieve_certain(run->s->sieve);
-    run->bridges = (uint32_t)FR_MIN(run->t->lanes, run->s->row_limit / (run->match_count + 1) + 1);
 }
 
 /* Sieves the filter and says how many rows pass it. */
@@ -114,7 +113,7 @@ static fr_code look_further(fr_run *run, uint32_t ef, fr_err *err)
     if (run->beyond && !q->has_low) return FR_OK;
     uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), bare = atomic_load_explicit(&run->t->bare, memory_order_relaxed);
     if (run->found + bare >= live) return FR_OK;
-    run->info->plan = run->matched ? "filtered graph, then scan" : "graph, then scan";
+    run->info->plan = !run->matched ? "graph, then scan" : run->in_cells ? "filtered cells, then scan" : "filtered graph, then scan";
     run->found = 0;
     FR_TRY(fr_run_fit(run, ef, err));
     scan_all(run);
@@ -138,34 +137,39 @@ static uint32_t ef_among(const fr_run *run, uint32_t ef, double share)
     return FR_MIN(FR_MAX((uint32_t)(ef * factor), least), FR_EF_MAX);
 }
 
-/* A filter that columns know: scan what passes, or walk among it. */
-static fr_code run_sieved(fr_run *run, uint32_t ef, double share, bool again, fr_err *err)
+/* A filter that columns know: look into the cells near the query; or judge all rows, and scan what passes, or walk among it. */
+static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
 {
     fr_search_info *info = run->info;
-    double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1;
-    info->cost_scan = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    uint32_t among = ef_among(run, ef, share);
-    info->cost_walk = among * COST_HOP;
-    double part = fr_cells_part(share, ef), tests = (double)run->s->row_limit * COST_TEST * (again ? 0.1 : 1);
-    double cost_cells = part * (tests + info->cost_scan) + COST_CELLS;
-    bool cheap = run->query->plan == FR_PLAN_ANY && cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && info->cost_scan > COST_SCAN_FINE;
-    const fr_cells *cells = cheap || run->query->plan == FR_PLAN_CELLS ? fr_run_cells(run) : NULL;
-    bool scan = run->query->plan == FR_PLAN_SCAN || (run->query->plan == FR_PLAN_ANY && cells == NULL && info->cost_scan <= info->cost_walk);
-    if (scan || run->match_count <= run->query->k || run->query->has_low || run->query->has_high) {
+    const fr_cell_column *columns[FR_SIEVE_LEAVES_MAX];
+    uint32_t plan = run->query->plan, rows = run->s->row_limit, leaves = run->s->sieve->leaf_count, among = ef_among(run, ef, share);
+    bool range = run->query->has_low || run->query->has_high;
+    uint64_t estimate = run->match_count = info->matches;
+    double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
+    double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
+    double part = fr_cells_part(share, ef), cost_cells = part * (rows * COST_TEST * leaves + scan_fine) + COST_CELLS;
+    info->cost_scan = scan_fine + judge;
+    info->cost_walk = among * COST_HOP + judge;
+    bool cheap = cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && scan_fine > COST_SCAN_FINE;
+    bool in_cells = !range && (plan == FR_PLAN_CELLS || (plan == FR_PLAN_ANY && cheap));
+    const fr_cells *cells = in_cells ? fr_run_cells(run, columns) : NULL;
+    if (cells != NULL) {
+        info->plan = "filtered cells";
+        run->in_cells = true;
+        fr_run_scan_cells(run, cells, columns, part);
+        if (run->found == run->query->k) return FR_OK;
+        match_all(run);
+        return look_further(run, ef, err);
+    }
+    match_all(run);
+    info->cost_scan += ((double)run->match_count - (double)estimate) * (scan_fine / (double)FR_MAX(estimate, 1u));
+    if (range || plan == FR_PLAN_SCAN || (plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk) || run->match_count <= run->query->k) {
         info->plan = "filtered scan";
         scan_all(run);
         return FR_OK;
     }
-    if (cells != NULL) {
-        info->plan = "filtered cells";
-        if (!fr_run_scan_cells(run, cells, part)) {
-            info->plan = "filtered cells, then scan";
-            scan_all(run);
-            return FR_OK;
-        }
-        return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
-    }
     info->plan = "filtered graph";
+    run->bridges = (uint32_t)FR_MIN(run->t->lanes, rows / (run->match_count + 1) + 1);
     if (among != ef) FR_TRY(fr_run_fit(run, among, err));
     fr_run_walk(run, true);
     if (run->cut) run->found = 0;
@@ -182,11 +186,7 @@ static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
     run->info->matches = (uint64_t)matches;
     bool range = q->has_low || q->has_high;
     bool among = q->plan == FR_PLAN_ANY ? share < SHARE_POST : q->plan != FR_PLAN_WALK;
-    if (run->sieved && among && !(range && share > 0.02)) {
-        bool again = run->verdicts->judged;
-        match_all(run);
-        return run_sieved(run, ef, share, again, err);
-    }
+    if (run->sieved && among && !(range && share > 0.02)) return run_sieved(run, ef, share, err);
     uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
     if (share >= SHARE_POST && wide > ef) wide = ef + (uint32_t)(0.6 * (wide - ef)); /* the k-th that passes is deeper, but the deeper are found as well */
     if (q->plan == FR_PLAN_SCAN || (wide > 4096 && wide > 2 * ef)) { /* too few pass: look at them all */

@@ -431,7 +431,6 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
         atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
-    if (!bare) fr_cells_whole(t);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
     if (!bare) fr_ring_push(t, row);
     if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);

@@ -19,13 +19,12 @@ typedef struct fr_run {
     bool failed;    /* an original on disk could not be read */
     bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
     bool sieved;    /* s->sieve says something about the filter */
+    bool in_cells;  /* they were looked into */
     bool cut;       /* the walk among passing rows was given up */
-    bool matched;   /* s->match holds the sieve's verdicts of all rows */
-    bool certain;         /* ... and those are final: no document is asked */
+    bool matched;   /* s->match holds the sieve's verdicts of all rows; else a row is judged when it is met */
+    bool certain;         /* what the sieve says of a row is final: no document is asked */
     uint32_t bridges;     /* failing rows that a step of the filtered walk is likely to go through */
-    uint64_t match_count; /* bits of s->match */
-    const fr_cells *cells_then; /* before row_limit and the bits were taken, and their `whole` */
-    uint64_t whole_then;
+    uint64_t match_count; /* bits of s->match, or about as many */
     fr_kept *verdicts;    /* where they are */
     /* a walk under way */
     fr_walk walk;
@@ -54,11 +53,10 @@ void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
 void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size);
 void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
 /* cells.c */
-const fr_cells *fr_run_cells(const fr_run *run); /* NULL: there are none yet, they are wished for now */
-void fr_run_look_at_cells(fr_run *run);
+/* NULL: there are none yet, or no copies of the sieve's columns (into `columns`, one a leaf); they are wished for now. */
+const fr_cells *fr_run_cells(const fr_run *run, const fr_cell_column **columns);
 double fr_cells_part(double share, uint32_t ef);
-/* False: few matches lie near the query, the order of the cells says little about them: nothing was found. */
-bool fr_run_scan_cells(fr_run *run, const fr_cells *cells, double part);
+void fr_run_scan_cells(fr_run *run, const fr_cells *cells, const fr_cell_column *const *columns, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
 void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
 void fr_run_walk_begin(fr_run *run);

@@ -316,6 +316,8 @@ bool fr_sieve_certain(const fr_sieve *s)
 
 /* ==== testing ==== */
 
+#define MARKED_CODES_MAX 4096u /* of a table: beyond it every mark is taken to pass */
+
 fr_verdict fr_sieve_test_node(const fr_sieve *s, uint8_t at, uint32_t row)
 {
     const fr_sieve_node *n = &s->nodes[at];
@@ -334,27 +336,27 @@ fr_verdict fr_sieve_test_node(const fr_sieve *s, uint8_t at, uint32_t row)
     return result;
 }
 
-static void leaf_block(const fr_sieve_leaf *leaf, uint32_t first, uint32_t count, uint64_t *bits)
+/* codes: of the leaf's column, of the rows or entries that are asked about, side by side. */
+static void leaf_block(const fr_sieve_leaf *leaf, const void *codes, uint32_t count, uint64_t *bits)
 {
-    const fr_column *c = leaf->column;
+    bool wide = leaf->column->wide;
     memset(bits, 0, (count + 63) / 64 * sizeof *bits);
     if (leaf->table != NULL) {
-        for (uint32_t i = 0; i < count; i++)
-            bits[i / 64] |= (uint64_t)(leaf->table[fr_column_code(c, first + i)] != FR_VERDICT_NO) << (i & 63);
+        for (uint32_t i = 0; i < count; i++) bits[i / 64] |= (uint64_t)(leaf->table[fr_code_at(codes, wide, i)] != FR_VERDICT_NO) << (i & 63);
         return;
     }
     for (uint32_t r = 0, end; r < leaf->range_count; r = end) { /* neighbours with different verdicts are one stretch */
         for (end = r + 1; end < leaf->range_count && leaf->ranges[end].low == leaf->ranges[end - 1].high + 1u;) end++;
-        fr_simd_in_range(fr_extent_at(&c->codes, first), c->wide, count, leaf->ranges[r].low, leaf->ranges[end - 1].high, bits);
+        fr_simd_in_range(codes, wide, count, leaf->ranges[r].low, leaf->ranges[end - 1].high, bits);
     }
 }
 
-static void node_block(const fr_sieve *s, uint8_t at, uint32_t first, uint32_t count, uint64_t *bits)
+static void node_block(const fr_sieve *s, uint8_t at, const void *const *codes, uint32_t count, uint64_t *bits)
 {
     const fr_sieve_node *n = &s->nodes[at];
     uint32_t words = (count + 63) / 64;
     if (n->kind == FR_SIEVE_LEAF) {
-        leaf_block(&s->leaves[n->leaf], first, count, bits);
+        leaf_block(&s->leaves[n->leaf], codes[n->leaf], count, bits);
         return;
     }
     if (n->kind == FR_SIEVE_CONST) {
@@ -364,20 +366,50 @@ static void node_block(const fr_sieve *s, uint8_t at, uint32_t first, uint32_t c
     uint64_t term[FR_SIEVE_BLOCK / 64];
     for (uint8_t i = n->first; i != 0; i = s->nodes[i].next) {
         bool begins = i == n->first;
-        node_block(s, i, first, count, begins ? bits : term);
+        node_block(s, i, codes, count, begins ? bits : term);
         for (uint32_t w = 0; w < words && !begins; w++) bits[w] = n->kind == FR_SIEVE_AND ? bits[w] & term[w] : bits[w] | term[w];
     }
 }
 
+void fr_sieve_list(const fr_sieve *s, const void *const *codes, uint32_t count, uint64_t *bits)
+{
+    node_block(s, s->root, codes, count, bits);
+    if (count % 64 != 0) bits[count / 64] &= (1ull << count % 64) - 1;
+}
+
 void fr_sieve_block(const fr_sieve *s, uint32_t first, uint32_t count, uint64_t *bits)
 {
+    const void *codes[FR_SIEVE_LEAVES_MAX];
     while (count != 0) { /* an extent at a time: codes lie together only within one */
         uint32_t extent = fr_extent_of(first), end = fr_extent_start(extent) + fr_extent_rows(extent);
         uint32_t n = FR_MIN(count, end - first);
-        node_block(s, s->root, first, n, bits);
-        if (n % 64 != 0) bits[n / 64] &= (1ull << n % 64) - 1;
+        for (uint32_t l = 0; l < s->leaf_count; l++) codes[l] = fr_extent_at(&s->leaves[l].column->codes, first);
+        fr_sieve_list(s, codes, n, bits);
         first += n, count -= n, bits += n / 64;
     }
+}
+
+uint64_t fr_sieve_leaf_marks(const fr_sieve_leaf *leaf)
+{
+    uint64_t marks = 0;
+    if (leaf->table != NULL && leaf->column->code_count > MARKED_CODES_MAX) return UINT64_MAX;
+    for (uint32_t code = 0; leaf->table != NULL && code < leaf->column->code_count; code++)
+        if (leaf->table[code] != FR_VERDICT_NO) marks |= fr_code_mark(code);
+    for (uint32_t i = 0; leaf->table == NULL && i < leaf->range_count; i++) {
+        if (leaf->ranges[i].high - leaf->ranges[i].low >= 126) return UINT64_MAX;
+        for (uint32_t code = leaf->ranges[i].low; code <= leaf->ranges[i].high; code++) marks |= fr_code_mark(code);
+    }
+    return marks;
+}
+
+bool fr_sieve_may_pass(const fr_sieve *s, uint8_t at, uint64_t leaves)
+{
+    const fr_sieve_node *n = &s->nodes[at];
+    if (n->kind == FR_SIEVE_LEAF) return leaves >> n->leaf & 1;
+    if (n->kind == FR_SIEVE_CONST) return n->verdict != FR_VERDICT_NO;
+    bool all = n->kind == FR_SIEVE_AND, result = all;
+    for (uint8_t i = n->first; i != 0 && result == all; i = s->nodes[i].next) result = fr_sieve_may_pass(s, i, leaves);
+    return result;
 }
 
 /* ==== counting ==== */

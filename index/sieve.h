@@ -48,6 +48,11 @@ fr_verdict fr_sieve_test_node(const fr_sieve *sieve, uint8_t node, uint32_t row)
 static inline fr_verdict fr_sieve_test(const fr_sieve *sieve, uint32_t row) { return fr_sieve_test_node(sieve, sieve->root, row); }
 /* Bits of the rows first..first + count - 1 whose verdict is not NO; first is a multiple of 64, count at most FR_SIEVE_BLOCK. */
 void fr_sieve_block(const fr_sieve *sieve, uint32_t first, uint32_t count, uint64_t *bits);
+/* The same for entries of a list: codes[l] are those of leaf l's column, side by side, readable up to a multiple of 64. */
+void fr_sieve_list(const fr_sieve *sieve, const void *const *codes, uint32_t count, uint64_t *bits);
+/* The marks (fr_code_mark) of the codes that a leaf lets pass; and: may anything pass where only these leaves (a bit each) do? */
+uint64_t fr_sieve_leaf_marks(const fr_sieve_leaf *leaf);
+bool fr_sieve_may_pass(const fr_sieve *sieve, uint8_t node, uint64_t leaves);
 /* Live rows that pass: at least, at most. Exact when the filter is about one field and its dictionary holds the constants. */
 void fr_sieve_count(const fr_sieve *sieve, uint64_t live, uint64_t *least_out, uint64_t *most_out);
 
