@@ -314,6 +314,7 @@ static bool body_in(fr_milvus_rest *rest, fr_milvus_worker *worker)
     }
     fr_span body = rest->body;
     if (fr_span_equal(body, fr_span_text("null"))) body = fr_span_text("{}"); /* what a client sends that has nothing to say */
+    rest->builder.limit = 5 * body.size + 4096; /* a number of two characters takes nine bytes; the body itself is bounded */
     fr_code code = fr_milvus_json_in(worker, body, &call->request_arena, &rest->builder, &call->err);
     if (code == FR_OK && (code = fr_doc_finish(&rest->builder, &bytes)) != FR_OK)
         fr_fail(&call->err, code, NULL, "a key twice, or objects nested too deep");

@@ -210,6 +210,21 @@ static void reading(void **state)
     fine(FIND("\"annsField\":\"vector\",\"limit\":1,\"searchParams\":{\"params\":{\"ef\":\"32\"}}"));
 }
 
+/* Rows as text, more than a document may have elsewhere. */
+static void many_rows(void **state)
+{
+    (void)state;
+    size_t room = 1u << 20, used = 0;
+    char *body = fr_alloc(FR_MEM_TEST, room);
+    fine("collections/create", "{\"collectionName\":\"many\",\"dimension\":4,\"metricType\":\"L2\"}");
+    used += (size_t)snprintf(body, room, "{\"collectionName\":\"many\",\"data\":[");
+    for (int i = 0; i < 9000; i++) used += (size_t)snprintf(body + used, room - used, "%s{\"id\":%d,\"vector\":[1,2,3,4.5]}", i ? "," : "", i);
+    snprintf(body + used, room - used, "]}");
+    const char *answer = carried_rest(&one, "entities/insert", body);
+    assert_non_null(strstr(answer, "\"insertCount\":9000"));
+    fr_free(FR_MEM_TEST, body);
+}
+
 /* Only what is loaded is read; what is not and is named says so. */
 static void loading(void **state)
 {
@@ -245,7 +260,7 @@ static int close_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(schemas), cmocka_unit_test(indexes), cmocka_unit_test(reading),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(schemas), cmocka_unit_test(indexes), cmocka_unit_test(reading), cmocka_unit_test(many_rows),
                                        cmocka_unit_test(loading)};
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
