@@ -11,6 +11,7 @@ exit 77 and a reason when no such machine can be had
 """
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,8 @@ def run(arguments, file_system, kernel, preload):
     except (RuntimeError, kill_loop.Failure) as error:  # it does not start any more, or a collection is gone
         print(f"{file_system} (seed {arguments.seed}): {error}")
         failed = 1
+    if arguments.mutant and not arguments.keep:
+        shutil.rmtree(server.folder, ignore_errors=True)
     print(f"{file_system}: {server.boots} boots, cuts by what became of the disk's cache: {server.cuts}, {time.monotonic() - begun:.0f} s", flush=True)
     return failed
 
