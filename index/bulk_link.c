@@ -68,19 +68,18 @@ static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset
         __builtin_prefetch(fr_row_at(t, fr_near_row(near[i])));
         fr_space_touch(codes, fr_near_row(near[i]));
     }
+    fr_visited_clear(s);
+    fr_visit(s, row);
     for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        uint32_t other = fr_near_row(near[i]);
-        if (other != row && fr_row_alive(fr_row_at(t, other))) ids[count++] = other;
+        uint32_t other = fr_near_row(near[i]); /* a slot that was reused, and what was found by codes of before, may stand twice */
+        if (fr_visit(s, other) && fr_row_alive(fr_row_at(t, other))) ids[count++] = other;
     }
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, count, distances);
     for (uint32_t i = 0; i < count; i++) s->pool[i] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(s->pool, count);
-    uint32_t distinct = 0; /* a slot that was reused may stand twice */
-    for (uint32_t i = 0; i < count; i++)
-        if (distinct == 0 || s->pool[distinct - 1].row != s->pool[i].row) s->pool[distinct++] = s->pool[i];
-    return distinct;
+    return count;
 }
 
 static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order)

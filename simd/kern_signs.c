@@ -59,7 +59,7 @@ static inline uint32_t pass16(const fr_simd_bound *b, uint32_t i, __m512i sums, 
     __mmask16 mask = _mm512_cmp_ps_mask(d, _mm512_set1_ps(b->limit), _CMP_LE_OQ);
     if (mask == 0) return 0;
     __m512i kept = _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(b->ids + i));
-    uint32_t n = (uint32_t)__builtin_popcount(mask);
+    uint32_t n = (uint32_t)_mm_popcnt_u32(_cvtmask16_u32(mask)); /* by name: kern_avx512vnni.c, keep_below */
     _mm512_mask_storeu_epi32(out, (__mmask16)((1u << n) - 1), kept);
     return n;
 }
