@@ -47,7 +47,9 @@ static bool doc_value(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_
     return fr_milvus_pairs_set(schema, pairs, key, text) == FR_OK;
 }
 
-/* {"M":16,"efConstruction":64}: each is a parameter of its own. */
+/* {"M":16,"efConstruction":64}: each is a parameter of its own; described back as given. */
+#define NESTED "params"
+
 static bool params_flatten(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus_worker *worker, fr_milvus_pairs *pairs, const char *json)
 {
     fr_doc_builder b = {0};
@@ -69,10 +71,12 @@ static bool params_flatten(fr_milvus_call *call, fr_milvus_schema *schema, fr_mi
 static bool params_in(fr_milvus_call *call, fr_milvus_schema *schema, making *self, const fr_milvus_field *field, fr_milvus_pairs *pairs)
 {
     bool vector = field->type >= FR_TYPE_VECTOR_BINARY;
+    const char *nested = NULL;
     for (size_t i = 0; i < self->in->n_extra_params; i++) {
         const Milvus__KeyValuePair *one = self->in->extra_params[i];
-        if (strcmp(one->key, "params") == 0) {
+        if (strcmp(one->key, NESTED) == 0) {
             if (one->value[0] && !params_flatten(call, schema, self->worker, pairs, one->value)) return false;
+            if (one->value[0]) nested = one->value;
         } else if (fr_milvus_pairs_set(schema, pairs, one->key, one->value) != FR_OK) {
             fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the index");
             return false;
@@ -88,6 +92,7 @@ static bool params_in(fr_milvus_call *call, fr_milvus_schema *schema, making *se
         fr_milvus_pairs_set(schema, pairs, "json_path", self->in->field_name) != FR_OK)
         return false;
     if (!fr_milvus_index_ok(call, field, pairs)) return false;
+    if (nested && strcasecmp(type, "AUTOINDEX") != 0 && fr_milvus_pairs_set(schema, pairs, NESTED, nested) != FR_OK) return false;
     if (vector && (!metric || !*metric)) return fr_milvus_pairs_set(schema, pairs, "metric_type", names[fr_milvus_metric_default(field)]) == FR_OK;
     return true;
 }
@@ -227,6 +232,19 @@ fr_milvus_next fr_milvus_on_create_index(fr_milvus *door, fr_milvus_call *call, 
 
 /* ---- describe ---- */
 
+/* Without the copies of what stands in a JSON of parameters, when there is one. */
+static fr_milvus_pairs as_given(fr_milvus_call *call, const fr_milvus_pairs *pairs)
+{
+    const char *nested = fr_milvus_pairs_get(pairs, NESTED);
+    fr_milvus_pairs out = {.items = nested ? fr_milvus_alloc(call, pairs->count * sizeof *out.items) : NULL};
+    if (!out.items) return *pairs;
+    for (uint32_t i = 0; i < pairs->count; i++) {
+        const char *quoted = fr_milvus_text(call, "\"%s\"", pairs->items[i].key);
+        if (quoted && !strstr(nested, quoted)) out.items[out.count++] = pairs->items[i];
+    }
+    return out;
+}
+
 static Milvus__IndexDescription *index_out(fr_milvus_call *call, const fr_milvus_schema *schema, const fr_milvus_index *index,
                                            const fr_collection_info *info)
 {
@@ -235,7 +253,8 @@ static Milvus__IndexDescription *index_out(fr_milvus_call *call, const fr_milvus
     out->index_name = fr_milvus_mut(index->name);
     out->indexid = index->id;
     out->field_name = fr_milvus_mut(index->field_name);
-    out->params = fr_milvus_pairs_out(call, &index->params, &out->n_params);
+    fr_milvus_pairs given = as_given(call, &index->params);
+    out->params = fr_milvus_pairs_out(call, &given, &out->n_params);
     out->total_rows = (int64_t)info->count;
     out->pending_index_rows = index->field != FR_MILVUS_DYNAMIC && schema->fields[index->field].vector >= 0 ? (int64_t)FR_MIN(info->unlinked, info->count) : 0;
     out->indexed_rows = out->total_rows - out->pending_index_rows;

@@ -48,7 +48,8 @@ def orm():
     utility.create_alias("orm", "other")
     assert Collection("other").num_entities == 299 and one.aliases == ["other"]
     utility.drop_alias("other")
-    assert [i.field_name for i in one.indexes] == ["v", "w"] and one.index(index_name="v").params["index_type"] == "IVF_FLAT"
+    assert [i.field_name for i in one.indexes] == ["v", "w"] and one.index(index_name="v").params == {
+        "index_type": "IVF_FLAT", "metric_type": "L2", "params": {"nlist": 16}}, one.index(index_name="v").params
     one.release()
     assert utility.load_state("orm").name == "NotLoad"
     one.drop()
