@@ -282,7 +282,7 @@ def test_calls_are_counted_by_name(server):
     with pytest.raises(urllib.error.HTTPError):
         post(server, "collections/nonsense/of/a/client", {})
     counts = samples(server, "freshet_requests_total")
-    for labels, value in {("grpc", "GetVersion", "0"): 2, ("grpc", "DescribeCollection", "100"): 1, ("grpc", "other", "UNIMPLEMENTED"): 1,
+    for labels, value in {("grpc", "GetVersion", "0"): 2, ("grpc", "DescribeCollection", "1100"): 1, ("grpc", "other", "UNIMPLEMENTED"): 1,
                           ("rest", "collections/list", "0"): 1, ("rest", "collections/describe", "100"): 1, ("rest", "other", "65535"): 1}.items():
         assert counts.get(labels) == value, (labels, counts)
     took = samples(server, "freshet_request_duration_seconds_count")
