@@ -87,6 +87,6 @@ func main() {
 	check(seen == rows-1, "iterator", seen)
 	must(client.DropCollection(ctx, milvusclient.NewDropCollectionOption(name)))
 	_, err = client.DescribeCollection(ctx, milvusclient.NewDescribeCollectionOption(name))
-	check(err != nil && strings.Contains(err.Error(), "not found"), "a dropped collection", err)
+	check(err != nil && strings.Contains(err.Error(), "can't find collection"), "a dropped collection", err)
 	fmt.Println("done")
 }
