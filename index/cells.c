@@ -444,10 +444,11 @@ static void cell_judge(const cell_scan *scan, uint32_t which, judged_cell *cell)
 
 static void cell_take(cell_scan *scan, judged_cell *cell)
 {
-    fr_kept *kept = scan->kept;
-    fr_kept_cell *of = cell->of;
     if (cell->may == 0) return;
-    for (uint32_t i = 0; cell->from != 0 && i < of->count; i += BATCH) take_rows(scan, kept->ids + of->at + i, FR_MIN(BATCH, of->count - i));
+    fr_kept *kept = scan->kept;
+    fr_kept_cell *of = kept != NULL ? cell->of : NULL;
+    uint32_t listed = of != NULL && cell->from != 0 ? of->count : 0;
+    for (uint32_t i = 0; i < listed; i += BATCH) take_rows(scan, kept->ids + of->at + i, FR_MIN(BATCH, listed - i));
     bool keep = of != NULL && cell->from == 0 && kept->ids_room - kept->ids_used >= cell->may; /* more than it needs; else it is done without */
     uint32_t begin = cell->from & ~63u, used = keep ? kept->ids_used : 0, rows[64];
     for (uint32_t first = begin, n; first < cell->may && cell->may > cell->from; first += n) {

@@ -363,7 +363,7 @@ static void node_block(const fr_sieve *s, uint8_t at, const void *const *codes, 
         memset(bits, n->verdict != FR_VERDICT_NO ? 0xff : 0, words * sizeof *bits);
         return;
     }
-    uint64_t term[FR_SIEVE_BLOCK / 64];
+    uint64_t term[FR_SIEVE_BLOCK / 64] = {0};
     for (uint8_t i = n->first; i != 0; i = s->nodes[i].next) {
         bool begins = i == n->first;
         node_block(s, i, codes, count, begins ? bits : term);
