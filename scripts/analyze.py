@@ -28,7 +28,6 @@ KNOWN = {
     ("api/milvus/milvus_search.c", "loaded from field 'field'"): "what field_in refused goes no further: refuse() is always false",
     ("server/daemon/cli_import.c", "Null pointer passed to 1st parameter"): "the command line was refused without a file",
     ("index/load.c", "Array access (via field 'ranges')"): "a count below the capacity means that there is memory",
-    ("index/sieve.c", "is an uninitialized value"): "leaf_block clears the words first",
     ("server/engine/produce.c", "garbage value"): "check_header filled the header, or check_fields is not called",
     ("server/engine/schema.c", "Null pointer passed to 2nd parameter"): "only a schema that is there is copied",
     ("index/sparse.c", "Array access (via field 'entries')"): "without a block of its own every entry is swept: none is copied",
@@ -36,7 +35,6 @@ KNOWN = {
     ("server/engine/recover.c", "garbage or undefined"): "the offsets are filled for every partition",
     ("server/engine/writer.c", "uninitialized value"): "make_plan fills its arrays for every partition, and a collection's partitions do not become fewer",
     ("server/engine/writer.c", "garbage value"): "the same",
-    ("index/sieve.c", "use of uninitialized value"): "node_block fills every word it is given, also where it calls itself",
     ("api/doc.c", "use of uninitialized value"): "check_unique has filled the keys that are compared",
 }
 
