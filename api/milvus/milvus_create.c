@@ -6,18 +6,6 @@
 
 #define NAMES_MAX 16u
 
-static bool bad(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool bad(fr_milvus_call *call, const char *format, ...)
-{
-    char words[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
-    va_end(args);
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
-    return false;
-}
-
 static bool no_memory(fr_milvus_call *call)
 {
     fr_milvus_fail(call, MILVUS_MEMORY, "no memory for the schema");
@@ -33,7 +21,7 @@ static bool places_of(fr_milvus_call *call, fr_milvus_schema *schema, const char
     if (!*out || count > NAMES_MAX) return no_memory(call);
     for (size_t i = 0; i < count; i++) {
         const fr_milvus_field *field = fr_milvus_field_of(schema, names[i]);
-        if (!field) return bad(call, "function %s field not found: %.200s", side, names[i]);
+        if (!field) return fr_milvus_bad(call, "function %s field not found: %.200s", side, names[i]);
         (*out)[(*count_out)++] = (uint32_t)(field - schema->fields);
     }
     return true;
@@ -46,28 +34,28 @@ static bool function_in(fr_milvus_call *call, fr_milvus_schema *schema, fr_colle
     fr_milvus_function *function = &functions[schema->function_count];
     *function = (fr_milvus_function){.id = FR_MILVUS_FIRST_FIELD_ID + schema->function_count, .name = fr_milvus_kept(schema, in->name),
                                      .description = fr_milvus_kept(schema, in->description), .type = in->type};
-    if (in->type != MILVUS_FUNCTION_BM25) return bad(call, "check input field with unknown function type: of functions only BM25 is offered");
-    if (!in->name[0]) return bad(call, "function name cannot be empty");
+    if (in->type != MILVUS_FUNCTION_BM25) return fr_milvus_bad(call, "check input field with unknown function type: of functions only BM25 is offered");
+    if (!in->name[0]) return fr_milvus_bad(call, "function name cannot be empty");
     for (uint32_t i = 0; i < schema->function_count; i++)
-        if (strcmp(schema->functions[i].name, in->name) == 0) return bad(call, "duplicate function name: %.200s", in->name);
-    if (in->n_input_field_names == 0) return bad(call, "function input field names cannot be empty, function: %.200s", in->name);
-    if (in->n_output_field_names == 0) return bad(call, "function output field names cannot be empty, function: %.200s", in->name);
-    if (in->n_params) return bad(call, "BM25 function accepts no params");
+        if (strcmp(schema->functions[i].name, in->name) == 0) return fr_milvus_bad(call, "duplicate function name: %.200s", in->name);
+    if (in->n_input_field_names == 0) return fr_milvus_bad(call, "function input field names cannot be empty, function: %.200s", in->name);
+    if (in->n_output_field_names == 0) return fr_milvus_bad(call, "function output field names cannot be empty, function: %.200s", in->name);
+    if (in->n_params) return fr_milvus_bad(call, "BM25 function accepts no params");
     if (!places_of(call, schema, "input", in->input_field_names, in->n_input_field_names, &function->inputs, &function->input_count)) return false;
     const fr_milvus_field *input = &schema->fields[function->inputs[0]];
     const char *analyzed = fr_milvus_pairs_get(&input->params, "enable_analyzer");
     if (function->input_count != 1 || input->type != FR_TYPE_VARCHAR)
-        return bad(call, "BM25 function input field must be a VARCHAR/TEXT field, got %u field with type %s", function->input_count,
-                   fr_milvus_type_name(input->type));
-    if (!analyzed || strcasecmp(analyzed, "true") != 0) return bad(call, "BM25 function input field must set enable_analyzer to true");
+        return fr_milvus_bad(call, "BM25 function input field must be a VARCHAR/TEXT field, got %u field with type %s", function->input_count,
+                             fr_milvus_type_name(input->type));
+    if (!analyzed || strcasecmp(analyzed, "true") != 0) return fr_milvus_bad(call, "BM25 function input field must set enable_analyzer to true");
     if (!places_of(call, schema, "output", in->output_field_names, in->n_output_field_names, &function->outputs, &function->output_count)) return false;
     fr_milvus_field *output = &schema->fields[function->outputs[0]];
-    if (output->primary) return bad(call, "function output field cannot be primary key: function %.200s, field %s", in->name, output->name);
-    if (output->nullable) return bad(call, "function output field cannot be nullable: function %.200s, field %s", in->name, output->name);
-    if (output->function_output) return bad(call, "duplicate function output field: function %.200s, field %s", in->name, output->name);
-    if (function->output_count != 1) return bad(call, "BM25 function only need 1 output field, but got %u", function->output_count);
+    if (output->primary) return fr_milvus_bad(call, "function output field cannot be primary key: function %.200s, field %s", in->name, output->name);
+    if (output->nullable) return fr_milvus_bad(call, "function output field cannot be nullable: function %.200s, field %s", in->name, output->name);
+    if (output->function_output) return fr_milvus_bad(call, "duplicate function output field: function %.200s, field %s", in->name, output->name);
+    if (function->output_count != 1) return fr_milvus_bad(call, "BM25 function only need 1 output field, but got %u", function->output_count);
     if (output->type != FR_TYPE_VECTOR_SPARSE)
-        return bad(call, "BM25 function output field must be a SparseFloatVector field, but got %s", fr_milvus_type_name(output->type));
+        return fr_milvus_bad(call, "BM25 function output field must be a SparseFloatVector field, but got %s", fr_milvus_type_name(output->type));
     output->function_output = true;
     output->metric = def->fields[function->outputs[0]].metric = FR_METRIC_BM25;
     schema->functions = functions;
@@ -80,10 +68,10 @@ static bool function_in(fr_milvus_call *call, fr_milvus_schema *schema, fr_colle
 static bool partitions_make(fr_milvus_call *call, fr_milvus_schema *schema, int64_t wanted)
 {
     bool keyed = schema->partition_key >= 0;
-    if (!keyed && wanted != 0) return bad(call, "num_partitions should only be specified with partition key field enabled");
-    if (wanted < 0) return bad(call, "the specified partitions should be greater than 0 if partition key is used");
+    if (!keyed && wanted != 0) return fr_milvus_bad(call, "num_partitions should only be specified with partition key field enabled");
+    if (wanted < 0) return fr_milvus_bad(call, "the specified partitions should be greater than 0 if partition key is used");
     if (wanted > FR_MILVUS_PARTITIONS_MAX)
-        return bad(call, "partition number (%lld) exceeds max configuration (%u)", (long long)wanted, FR_MILVUS_PARTITIONS_MAX);
+        return fr_milvus_bad(call, "partition number (%lld) exceeds max configuration (%u)", (long long)wanted, FR_MILVUS_PARTITIONS_MAX);
     uint32_t count = !keyed ? 1 : wanted ? (uint32_t)wanted : FR_MILVUS_KEY_PARTITIONS;
     schema->partitions = fr_arena_alloc(&schema->arena, count * sizeof *schema->partitions);
     if (!schema->partitions) return no_memory(call);
@@ -110,27 +98,28 @@ static bool keys_ok(fr_milvus_call *call, const Milvus__CollectionSchema *given)
     const Milvus__FieldSchema *key = NULL, *automatic = NULL, *partition = NULL;
     for (size_t i = 0; i < given->n_fields; i++) {
         const Milvus__FieldSchema *field = given->fields[i];
-        if (field->is_primary_key && key) return bad(call, "there are more than one primary key, field name = %.100s, %.100s", key->name, field->name);
+        if (field->is_primary_key && key)
+            return fr_milvus_bad(call, "there are more than one primary key, field name = %.100s, %.100s", key->name, field->name);
         if (field->is_primary_key && field->data_type != FR_TYPE_INT64 && field->data_type != FR_TYPE_VARCHAR)
-            return bad(call, "the data type of primary key should be Int64 or VarChar");
+            return fr_milvus_bad(call, "the data type of primary key should be Int64 or VarChar");
         if (field->is_primary_key) key = field;
     }
-    if (!key) return bad(call, "primary key is not specified");
+    if (!key) return fr_milvus_bad(call, "primary key is not specified");
     for (size_t i = 0; i < given->n_fields; i++) {
         const Milvus__FieldSchema *field = given->fields[i];
         if (!field->autoid) continue;
-        if (automatic) return bad(call, "only one field can speficy AutoID with true, field name = %.100s, %.100s", automatic->name, field->name);
-        if (!field->is_primary_key) return bad(call, "only primary field can speficy AutoID with true, field name = %.100s", field->name);
+        if (automatic) return fr_milvus_bad(call, "only one field can speficy AutoID with true, field name = %.100s, %.100s", automatic->name, field->name);
+        if (!field->is_primary_key) return fr_milvus_bad(call, "only primary field can speficy AutoID with true, field name = %.100s", field->name);
         automatic = field;
     }
     for (size_t i = 0; i < given->n_fields; i++) {
         const Milvus__FieldSchema *field = given->fields[i];
         if (!field->is_partition_key) continue;
-        if (partition) return bad(call, "there are more than one partition key, field name = %.100s, %.100s", partition->name, field->name);
-        if (field->is_primary_key) return bad(call, "the partition key field must not be primary field");
-        if (field->nullable) return bad(call, "partition key field not support nullable");
+        if (partition) return fr_milvus_bad(call, "there are more than one partition key, field name = %.100s, %.100s", partition->name, field->name);
+        if (field->is_primary_key) return fr_milvus_bad(call, "the partition key field must not be primary field");
+        if (field->nullable) return fr_milvus_bad(call, "partition key field not support nullable");
         if (field->data_type != FR_TYPE_INT64 && field->data_type != FR_TYPE_VARCHAR)
-            return bad(call, "the data type of partition key should be Int64 or VarChar");
+            return fr_milvus_bad(call, "the data type of partition key should be Int64 or VarChar");
         partition = field;
     }
     return true;
@@ -144,9 +133,9 @@ static bool shape_ok(fr_milvus_call *call, const Milvus__CollectionSchema *given
         fields += !given->fields[i]->is_dynamic;
         vectors += given->fields[i]->data_type >= FR_TYPE_VECTOR_BINARY && given->fields[i]->data_type <= FR_TYPE_VECTOR_I8;
     }
-    if (fields > FR_FIELDS_MAX) return bad(call, "maximum field's number should be limited to %u", FR_FIELDS_MAX);
-    if (vectors > FR_VECTOR_FIELDS_MAX) return bad(call, "maximum vector field's number should be limited to %u", FR_VECTOR_FIELDS_MAX);
-    if (vectors == 0) return bad(call, "schema does not contain vector field");
+    if (fields > FR_FIELDS_MAX) return fr_milvus_bad(call, "maximum field's number should be limited to %u", FR_FIELDS_MAX);
+    if (vectors > FR_VECTOR_FIELDS_MAX) return fr_milvus_bad(call, "maximum vector field's number should be limited to %u", FR_VECTOR_FIELDS_MAX);
+    if (vectors == 0) return fr_milvus_bad(call, "schema does not contain vector field");
     for (size_t i = 0; i < given->n_fields; i++) {
         static const char *const reserved[] = {"RowID", "Timestamp", "__virtual_pk__"};
         const char *name = given->fields[i]->name;
@@ -185,9 +174,9 @@ static bool schema_in(fr_milvus_call *call, const Milvus__CreateCollectionReques
     schema->consistency = in->consistency_level;
     schema->shards = in->shards_num > 0 ? in->shards_num : 1;
     schema->next_field_id = FR_MILVUS_FIRST_FIELD_ID, schema->next_index_id = 1;
-    if (in->shards_num > FR_MILVUS_SHARDS_MAX) return bad(call, "maximum shards's number should be limited to %d", FR_MILVUS_SHARDS_MAX);
+    if (in->shards_num > FR_MILVUS_SHARDS_MAX) return fr_milvus_bad(call, "maximum shards's number should be limited to %d", FR_MILVUS_SHARDS_MAX);
     if (!shape_ok(call, given)) return false;
-    if (in->consistency_level < MILVUS_STRONG || in->consistency_level > MILVUS_CUSTOMIZED) return bad(call, "consistency level is not known");
+    if (in->consistency_level < MILVUS_STRONG || in->consistency_level > MILVUS_CUSTOMIZED) return fr_milvus_bad(call, "consistency level is not known");
     if (!fr_milvus_ttl_ok(call, in->properties, in->n_properties)) return false;
     if (fr_milvus_pairs_in(schema, &schema->properties, in->properties, in->n_properties) != FR_OK) return no_memory(call);
     for (size_t i = 0; i < given->n_fields; i++) {
@@ -271,7 +260,7 @@ fr_milvus_next fr_milvus_on_create_collection(fr_milvus *door, fr_milvus_call *c
         memcpy(def->name, in->collection_name, strlen(in->collection_name) + 1);
         if (strcmp(database, "default") != 0 && strlen(database) < sizeof def->database) memcpy(def->database, database, strlen(database) + 1);
         if (fr_milvus_schema_write(schema, &b, &attributes) == FR_OK) submit(call, in->collection_name, database, def, attributes);
-        else bad(call, "the schema is too large");
+        else fr_milvus_bad(call, "the schema is too large");
     }
     fr_doc_free(&b);
     fr_milvus_schema_free(schema);

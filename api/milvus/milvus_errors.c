@@ -157,6 +157,17 @@ fr_milvus_next fr_milvus_fail(fr_milvus_call *call, int code, const char *format
     return fail(call, code, code >= MILVUS_COLLECTION_NOT_FOUND && code != MILVUS_UNEXPECTED, words);
 }
 
+bool fr_milvus_bad(fr_milvus_call *call, const char *format, ...)
+{
+    char words[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
+    return false;
+}
+
 /* A name that no collection of Milvus's could have is told as such; other doors' collections may have it. */
 fr_milvus_next fr_milvus_fail_missing(fr_milvus_call *call, fr_code code, const char *database, const char *name)
 {

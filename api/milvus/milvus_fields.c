@@ -6,18 +6,6 @@
 #define VARCHAR_BYTES_MAX 65535
 #define CAPACITY_MAX 4096
 
-static bool refuse(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(fr_milvus_call *call, const char *format, ...)
-{
-    char words[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
-    va_end(args);
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
-    return false;
-}
-
 static bool missing(fr_milvus_call *call, const char *param, const char *kind, const char *field, const char *collection)
 {
     fr_milvus_fail(call, MILVUS_MISSING_PARAMETER, "type param(%s) should be specified for %s %s of collection %s: missing parameter", param, kind, field,
@@ -72,7 +60,7 @@ static bool number_in(fr_milvus_call *call, const fr_milvus_field *field, const 
 {
     const char *text = fr_milvus_pairs_get(&field->params, key);
     if (fr_milvus_int(text, out)) return true;
-    return refuse(call, "the value for %s of field %s must be an integer", key, field->name);
+    return fr_milvus_bad(call, "the value for %s of field %s must be an integer", key, field->name);
 }
 
 static bool vector_in(fr_milvus_call *call, fr_milvus_field *field)
@@ -80,16 +68,16 @@ static bool vector_in(fr_milvus_call *call, fr_milvus_field *field)
     bool binary = field->type == FR_TYPE_VECTOR_BINARY, given = fr_milvus_pairs_get(&field->params, "dim") != NULL;
     int64_t dim;
     if (field->type == FR_TYPE_VECTOR_SPARSE)
-        return !given || refuse(call, "dim should not be specified for sparse vector field %s(%lld)", field->name, (long long)field->id);
-    if (!given) return refuse(call, "dimension is not defined in field type params of field %s, check type param `dim` for vector field", field->name);
+        return !given || fr_milvus_bad(call, "dim should not be specified for sparse vector field %s(%lld)", field->name, (long long)field->id);
+    if (!given) return fr_milvus_bad(call, "dimension is not defined in field type params of field %s, check type param `dim` for vector field", field->name);
     if (!number_in(call, field, "dim", &dim)) return false;
-    if (dim < 2) return refuse(call, "invalid dimension: %lld. should be in range 2 ~ %u", (long long)dim, FR_DIMENSION_MAX);
+    if (dim < 2) return fr_milvus_bad(call, "invalid dimension: %lld. should be in range 2 ~ %u", (long long)dim, FR_DIMENSION_MAX);
     if (binary && dim % 8)
-        return refuse(call, "invalid dimension: %lld of field %s. binary vector dimension should be multiple of 8. ", (long long)dim, field->name);
+        return fr_milvus_bad(call, "invalid dimension: %lld of field %s. binary vector dimension should be multiple of 8. ", (long long)dim, field->name);
     int64_t most = binary ? FR_DIMENSION_BITS_MAX : FR_DIMENSION_MAX;
     if (dim > most)
-        return refuse(call, "invalid dimension: %lld of field %s. %s vector dimension should be in range 2 ~ %lld", (long long)dim, field->name,
-                      binary ? "binary" : "float", (long long)most);
+        return fr_milvus_bad(call, "invalid dimension: %lld of field %s. %s vector dimension should be in range 2 ~ %lld", (long long)dim, field->name,
+                             binary ? "binary" : "float", (long long)most);
     field->dimension = (uint32_t)dim;
     return true;
 }
@@ -103,8 +91,8 @@ static bool length_in(fr_milvus_call *call, const char *collection, fr_milvus_fi
     }
     if (!number_in(call, field, "max_length", &length)) return false;
     if (length < 1 || length > VARCHAR_BYTES_MAX)
-        return refuse(call, "the maximum length specified for the field(%s) should be in (0, %d], but got %lld instead", field->name, VARCHAR_BYTES_MAX,
-                      (long long)length);
+        return fr_milvus_bad(call, "the maximum length specified for the field(%s) should be in (0, %d], but got %lld instead", field->name, VARCHAR_BYTES_MAX,
+                             (long long)length);
     field->max_length = (uint32_t)length;
     return true;
 }
@@ -114,16 +102,16 @@ static bool capacity_in(fr_milvus_call *call, const char *collection, fr_milvus_
     int64_t capacity;
     if (!fr_milvus_pairs_get(&field->params, "max_capacity")) return missing(call, "max_capacity", "array field", field->name, collection);
     if (!number_in(call, field, "max_capacity", &capacity)) return false;
-    if (capacity < 1 || capacity > CAPACITY_MAX) return refuse(call, "the maximum capacity specified for a Array should be in (0, %d]", CAPACITY_MAX);
+    if (capacity < 1 || capacity > CAPACITY_MAX) return fr_milvus_bad(call, "the maximum capacity specified for a Array should be in (0, %d]", CAPACITY_MAX);
     field->max_capacity = (uint32_t)capacity;
     return true;
 }
 
 static bool element_in(fr_milvus_call *call, const fr_milvus_field *field)
 {
-    if (field->element_type == MILVUS_TYPE_STRING) return refuse(call, "string data type not supported yet, please use VarChar type instead");
-    if (field->element_type == 0) return refuse(call, "element data type None is not valid");
-    return is_scalar(field->element_type) || refuse(call, "element type %s is not supported", fr_milvus_type_name(field->element_type));
+    if (field->element_type == MILVUS_TYPE_STRING) return fr_milvus_bad(call, "string data type not supported yet, please use VarChar type instead");
+    if (field->element_type == 0) return fr_milvus_bad(call, "element data type None is not valid");
+    return is_scalar(field->element_type) || fr_milvus_bad(call, "element type %s is not supported", fr_milvus_type_name(field->element_type));
 }
 
 static bool type_in(fr_milvus_call *call, const char *collection, fr_milvus_field *field)
@@ -131,9 +119,9 @@ static bool type_in(fr_milvus_call *call, const char *collection, fr_milvus_fiel
     if (is_vector(field->type)) return vector_in(call, field);
     if (field->type == FR_TYPE_VARCHAR) return length_in(call, collection, field);
     if (is_scalar(field->type) || field->type == FR_TYPE_JSON) return true;
-    if (field->type == MILVUS_TYPE_STRING) return refuse(call, "string data type not supported yet, please use VarChar type instead");
-    if (field->type == 0) return refuse(call, "data type None is not valid");
-    if (field->type != FR_TYPE_ARRAY) return refuse(call, "field %s: data type %s is not supported", field->name, fr_milvus_type_name(field->type));
+    if (field->type == MILVUS_TYPE_STRING) return fr_milvus_bad(call, "string data type not supported yet, please use VarChar type instead");
+    if (field->type == 0) return fr_milvus_bad(call, "data type None is not valid");
+    if (field->type != FR_TYPE_ARRAY) return fr_milvus_bad(call, "field %s: data type %s is not supported", field->name, fr_milvus_type_name(field->type));
     if (!element_in(call, field)) return false;
     if (field->element_type == FR_TYPE_VARCHAR && !length_in(call, collection, field)) return false;
     return capacity_in(call, collection, field);
@@ -144,9 +132,9 @@ static bool default_fits(fr_milvus_call *call, const fr_milvus_field *field, con
 {
     int32_t type = field->type;
     const char *given = NULL, *named = fr_milvus_type_name(type);
-    if (field->primary) return refuse(call, "primary field not support default_value, type:%s, name:%s", named, field->name);
+    if (field->primary) return fr_milvus_bad(call, "primary field not support default_value, type:%s, name:%s", named, field->name);
     if (type == FR_TYPE_ARRAY || type == FR_TYPE_JSON || is_vector(type))
-        return refuse(call, "type not support default_value, type:%s, name:%s", named, field->name);
+        return fr_milvus_bad(call, "type not support default_value, type:%s, name:%s", named, field->name);
     switch (in->data_case) {
     case MILVUS__VALUE_FIELD__DATA_BOOL_DATA: given = type == FR_TYPE_BOOL ? NULL : "DataType_Bool"; break;
     case MILVUS__VALUE_FIELD__DATA_INT_DATA: given = type >= FR_TYPE_INT8 && type <= FR_TYPE_INT32 ? NULL : "DataType_Int"; break;
@@ -156,7 +144,7 @@ static bool default_fits(fr_milvus_call *call, const fr_milvus_field *field, con
     case MILVUS__VALUE_FIELD__DATA_STRING_DATA: given = type == FR_TYPE_VARCHAR ? NULL : "DataType_VarChar"; break;
     default: given = "unknown"; break;
     }
-    if (given) return refuse(call, "type (%s) of field (%s) is not equal to the type(%s) of default_value", named, field->name, given);
+    if (given) return fr_milvus_bad(call, "type (%s) of field (%s) is not equal to the type(%s) of default_value", named, field->name, given);
     int64_t most = type == FR_TYPE_INT8 ? INT8_MAX : type == FR_TYPE_INT16 ? INT16_MAX : type == FR_TYPE_INT32 ? INT32_MAX : INT64_MAX;
     int64_t number = in->data_case == MILVUS__VALUE_FIELD__DATA_INT_DATA    ? in->int_data
                      : in->data_case == MILVUS__VALUE_FIELD__DATA_LONG_DATA ? in->long_data
@@ -194,13 +182,13 @@ static bool default_in(fr_milvus_call *call, fr_milvus_schema *schema, fr_milvus
     if (code == FR_OK) field->default_value = (fr_doc){fr_arena_copy(&schema->arena, bytes.data, bytes.size)};
     fr_doc_free(&b);
     if (code == FR_OK && field->default_value.data) return true;
-    return refuse(call, "the default value of field %s is not finite, or not UTF-8", field->name);
+    return fr_milvus_bad(call, "the default value of field %s is not finite, or not UTF-8", field->name);
 }
 
 static bool rules_hold(fr_milvus_call *call, const fr_milvus_field *field)
 {
     if (field->primary && field->nullable)
-        return refuse(call, "primary field not support null, type:%s, name:%s", fr_milvus_type_name(field->type), field->name);
+        return fr_milvus_bad(call, "primary field not support null, type:%s, name:%s", fr_milvus_type_name(field->type), field->name);
     return true;
 }
 
@@ -215,9 +203,9 @@ static void def_fill(const fr_milvus_field *field, fr_field_def *def)
 
 bool fr_milvus_field_in(fr_milvus_call *call, fr_milvus_schema *schema, const Milvus__FieldSchema *in, fr_field_def *def_out)
 {
-    if (schema->field_count >= FR_FIELDS_MAX) return refuse(call, "maximum field's number should be limited to %u", FR_FIELDS_MAX);
+    if (schema->field_count >= FR_FIELDS_MAX) return fr_milvus_bad(call, "maximum field's number should be limited to %u", FR_FIELDS_MAX);
     if (!fr_milvus_name_ok(call, MILVUS_NAMED_FIELD, in->name)) return false;
-    if (fr_milvus_field_of(schema, in->name)) return refuse(call, "duplicated field name %s found", in->name);
+    if (fr_milvus_field_of(schema, in->name)) return fr_milvus_bad(call, "duplicated field name %s found", in->name);
     fr_milvus_field *fields = fr_milvus_grown(schema, schema->fields, schema->field_count, sizeof *fields);
     if (!fields) return no_memory(call);
     fr_milvus_field *field = &fields[schema->field_count];

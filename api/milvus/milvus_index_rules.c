@@ -6,18 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool refuse(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(fr_milvus_call *call, const char *format, ...)
-{
-    char words[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
-    va_end(args);
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
-    return false;
-}
-
 /* The form that names what was expected. */
 static bool invalid(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool invalid(fr_milvus_call *call, const char *format, ...)
@@ -86,8 +74,8 @@ static bool type_ok(fr_milvus_call *call, const fr_milvus_field *field, const ch
         if (strcasecmp(types[i].name, type) != 0) continue;
         if (types[i].kinds & kind) return true;
         if (strncasecmp(type, "GPU_", 4) == 0) break; /* Milvus without a GPU knows none; on floats we are kinder */
-        if (kind == SCALAR) return refuse(call, "index %s only supports vector data type", type);
-        return refuse(call, "data type %s can't build with this index %s", fr_milvus_type_name(field->type), type);
+        if (kind == SCALAR) return fr_milvus_bad(call, "index %s only supports vector data type", type);
+        return fr_milvus_bad(call, "data type %s can't build with this index %s", fr_milvus_type_name(field->type), type);
     }
     fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "invalid parameter[expected=valid index][actual=invalid index type: %.100s]", type);
     return false;
@@ -110,15 +98,15 @@ static bool ngram_ok(fr_milvus_call *call, const fr_milvus_field *field, const f
     const char *least = fr_milvus_pairs_get(pairs, "min_gram"), *most = fr_milvus_pairs_get(pairs, "max_gram");
     const char *cast = fr_milvus_pairs_get(pairs, "json_cast_type");
     int64_t low, high;
-    if (field->type != FR_TYPE_VARCHAR && field->type != FR_TYPE_JSON) return refuse(call, "ngram index can only be created on VARCHAR or JSON field");
-    if (field->type == FR_TYPE_JSON && !cast) return refuse(call, "JSON field with ngram index must specify json_cast_type");
+    if (field->type != FR_TYPE_VARCHAR && field->type != FR_TYPE_JSON) return fr_milvus_bad(call, "ngram index can only be created on VARCHAR or JSON field");
+    if (field->type == FR_TYPE_JSON && !cast) return fr_milvus_bad(call, "JSON field with ngram index must specify json_cast_type");
     if (field->type == FR_TYPE_JSON && strcasecmp(cast, "VARCHAR") != 0)
-        return refuse(call, "JSON field with ngram index only supports VARCHAR cast type, got: %.60s", cast);
-    if (!least || !most) return refuse(call, "Ngram index must specify both min_gram and max_gram");
-    if (!fr_milvus_int(least, &low)) return refuse(call, "min_gram for Ngram index must be an integer, got: %.60s", least);
-    if (!fr_milvus_int(most, &high)) return refuse(call, "max_gram for Ngram index must be an integer, got: %.60s", most);
+        return fr_milvus_bad(call, "JSON field with ngram index only supports VARCHAR cast type, got: %.60s", cast);
+    if (!least || !most) return fr_milvus_bad(call, "Ngram index must specify both min_gram and max_gram");
+    if (!fr_milvus_int(least, &low)) return fr_milvus_bad(call, "min_gram for Ngram index must be an integer, got: %.60s", least);
+    if (!fr_milvus_int(most, &high)) return fr_milvus_bad(call, "max_gram for Ngram index must be an integer, got: %.60s", most);
     if (low > 0 && low <= high) return true;
-    return refuse(call, "invalid min_gram or max_gram value for Ngram index, min_gram: %lld, max_gram: %lld", (long long)low, (long long)high);
+    return fr_milvus_bad(call, "invalid min_gram or max_gram value for Ngram index, min_gram: %lld, max_gram: %lld", (long long)low, (long long)high);
 }
 
 static bool json_ok(fr_milvus_call *call, const char *type, const fr_milvus_pairs *pairs)
@@ -130,31 +118,31 @@ static bool json_ok(fr_milvus_call *call, const char *type, const fr_milvus_pair
         fr_milvus_fail(call, MILVUS_MISSING_PARAMETER, "json index must specify cast type: missing parameter[missing_param=json_cast_type]");
         return false;
     }
-    if (!among(cast, casts, FR_COUNT_OF(casts))) return refuse(call, "json_cast_type %.60s is not supported", cast);
+    if (!among(cast, casts, FR_COUNT_OF(casts))) return fr_milvus_bad(call, "json_cast_type %.60s is not supported", cast);
     if (strcasecmp(type, "BITMAP") == 0 && !among(cast, bitmap, FR_COUNT_OF(bitmap)))
-        return refuse(call, "json_cast_type %.60s is not supported for BITMAP index", cast);
+        return fr_milvus_bad(call, "json_cast_type %.60s is not supported for BITMAP index", cast);
     if (strcasecmp(type, "STL_SORT") == 0 && !among(cast, sorted, FR_COUNT_OF(sorted)))
-        return refuse(call, "json_cast_type %.60s is not supported for STL_SORT index", cast);
+        return fr_milvus_bad(call, "json_cast_type %.60s is not supported for STL_SORT index", cast);
     if (!function) return true;
-    if (strcasecmp(function, "STRING_TO_DOUBLE") != 0) return refuse(call, "json_cast_function %.60s is not supported", function);
+    if (strcasecmp(function, "STRING_TO_DOUBLE") != 0) return fr_milvus_bad(call, "json_cast_function %.60s is not supported", function);
     if (strcasecmp(cast, "DOUBLE") == 0) return true;
-    return refuse(call, "json_cast_function %.60s is not supported for json_cast_type %.60s", function, cast);
+    return fr_milvus_bad(call, "json_cast_function %.60s is not supported for json_cast_type %.60s", function, cast);
 }
 
 static bool scalar_ok(fr_milvus_call *call, const fr_milvus_field *field, const char *type, const fr_milvus_pairs *pairs)
 {
     bool array = field->type == FR_TYPE_ARRAY, json = field->type == FR_TYPE_JSON;
     if (strcasecmp(type, "NGRAM") == 0) return ngram_ok(call, field, pairs);
-    if (strcasecmp(type, "RTREE") == 0) return refuse(call, "RTREE index can only be built on geometry field");
+    if (strcasecmp(type, "RTREE") == 0) return fr_milvus_bad(call, "RTREE index can only be built on geometry field");
     if (strcasecmp(type, "BITMAP") == 0) {
-        if (field->primary) return refuse(call, "create bitmap index on primary key not supported");
-        if (!json && !array && !whole(field->type)) return refuse(call, "bitmap index are only supported on bool, int, string and array field");
-        if (array && !whole(field->element_type)) return refuse(call, "bitmap index are only supported on bool, int, string for array field");
+        if (field->primary) return fr_milvus_bad(call, "create bitmap index on primary key not supported");
+        if (!json && !array && !whole(field->type)) return fr_milvus_bad(call, "bitmap index are only supported on bool, int, string and array field");
+        if (array && !whole(field->element_type)) return fr_milvus_bad(call, "bitmap index are only supported on bool, int, string for array field");
     }
     bool trie = strcasecmp(type, "TRIE") == 0 || strcasecmp(type, "marisa-trie") == 0;
-    if (trie && field->type != FR_TYPE_VARCHAR) return refuse(call, "TRIE are only supported on varchar field");
+    if (trie && field->type != FR_TYPE_VARCHAR) return fr_milvus_bad(call, "TRIE are only supported on varchar field");
     if (strcasecmp(type, "STL_SORT") == 0 && !json && !ordered(field->type))
-        return refuse(call, "STL_SORT are only supported on numeric, varchar or timestamptz field, got %s", fr_milvus_type_name(field->type));
+        return fr_milvus_bad(call, "STL_SORT are only supported on numeric, varchar or timestamptz field, got %s", fr_milvus_type_name(field->type));
     return !json || json_ok(call, type, pairs);
 }
 
@@ -168,14 +156,14 @@ static bool number_ok(fr_milvus_call *call, const char *key, const char *text, b
     double number = strtod(text, &end);
     bool is_number = end != text && !*end;
     int64_t integer;
-    if (!whole_number && !is_number) return refuse(call, "invalid float value, key: '%s', value: '%.60s'", key, text);
+    if (!whole_number && !is_number) return fr_milvus_bad(call, "invalid float value, key: '%s', value: '%.60s'", key, text);
     if (whole_number && !fr_milvus_int(text, &integer)) {
-        if (is_number) return refuse(call, "wrong data type in json, key: '%s', value: '%.60s'", key, text);
-        return refuse(call, "invalid integer value, key: '%s', value: '%.60s'", key, text);
+        if (is_number) return fr_milvus_bad(call, "wrong data type in json, key: '%s', value: '%.60s'", key, text);
+        return fr_milvus_bad(call, "invalid integer value, key: '%s', value: '%.60s'", key, text);
     }
     if (number >= least && number <= most) return true;
-    if (whole_number) return refuse(call, "Out of range in json: param '%s' (%s) should be in range [%.0f, %.0f]", key, text, least, most);
-    return refuse(call, "Out of range in json: param '%s' (%s) should be in range [%f, %f]", key, text, least, most);
+    if (whole_number) return fr_milvus_bad(call, "Out of range in json: param '%s' (%s) should be in range [%.0f, %.0f]", key, text, least, most);
+    return fr_milvus_bad(call, "Out of range in json: param '%s' (%s) should be in range [%f, %f]", key, text, least, most);
 }
 
 static bool numbers_ok(fr_milvus_call *call, const char *type, const fr_milvus_pairs *pairs)
@@ -205,13 +193,13 @@ static bool codes_ok(fr_milvus_call *call, const char *type, const fr_milvus_pai
     const char *sq_type = fr_milvus_pairs_get(pairs, "sq_type"), *refine_type = fr_milvus_pairs_get(pairs, "refine_type");
     bool hnsw = strncasecmp(type, "HNSW_", 5) == 0 || strcasecmp(type, "IVF_RABITQ") == 0;
     if (strcasecmp(type, "HNSW_SQ") == 0 && sq_type && strcmp(sq_type, "None") != 0 && !among(sq_type, sq, FR_COUNT_OF(sq)))
-        return refuse(call, "invalid scalar quantizer type");
+        return fr_milvus_bad(call, "invalid scalar quantizer type");
     if (hnsw && refine_type && strcmp(refine_type, "None") != 0 && !among(refine_type, refine, FR_COUNT_OF(refine)))
-        return refuse(call, "invalid refine type : %.60s, optional types are [sq4u, sq6, sq8, fp16, bf16, fp32, flat]", refine_type);
+        return fr_milvus_bad(call, "invalid refine type : %.60s, optional types are [sq4u, sq6, sq8, fp16, bf16, fp32, flat]", refine_type);
     static const char *const algorithms[] = {"TAAT_NAIVE", "DAAT_WAND", "DAAT_MAXSCORE", "BLOCK_MAX_WAND", "BLOCK_MAX_MAXSCORE"};
     const char *algorithm = fr_milvus_pairs_get(pairs, "inverted_index_algo");
     if (strncasecmp(type, "SPARSE_", 7) == 0 && algorithm && !among(algorithm, algorithms, FR_COUNT_OF(algorithms)))
-        return refuse(call, "sparse inverted index algo %.60s not found or not supported, supported: [TAAT_NAIVE DAAT_WAND DAAT_MAXSCORE]", algorithm);
+        return fr_milvus_bad(call, "sparse inverted index algo %.60s not found or not supported, supported: [TAAT_NAIVE DAAT_WAND DAAT_MAXSCORE]", algorithm);
     return true;
 }
 
@@ -223,12 +211,12 @@ static bool metric_ok(fr_milvus_call *call, const fr_milvus_field *field, const 
     case FLOATS: return invalid(call, "float vector index does not support metric type: %.60s", metric);
     case BITS:
         if (strcasecmp(metric, "SUBSTRUCTURE") == 0 || strcasecmp(metric, "SUPERSTRUCTURE") == 0) /* Milvus has them for BIN_FLAT only */
-            return refuse(call, "metric type %s not found or not supported, supported: [HAMMING JACCARD]", metric);
+            return fr_milvus_bad(call, "metric type %s not found or not supported, supported: [HAMMING JACCARD]", metric);
         return invalid(call, "binary vector index does not support metric type: %.60s", metric);
     case BYTES: return invalid(call, "int vector index does not support metric type: %.60s", metric);
     default: break;
     }
-    if (field->function_output) return refuse(call, "index metric type of BM25 function output field must be BM25, got %.60s", metric);
+    if (field->function_output) return fr_milvus_bad(call, "index metric type of BM25 function output field must be BM25, got %.60s", metric);
     if (strcasecmp(metric, "BM25") == 0) return invalid(call, "only BM25 Function output field support BM25 metric type");
     return invalid(call, "only IP&BM25 is the supported metric type for sparse index");
 }
@@ -245,7 +233,7 @@ bool fr_milvus_index_ok(fr_milvus_call *call, const fr_milvus_field *field, cons
         for (uint32_t i = 0; i < pairs->count; i++) {
             const char *key = pairs->items[i].key;
             if (strcmp(key, "index_type") == 0 || strcmp(key, "metric_type") == 0) continue;
-            if (!field->function_output) return refuse(call, "only metric type can be passed when use AutoIndex");
+            if (!field->function_output) return fr_milvus_bad(call, "only metric type can be passed when use AutoIndex");
         }
     } else if ((!metric || !*metric) && !field->function_output) {
         return invalid(call, "metric type not set for vector index");
@@ -262,5 +250,5 @@ bool fr_milvus_index_name_ok(fr_milvus_call *call, const char *name)
     if (!why && name[0] && name[0] != '_' && !letter) why = "The first character of a index name must be an underscore or letter.";
     if (!why && name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_[]")])
         why = "Index name can only contain numbers, letters, and underscores.";
-    return !why || refuse(call, "Invalid index name: %.255s. %s", name, why);
+    return !why || fr_milvus_bad(call, "Invalid index name: %.255s. %s", name, why);
 }

@@ -79,6 +79,8 @@ void *fr_milvus_message(fr_arena *arena, const ProtobufCMessageDescriptor *descr
 /* ---- answers (milvus_errors.c) ---- */
 /* The reply of the call's RPC with its status set; REPLY. */
 fr_milvus_next fr_milvus_fail(fr_milvus_call *call, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The same for a parameter that is refused (1100): the words, ": invalid parameter". false, for checks to return. */
+bool fr_milvus_bad(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same from an error of the engine. name: what was asked for, used where something is not found. */
 fr_milvus_next fr_milvus_fail_fr(fr_milvus_call *call, fr_code code, const fr_err *err, const char *database, const char *name);
 fr_milvus_next fr_milvus_fail_missing(fr_milvus_call *call, fr_code code, const char *database, const char *name); /* of a collection, from call->err */

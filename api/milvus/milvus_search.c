@@ -7,18 +7,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-static bool refuse(fr_milvus_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static bool refuse(fr_milvus_call *call, const char *format, ...)
-{
-    char words[400];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
-    va_end(args);
-    fr_milvus_fail(call, MILVUS_INVALID_PARAMETER, "%s: invalid parameter", words);
-    return false;
-}
-
 /* ==== which field ==== */
 
 static const char *metric_name(fr_metric metric)
@@ -34,14 +22,15 @@ static bool field_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_mi
     const char *metric = fr_milvus_param(r->search_params, r->n_search_params, "metric_type");
     for (uint32_t i = 0; i < schema->field_count && (!name || !*name); i++) {
         if (schema->fields[i].vector < 0) continue;
-        if (s->field) return refuse(call, "multiple anns_fields exist, please specify a anns_field in search_params");
+        if (s->field) return fr_milvus_bad(call, "multiple anns_fields exist, please specify a anns_field in search_params");
         s->field = &schema->fields[i];
     }
     if (name && *name) s->field = fr_milvus_field_of(schema, name);
-    if (!s->field) return refuse(call, "failed to create query plan: failed to get field schema by name: fieldName(%.100s) not found", name ? name : "");
-    if (s->field->vector < 0) return refuse(call, "failed to create query plan: field (%.100s) to search is not of vector data type", s->field->name);
+    if (!s->field) return fr_milvus_bad(call, "failed to create query plan: failed to get field schema by name: fieldName(%.100s) not found", name ? name : "");
+    if (s->field->vector < 0) return fr_milvus_bad(call, "failed to create query plan: field (%.100s) to search is not of vector data type", s->field->name);
     if (metric && *metric && strcasecmp(metric, metric_name(s->field->metric)) != 0)
-        return refuse(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%.40s]", metric_name(s->field->metric), metric);
+        return fr_milvus_bad(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%.40s]",
+                             metric_name(s->field->metric), metric);
     s->query.field = s->field->engine_field;
     return true;
 }
@@ -57,7 +46,7 @@ static bool no_memory(fr_milvus_call *call)
 static bool texts_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvus__PlaceholderValue *given, fr_milvus_search *s, fr_span *vectors)
 {
     const fr_milvus_function *function = fr_milvus_function_of(s->schema, s->field);
-    if (!function) return refuse(call, "field %s is made by no function: it cannot be searched by text", s->field->name);
+    if (!function) return fr_milvus_bad(call, "field %s is made by no function: it cannot be searched by text", s->field->name);
     fr_analyzer *analyzer;
     fr_code code = fr_milvus_analyzer_of(call, worker, &s->schema->fields[function->inputs[0]], &analyzer, &call->err);
     for (size_t i = 0; code == FR_OK && i < given->n_values; i++)
@@ -72,12 +61,12 @@ static bool floats_in(fr_milvus_call *call, const Milvus__PlaceholderValue *give
 {
     size_t bytes = s->field->dimension * sizeof(float);
     if (s->field->type == FR_TYPE_VECTOR_BINARY || s->field->type == FR_TYPE_VECTOR_SPARSE)
-        return refuse(call, "vector type must be the same, field [%s] is not of floats", s->field->name);
+        return fr_milvus_bad(call, "vector type must be the same, field [%s] is not of floats", s->field->name);
     float *numbers = fr_arena_alloc(&call->arena, given->n_values * bytes);
     if (!numbers) return no_memory(call);
     for (size_t i = 0; i < given->n_values; i++) {
         if (given->values[i].len != bytes)
-            return refuse(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", bytes, given->values[i].len);
+            return fr_milvus_bad(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", bytes, given->values[i].len);
         memcpy(numbers + i * s->field->dimension, given->values[i].data, bytes);
     }
     s->query.vectors = numbers;
@@ -88,11 +77,11 @@ static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_s
 {
     const Milvus__PlaceholderGroup *group = fr_milvus_unpack(&milvus__placeholder_group__descriptor, bytes, &call->request_arena, &call->err);
     if (!group || group->n_placeholders != 1 || group->placeholders[0]->n_values == 0)
-        return refuse(call, "the placeholder group must hold the vectors of one placeholder");
+        return fr_milvus_bad(call, "the placeholder group must hold the vectors of one placeholder");
     const Milvus__PlaceholderValue *given = group->placeholders[0];
     if (given->n_values > FR_MILVUS_QUERIES_MAX)
-        return refuse(call, "nq [%zu] is invalid, nq (number of search vector per search request) should be in range [1, %u], but got %zu", given->n_values,
-                      FR_MILVUS_QUERIES_MAX, given->n_values);
+        return fr_milvus_bad(call, "nq [%zu] is invalid, nq (number of search vector per search request) should be in range [1, %u], but got %zu",
+                             given->n_values, FR_MILVUS_QUERIES_MAX, given->n_values);
     s->query_count = (uint32_t)given->n_values;
     if (given->type == FR_TYPE_VECTOR_F32) return floats_in(call, given, s);
     fr_span *vectors = fr_milvus_alloc(call, given->n_values * sizeof *vectors);
@@ -101,13 +90,13 @@ static bool placeholders_in(fr_milvus_call *call, fr_milvus_worker *worker, fr_s
     if (given->type == FR_TYPE_VARCHAR) return texts_in(call, worker, given, s, vectors);
     bool binary = given->type == FR_TYPE_VECTOR_BINARY; /* also what a client sends that does not know the type of bytes */
     if (given->type != s->field->type && !binary)
-        return refuse(call, "vector type must be the same, field [%s] is of type %d, search with %d", s->field->name, s->field->type, given->type);
+        return fr_milvus_bad(call, "vector type must be the same, field [%s] is of type %d, search with %d", s->field->name, s->field->type, given->type);
     size_t unit = s->field->type == FR_TYPE_VECTOR_BINARY ? s->field->dimension / 8 : fr_vector_bytes((fr_type)s->field->type, s->field->dimension);
     for (size_t i = 0; i < given->n_values; i++) {
         vectors[i] = (fr_span){given->values[i].data, given->values[i].len};
         bool sparse = s->field->type == FR_TYPE_VECTOR_SPARSE;
         if (sparse ? vectors[i].size % 8 != 0 : vectors[i].size != unit)
-            return refuse(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", unit, vectors[i].size);
+            return fr_milvus_bad(call, "vector dimension mismatch, expected vector size(byte) %zu, actual %zu", unit, vectors[i].size);
     }
     return true;
 }
@@ -119,7 +108,7 @@ static bool ids_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvus_
     uint32_t count, found = 0;
     size_t bytes = 0;
     if (!fr_milvus_keys_in(call, s->schema, ids, &keys, &count)) return false;
-    if (count == 0) return refuse(call, "ids must not be empty");
+    if (count == 0) return fr_milvus_bad(call, "ids must not be empty");
     fr_hit *hits = fr_milvus_alloc(call, count * sizeof *hits);
     if (!hits || !(vectors = fr_milvus_alloc(call, count * sizeof *vectors))) return no_memory(call);
     fr_wanted wanted = {.vector_fields = 1u << s->field->vector};
@@ -130,11 +119,12 @@ static bool ids_in(fr_milvus_call *call, fr_milvus_worker *worker, const Milvus_
     }
     for (uint32_t i = 0, at = 0; i < count; i++, at++) { /* in the order asked, missing ones left out */
         if (at == found || !fr_span_equal(hits[at].key, keys[i]))
-            return refuse(call, "some of the provided primary key IDs do not exist: %.*s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data);
+            return fr_milvus_bad(call, "some of the provided primary key IDs do not exist: %.*s",
+                                 (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data);
         vectors[i] = hits[at].vectors[s->field->vector];
         if (!vectors[i].size)
-            return refuse(call, "the entity %.*s has no vector in field %s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data,
-                          s->field->name);
+            return fr_milvus_bad(call, "the entity %.*s has no vector in field %s", (int)FR_MIN(keys[i].size, (size_t)64), (const char *)keys[i].data,
+                                 s->field->name);
         bytes += vectors[i].size;
         vectors[i].data = fr_arena_copy(&call->arena, vectors[i].data, vectors[i].size);
         if (!vectors[i].data) return no_memory(call);
@@ -172,14 +162,14 @@ static bool whole_in(fr_milvus_call *call, fr_doc params, const char *key, int64
     if (!value.data) return true;
     if (fr_doc_type(value) == FR_DOC_STRING) {
         const char *text = fr_milvus_text(call, "%.*s", (int)FR_MIN(fr_doc_string(value).size, (size_t)40), (const char *)fr_doc_string(value).data);
-        if (!text || !fr_milvus_int(text, &number)) return refuse(call, "invalid integer value, key: '%s', value: '%s'", key, text ? text : "");
+        if (!text || !fr_milvus_int(text, &number)) return fr_milvus_bad(call, "invalid integer value, key: '%s', value: '%s'", key, text ? text : "");
     } else if (fr_doc_type(value) == FR_DOC_INT) {
         number = fr_doc_int(value);
     } else {
-        return refuse(call, "Type conflict in json: param '%s' (%.60s) should be integer", key, value_text(call, value));
+        return fr_milvus_bad(call, "Type conflict in json: param '%s' (%.60s) should be integer", key, value_text(call, value));
     }
     if (number < 1 || number > most)
-        return refuse(call, "Out of range in json: param '%s' (%lld) should be in range [1, %lld]", key, (long long)number, (long long)most);
+        return fr_milvus_bad(call, "Out of range in json: param '%s' (%lld) should be in range [1, %lld]", key, (long long)number, (long long)most);
     *out = number;
     return true;
 }
@@ -193,9 +183,9 @@ static bool breadth_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
     bool hnsw = type && strncmp(type, "HNSW", 4) == 0;
     if (!whole_in(call, params, "ef", INT32_MAX, &ef) || !whole_in(call, params, "search_list", INT32_MAX, &search_list)) return false;
     if (type && strstr(type, "IVF_") && !whole_in(call, params, "nprobe", 65536, &nprobe)) return false;
-    if (hnsw && ef && ef < hits && !s->iterator) return refuse(call, "ef(%lld) should be larger than k(%lld)", (long long)ef, (long long)hits);
+    if (hnsw && ef && ef < hits && !s->iterator) return fr_milvus_bad(call, "ef(%lld) should be larger than k(%lld)", (long long)ef, (long long)hits);
     if (type && strcmp(type, "DISKANN") == 0 && search_list && search_list < hits && !s->iterator)
-        return refuse(call, "search_list_size(%lld) should be larger than k(%lld)", (long long)search_list, (long long)hits);
+        return fr_milvus_bad(call, "search_list_size(%lld) should be larger than k(%lld)", (long long)search_list, (long long)hits);
     if (ef || search_list) s->query.ef = (uint32_t)FR_MIN(FR_MAX(ef, search_list), (int64_t)FR_EF_MAX);
     s->query.exact = s->iterator || (type && (strcmp(type, "FLAT") == 0 || strcmp(type, "BIN_FLAT") == 0));
     return true;
@@ -209,7 +199,7 @@ static bool range_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
         if (!value.data || fr_doc_type(value) == FR_DOC_NULL) continue;
         float *to = i == 0 ? &s->query.radius : &s->query.range_filter;
         if (!number_of(value, to))
-            return refuse(call, "Type conflict in json: param '%s' (%.60s) should be a number: type must be number", names[i], value_text(call, value));
+            return fr_milvus_bad(call, "Type conflict in json: param '%s' (%.60s) should be a number: type must be number", names[i], value_text(call, value));
         *(i == 0 ? &s->query.has_radius : &s->query.has_range_filter) = true;
     }
     if (s->query.has_range_filter && !s->query.has_radius) {
@@ -221,7 +211,7 @@ static bool range_in(fr_milvus_call *call, fr_doc params, fr_milvus_search *s)
     bool distance = s->field->metric == FR_METRIC_L2 || s->field->metric == FR_METRIC_HAMMING || s->field->metric == FR_METRIC_JACCARD;
     float far = s->query.radius, near = s->query.range_filter;
     if (s->query.has_radius && s->query.has_range_filter && (distance ? near >= far : near <= far))
-        return refuse(call, "range_filter(%g) must be %s than radius(%g)", (double)near, distance ? "less" : "greater", (double)far);
+        return fr_milvus_bad(call, "range_filter(%g) must be %s than radius(%g)", (double)near, distance ? "less" : "greater", (double)far);
     return true;
 }
 
@@ -242,14 +232,14 @@ static bool group_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_mi
     int64_t size = 1;
     if (!name || !*name) return true;
     if (size_text && !fr_milvus_int(size_text, &size)) size = 1; /* as Milvus does */
-    if (size < 1) return refuse(call, "input group size:%lld is negative", (long long)size);
-    if (size > GROUP_SIZE_MAX) return refuse(call, "input group size:%lld exceeds configured max group size:%d", (long long)size, GROUP_SIZE_MAX);
+    if (size < 1) return fr_milvus_bad(call, "input group size:%lld is negative", (long long)size);
+    if (size > GROUP_SIZE_MAX) return fr_milvus_bad(call, "input group size:%lld exceeds configured max group size:%d", (long long)size, GROUP_SIZE_MAX);
     s->group = fr_milvus_field_of(s->schema, name);
-    if (s->iterator) return refuse(call, "Not allowed to do groupBy when doing iteration");
-    if (!s->group && !s->schema->dynamic) return refuse(call, "groupBy field not found in schema: field not found[field=%.100s]", name);
+    if (s->iterator) return fr_milvus_bad(call, "Not allowed to do groupBy when doing iteration");
+    if (!s->group && !s->schema->dynamic) return fr_milvus_bad(call, "groupBy field not found in schema: field not found[field=%.100s]", name);
     if (s->group && (s->group->vector >= 0 || s->group->type == FR_TYPE_FLOAT || s->group->type == FR_TYPE_DOUBLE || s->group->type == FR_TYPE_ARRAY))
-        return refuse(call, "unsupported data type %s for group by operator", group_type(s->group->type));
-    if (s->query.has_radius) return refuse(call, "Not allowed to do range-search when doing search-group-by");
+        return fr_milvus_bad(call, "unsupported data type %s for group by operator", group_type(s->group->type));
+    if (s->query.has_radius) return fr_milvus_bad(call, "Not allowed to do range-search when doing search-group-by");
     s->group_key = name;
     s->group_size = (uint32_t)size;
     s->strict_group = fr_milvus_param_true(r->search_params, r->n_search_params, "strict_group_size");
@@ -270,7 +260,7 @@ static bool limits_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_m
     const char *decimals = fr_milvus_param(p, n, "round_decimal");
     s->round_decimal = -1;
     if (decimals && (!fr_milvus_int(decimals, &s->round_decimal) || s->round_decimal < -1 || s->round_decimal > 6))
-        return refuse(call, "round_decimal [%.40s] is invalid, should be -1 or an integer in range [0, 6]", decimals);
+        return fr_milvus_bad(call, "round_decimal [%.40s] is invalid, should be -1 or an integer in range [0, 6]", decimals);
     if (s->iterator) {
         if (!fr_milvus_param_int(call, p, n, "search_iter_batch_size", 1, FR_MILVUS_LIMIT_MAX, limit, &batch)) return false;
         limit = batch;
@@ -278,8 +268,8 @@ static bool limits_in(fr_milvus_call *call, const Milvus__SearchRequest *r, fr_m
         char *end = NULL;
         if (bound && *bound) s->last_bound = strtof(bound, &end);
         s->has_last_bound = bound && *bound;
-        if (end && (*end || end == bound)) return refuse(call, "search_iter_last_bound must be a number");
-        if (s->query_count > 1) return refuse(call, "search_iterator_v2 does not support processing multiple vectors simultaneously");
+        if (end && (*end || end == bound)) return fr_milvus_bad(call, "search_iter_last_bound must be a number");
+        if (s->query_count > 1) return fr_milvus_bad(call, "search_iterator_v2 does not support processing multiple vectors simultaneously");
     }
     s->limit = (uint32_t)limit, s->offset = (uint32_t)offset;
     return true;
@@ -298,13 +288,14 @@ bool fr_milvus_search_in(fr_milvus *door, fr_milvus_call *call, fr_milvus_worker
     const char *text = fr_milvus_param(r->search_params, r->n_search_params, "params");
     fr_doc params = {NULL};
     if (text && *text && (fr_milvus_json_doc(call, worker, fr_span_text(text), &params, &call->err) != FR_OK || fr_doc_type(params) != FR_DOC_OBJECT))
-        return refuse(call, "parse search params failed: params must be a JSON object");
+        return fr_milvus_bad(call, "parse search params failed: params must be a JSON object");
     if (params.data) { /* the metric may stand there, too */
         fr_doc metric = fr_doc_get(params, fr_span_text("metric_type"));
         if (metric.data && fr_doc_type(metric) == FR_DOC_STRING && fr_doc_string(metric).size) {
             char *given = fr_milvus_text(call, "%.*s", (int)FR_MIN(fr_doc_string(metric).size, (size_t)40), (const char *)fr_doc_string(metric).data);
             if (given && strcasecmp(given, metric_name(s->field->metric)) != 0)
-                return refuse(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%s]", metric_name(s->field->metric), given);
+                return fr_milvus_bad(call, "failed to search: metric type not match: invalid parameter[expected=%s][actual=%s]",
+                                     metric_name(s->field->metric), given);
         }
     }
     if (!range_in(call, params, s) || !group_in(call, r, s) || !breadth_in(call, params, s)) return false;
@@ -462,7 +453,7 @@ bool fr_milvus_search_run(fr_milvus_call *call, fr_milvus_worker *worker, fr_mil
         q->offset = 0;
         uint64_t room = (uint64_t)s->query_count * FR_MIN((uint64_t)s->limit * s->group_size, (uint64_t)FR_K_MAX);
         if (room * sizeof(fr_hit) > FR_MILVUS_ANSWER_BYTES_MAX * 4)
-            return refuse(call, "nq * limit * group_size asks for %llu hits, too many at once", (unsigned long long)room);
+            return fr_milvus_bad(call, "nq * limit * group_size asks for %llu hits, too many at once", (unsigned long long)room);
         if (s->query_count > 1 && !(found->hits = fr_arena_alloc(&call->arena, room * sizeof *found->hits))) return no_memory(call);
         for (uint32_t i = 0; i < s->query_count; i++)
             if (!search_one(call, worker, s, i, found, &bytes)) return false;
@@ -470,7 +461,7 @@ bool fr_milvus_search_run(fr_milvus_call *call, fr_milvus_worker *worker, fr_mil
     }
     uint32_t step = FR_MIN(s->query_count, FR_QUERIES_MAX);
     if ((uint64_t)s->query_count * q->k * sizeof(fr_hit) > FR_MILVUS_ANSWER_BYTES_MAX * 4)
-        return refuse(call, "nq * limit asks for %llu hits, too many at once", (unsigned long long)s->query_count * q->k);
+        return fr_milvus_bad(call, "nq * limit asks for %llu hits, too many at once", (unsigned long long)s->query_count * q->k);
     fr_hit *hits = fr_arena_alloc(&call->arena, (size_t)step * q->k * sizeof *hits);
     found->hits = fr_arena_alloc(&call->arena, (size_t)s->query_count * q->k * sizeof *hits);
     uint32_t *counts = fr_milvus_alloc(call, step * sizeof *counts);
