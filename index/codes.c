@@ -168,30 +168,25 @@ void fr_codeset_decode(const fr_codeset *s, uint32_t row, void *vector)
     for (uint32_t j = 0; j < s->dimension; j++) out[j] = (float)c[j] - shift;
 }
 
-/* Integers of the native kinds: exact when every query value is one too. */
-static bool query_native(const fr_codeset *s, const float *v, fr_code_query *query)
+/* Numbers as they are, and zeros: those are the values of the padding in every kind of code. */
+static void pad_query(const fr_codeset *s, const float *v, float *u)
 {
-    float low = s->kind == FR_CODE_U8 ? 0.0f : -128.0f, high = s->kind == FR_CODE_U8 ? 255.0f : 127.0f;
-    float shift = s->kind == FR_CODE_U8 ? 128.0f : 0.0f;
-    for (uint32_t j = 0; j < s->dimension; j++)
-        if (!(v[j] >= low && v[j] <= high && v[j] == (float)(int32_t)v[j])) return false;
-    int64_t sum = 0, square = 0;
-    for (uint32_t j = 0; j < s->dimension; j++) {
-        int32_t d = (int32_t)v[j] + (s->kind == FR_CODE_U8 ? 0 : 128); /* the query as a code */
-        query->q[j] = (int8_t)(v[j] - shift);
-        sum += query->q[j];
-        square += (int64_t)d * d;
-    }
-    /* padding codes: 0 (u8) or 128 (i8) on both sides: the query's i8 value there is 0 - 128 or 0 */
-    int8_t pad = s->kind == FR_CODE_U8 ? -128 : 0;
-    memset(query->q + s->dimension, pad, s->padded - s->dimension);
-    if (s->kind == FR_CODE_I8) square += (int64_t)(s->padded - s->dimension) * 128 * 128;
+    memcpy(u, v, s->dimension * sizeof(float));
+    memset(u + s->dimension, 0, (s->padded - s->dimension) * sizeof(float));
+}
+
+/* Integers of the native kinds: exact when every query value is one too. */
+static bool query_native(const fr_codeset *s, fr_code_query *query)
+{
+    int32_t sum, square;
+    if (!fr_simd_encode()->query(query->rotated, 1.0f, s->kind == FR_CODE_U8 ? 128.0f : 0.0f, -128.0f, s->padded, query->q, &sum, &square)) return false;
     query->exact = true;
     if (s->metric == FR_METRIC_IP) {
         query->k = s->kind == FR_CODE_U8 ? 0.0 : 128.0 * (double)sum;
         query->a = -1.0, query->cm = 1.0;
-    } else {
-        query->k = (double)square, query->a = -2.0, query->cm = 1.0;
+    } else { /* of the query as a code, q + 128 */
+        query->k = (double)square + 256.0 * (double)sum + 16384.0 * (double)s->padded;
+        query->a = -2.0, query->cm = 1.0;
     }
     return true;
 }
@@ -204,46 +199,30 @@ void fr_codeset_query(const fr_codeset *s, const void *numbers, fr_code_query *q
         query->exact = query->positive = true;
         return;
     }
-    const float *vector = numbers;
+    bool ip = s->metric == FR_METRIC_IP;
+    float *u = query->rotated, scale = s->scale;
     query->exact = false;
-    query->positive = s->metric != FR_METRIC_IP;
-    if (s->kind != FR_CODE_SQ8 && query_native(s, vector, query)) return;
-    float *u = query->rotated;
-    float scale = s->scale;
+    query->positive = !ip;
     if (s->kind == FR_CODE_SQ8) {
-        enter_space(s, vector, u);
+        enter_space(s, numbers, u);
     } else {
-        memcpy(u, vector, s->dimension * sizeof(float));
-        memset(u + s->dimension, 0, (s->padded - s->dimension) * sizeof(float));
+        pad_query(s, numbers, u);
+        if (query_native(s, query)) return;
     }
     /* u = query - centre; SQ8: centre_j; native u8: x = (c - 128) + 128, i8: x = (c - 128) */
-    bool ip = s->metric == FR_METRIC_IP;
-    float flat = s->kind == FR_CODE_U8 && !ip ? 128.0f : 0.0f, largest = 0;
-    if (s->kind == FR_CODE_SQ8 && !ip)
-        for (uint32_t j = 0; j < s->padded; j++) u[j] -= s->centre[j];
-    else if (flat != 0)
-        for (uint32_t j = 0; j < s->padded; j++) u[j] -= flat;
-    if (s->kind == FR_CODE_U8 && !ip) /* padding: code 0, value -128 in shifted space on both sides */
-        for (uint32_t j = s->dimension; j < s->padded; j++) u[j] = -128.0f;
-    for (uint32_t j = 0; j < s->padded; j++) largest = fmaxf(largest, fabsf(u[j]));
-    double t = largest > 0 ? (double)largest / 127.0 : 1.0, sum = 0, square = 0;
-    float inverse = (float)(1.0 / t);
-    for (uint32_t j = 0; j < s->padded; j++) {
-        float v = u[j] * inverse;
-        v = v > 127.0f ? 127.0f : v < -127.0f ? -127.0f : v;
-        query->q[j] = (int8_t)lrintf(v);
-        sum += query->q[j];
-        /* of the rounded query: |q - x|^2 of two codes is never negative, and what the rounding adds is the same for all rows */
-        double shifted = t * (double)query->q[j] + 128.0 * (double)scale;
-        square += shifted * shifted;
-    }
+    float largest = fr_simd_encode()->shift(u, s->kind == FR_CODE_SQ8 && !ip ? s->centre : NULL, s->kind == FR_CODE_U8 && !ip ? 128.0f : 0.0f, s->padded);
+    double t = largest > 0 ? (double)largest / 127.0 : 1.0;
+    int32_t sum, square;
+    fr_simd_encode()->query(u, (float)(1.0 / t), 0.0f, -127.0f, s->padded, query->q, &sum, &square);
     if (ip) {
         query->a = -(double)scale * t;
         query->cm = 0;
         /* x = scale (c - 128), or c for native u8 */
-        query->k = s->kind == FR_CODE_U8 ? 0.0 : (double)scale * t * 128.0 * sum;
+        query->k = s->kind == FR_CODE_U8 ? 0.0 : (double)scale * t * 128.0 * (double)sum;
     } else {
-        query->k = square;
+        /* of the rounded query: |q - x|^2 of two codes is never negative, and what the rounding adds is the same for all rows */
+        double flat = 128.0 * (double)scale;
+        query->k = t * t * (double)square + 2 * t * flat * (double)sum + flat * flat * (double)s->padded;
         query->cm = (double)scale * (double)scale;
         query->a = -2.0 * (double)scale * t;
     }

@@ -8,6 +8,7 @@
 #include "simd/kern.h"
 
 typedef uint8_t encode_u8 __attribute__((vector_size(VF_LANES)));
+typedef int8_t encode_i8 __attribute__((vector_size(VF_LANES)));
 typedef int32_t encode_i32 __attribute__((vector_size(4 * VF_LANES)));
 typedef float encode_f32 __attribute__((vector_size(4 * VF_LANES)));
 
@@ -126,6 +127,42 @@ static uint32_t encode_bytes(float *x, const float *centre, float inverse, uint3
     uint32_t count = 0;
     for (uint32_t i = 0; i < VF_LANES; i++) count += (uint32_t)outside[i];
     return count;
+}
+
+static float encode_shift(float *x, const float *centre, float flat, uint32_t n)
+{
+    encode_f32 largest = {0};
+    for (uint32_t i = 0; i < n; i += VF_LANES) {
+        encode_f32 v = encode_load(x + i) - (centre != NULL ? encode_load(centre + i) : (encode_f32){0} + flat);
+        encode_f32 size = encode_choose(v < 0.0f, -v, v);
+        largest = encode_choose(size > largest, size, largest);
+        encode_store(x + i, v);
+    }
+    float most = 0;
+    for (uint32_t i = 0; i < VF_LANES; i++) most = largest[i] > most ? largest[i] : most;
+    return most;
+}
+
+static bool encode_query(const float *x, float inverse, float flat, float low, uint32_t n, int8_t *q, int32_t *sum_out, int32_t *square_out)
+{
+    const encode_f32 least = (encode_f32){0} + (low + flat), most = (encode_f32){0} + (127.0f + flat);
+    encode_i32 sum = {0}, square = {0}, differs = {0};
+    for (uint32_t i = 0; i < n; i += VF_LANES) {
+        encode_f32 wanted = encode_load(x + i) * inverse;
+        encode_f32 v = encode_choose(wanted > most, most, encode_choose(wanted < least, least, wanted));
+        encode_f32 whole = v + 12582912.0f; /* rounds, as above */
+        whole -= 12582912.0f;
+        differs |= whole != wanted;
+        encode_i32 number = __builtin_convertvector(whole - flat, encode_i32);
+        sum += number;
+        square += number * number;
+        encode_i8 byte = __builtin_convertvector(number, encode_i8);
+        memcpy(q + i, &byte, sizeof byte);
+    }
+    int32_t all = 0;
+    *sum_out = *square_out = 0;
+    for (uint32_t i = 0; i < VF_LANES; i++) *sum_out += sum[i], *square_out += square[i], all |= differs[i];
+    return all == 0;
 }
 
 FR_INLINE encode_i32 encode_rest(const float *scaled, const uint8_t *code)

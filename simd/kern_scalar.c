@@ -237,6 +237,32 @@ static void nibbles_of(const float *scaled, const uint8_t *code, uint32_t n, uin
     }
 }
 
+static float shift(float *x, const float *centre, float flat, uint32_t n)
+{
+    float largest = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        x[i] -= centre != NULL ? centre[i] : flat;
+        float size = __builtin_fabsf(x[i]);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+static bool query_of(const float *x, float inverse, float flat, float low, uint32_t n, int8_t *q, int32_t *sum_out, int32_t *square_out)
+{
+    bool same = true;
+    *sum_out = *square_out = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        float wanted = x[i] * inverse, v = wanted > 127.0f + flat ? 127.0f + flat : wanted < low + flat ? low + flat : wanted;
+        float whole = __builtin_rintf(v);
+        same &= whole == wanted;
+        q[i] = (int8_t)(whole - flat);
+        *sum_out += q[i];
+        *square_out += q[i] * q[i];
+    }
+    return same;
+}
+
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
@@ -244,7 +270,7 @@ const fr_simd_tier fr_simd_scalar = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
-    .encode = {rotate, bytes, nibbles_of},
+    .encode = {rotate, bytes, nibbles_of, shift, query_of},
     .block = {block_pack, block_dots, block_below, block_order, block_bound, "scalar"},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,

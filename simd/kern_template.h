@@ -460,7 +460,7 @@ const fr_simd_tier TIER = {
     .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, TIER_ISA},
     .fine = {fine_l2, fine_dot},
-    .encode = {encode_rotate, encode_bytes, encode_nibbles},
+    .encode = {encode_rotate, encode_bytes, encode_nibbles, encode_shift, encode_query},
     .block = {block_pack, block_dots, block_below, block_order, block_bound, TIER_ISA},
     .to_f32 = to_f32,
     .from_f32 = from_f32,

@@ -70,11 +70,16 @@ const fr_fine_kernel *fr_simd_fine(void);
  *   rotate   in place, orthonormal: in each round signs (n of 1 or -1 a round), then a Walsh-Hadamard transform of the largest power of two that
  *            fits, over the first values in even rounds, the last in odd ones. Where n is that power only two rounds are done.
  *   bytes    x becomes v = (x - centre) * inverse, cut to -128..127, and code v rounded + 128; returns how many were rounded from outside.
- *   nibbles  the next 4 bits of such v (index/fine.c), n / 2 bytes. */
+ *   nibbles  the next 4 bits of such v (index/fine.c), n / 2 bytes.
+ *   shift    x -= centre, or `flat` where centre is NULL; returns the largest |x|.
+ *   query    q = x * inverse - flat, rounded to nearest even and cut to low..127; sum and square of q. True: nothing was rounded or cut.
+ *            |flat| <= 128, low -128 or -127. */
 typedef struct fr_encode_kernel {
     void (*rotate)(const int8_t *signs, uint32_t rounds, uint32_t n, float *x);
     uint32_t (*bytes)(float *x, const float *centre, float inverse, uint32_t n, uint8_t *code);
     void (*nibbles)(const float *scaled, const uint8_t *code, uint32_t n, uint8_t *nibbles);
+    float (*shift)(float *x, const float *centre, float flat, uint32_t n);
+    bool (*query)(const float *x, float inverse, float flat, float low, uint32_t n, int8_t *q, int32_t *sum_out, int32_t *square_out);
 } fr_encode_kernel;
 const fr_encode_kernel *fr_simd_encode(void);
 
