@@ -104,7 +104,7 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     }
     for (uint32_t i = 0; i < count && !b->thin; i++)
         if (chosen[i] != adopted) back_later(b, at_order, i, chosen[i]);
-    fr_router_offer(t, row);
+    atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
     atomic_store_explicit(&r->linked, FR_LINKED, memory_order_release);
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
 }

@@ -193,7 +193,7 @@ static bool declared_waits(const fr_table *t)
 
 bool fr_table_columns_wait(const fr_table *t)
 {
-    return fr_cells_wait(t) || t->columns.building != NULL || declared_waits(t) || atomic_load_explicit(&t->columns.wished, memory_order_relaxed);
+    return fr_cells_wait(t) || fr_routers_wait(t) || t->columns.building != NULL || declared_waits(t) || atomic_load_explicit(&t->columns.wished, memory_order_relaxed);
 }
 
 void fr_columns_step(fr_table *t)

@@ -6,6 +6,7 @@
 #include "index/search_private.h"
 
 #define SEED_MATCHES 24u
+#define SEED_ROUTERS 512u /* about so many are asked whether they pass */
 #define SEED_STARTS 12u /* of all seeds, the nearest so many */
 #define SEED_WORDS 64u  /* of s->match that are looked through for one of them */
 
@@ -143,10 +144,11 @@ static uint32_t start(fr_run *run)
     b.count = 0;
     uint32_t size = 0, limit = run->s->row_limit;
     float distance;
-    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
-        uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
-        if (row == 0 || row - 1 >= limit || !fr_run_matches(run, row - 1)) continue;
-        add(run, &b, row - 1);
+    const fr_router_map *map = atomic_load_explicit(&t->routers, memory_order_acquire);
+    uint32_t routers = map != NULL ? map->count : 0;
+    for (uint32_t i = 0; i < routers; i += 1 + routers / SEED_ROUTERS) {
+        if (map->rows[i] >= limit || !fr_run_matches(run, map->rows[i])) continue;
+        add(run, &b, map->rows[i]);
         if (b.count == BATCH) seed(run, &b, &size);
     }
     for (uint32_t i = 0; i < SEED_MATCHES; i++) {

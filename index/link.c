@@ -363,7 +363,7 @@ static bool link_fresh(fr_table *t, fr_scratch *s)
     enum fr_link_state state = FR_SKIPPED;
     if (fr_row_alive(r)) {
         fr_link_row(t, s, row);
-        fr_router_offer(t, row);
+        atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
         state = FR_LINKED;
     }
     atomic_store_explicit(&r->linked, (uint8_t)state, memory_order_release);

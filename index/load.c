@@ -328,21 +328,11 @@ static void load_entry(fr_table *t, uint64_t entry)
     atomic_store(&t->entry, best);
 }
 
-/* A linked row of each of FR_ROUTERS equal parts of the table, or as many as there are. */
-static void load_routers(fr_table *t)
+static void count_linked(fr_table *t)
 {
-    uint64_t rows = t->row_count, count = 0;
-    const uint64_t *linked = t->loaded->linked;
-    for (size_t i = 0; i < t->loaded->words; i++) count += (uint32_t)__builtin_popcountll(linked[i]);
-    uint64_t parts = FR_MIN((uint64_t)FR_ROUTERS, rows);
-    uint32_t n = 0;
-    for (uint64_t p = 0; p < parts; p++) {
-        uint64_t from = rows * p / parts, to = rows * (p + 1) / parts, row = from + fr_mix64(t->options.seed + p) % (to - from);
-        for (uint64_t i = 0; i < to - from && !bit(linked, (uint32_t)row); i++) row = row + 1 < to ? row + 1 : from;
-        if (bit(linked, (uint32_t)row)) atomic_store_explicit(&t->routers[n++], (uint32_t)row + 1, memory_order_relaxed);
-    }
+    uint64_t count = 0;
+    for (size_t i = 0; i < t->loaded->words; i++) count += (uint32_t)__builtin_popcountll(t->loaded->linked[i]);
     atomic_store(&t->linked_ever, count);
-    atomic_fetch_add(&t->router_version, 1);
 }
 
 static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h, fr_offset at, fr_err *err)
@@ -368,7 +358,8 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_load(t, err));
     t->all_i8 = h->kind == FR_CODE_I8;
     load_entry(t, h->entry);
-    load_routers(t);
+    count_linked(t);
+    fr_routers_step(t);
     return FR_OK;
 }
 

@@ -61,7 +61,6 @@ static void repair_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, ui
 void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
 {
     const fr_codeset *codes = fr_codes_of(t);
-    fr_router_drop(t, p);
     fr_tree_bury(t, s, codes, p);
     replace_entry(t, p);
     for (uint32_t level = 1; fr_upper_unit(t, p, level) != NULL; level++) repair_upper(t, s, codes, p, level);
@@ -124,13 +123,9 @@ static bool sweep_begin(fr_table *t)
     return t->sweeping.count != 0 && t->swept.count == 0 && fr_epoch_passed(t->sweep_stamp);
 }
 
-/* Routers and the entry point may have been given to a row that was dying at that moment; whoever did so has left by now. */
-static void sweep_ways_in(fr_table *t)
+/* The entry point may have been given to a row that was dying at that moment; whoever did so has left by now. */
+static void sweep_way_in(fr_table *t)
 {
-    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
-        uint32_t held = atomic_load_explicit(&t->routers[i], memory_order_acquire);
-        if (held != 0 && gone(t, held - 1)) atomic_compare_exchange_strong(&t->routers[i], &held, 0);
-    }
     uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
     if (entry != 0 && gone(t, (uint32_t)entry - 1)) replace_entry(t, (uint32_t)entry - 1);
 }
@@ -146,7 +141,7 @@ bool fr_sweep_step(fr_table *t)
     uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), end = FR_MIN(rows, row + SWEEP_ROWS);
     fr_scratch *s = fr_scratch_borrow(); /* NULL: no memory; another step goes on where this one began */
     if (s != NULL) fr_epoch_enter(s->epoch_slot);
-    if (s != NULL && row == 0) sweep_ways_in(t);
+    if (s != NULL && row == 0) sweep_way_in(t);
     /* Whatever the state: a dead row of a later batch, or one that waits to be linked again, can still be reached, and must
      * not lead on to a slot that is reused. A free slot has no lanes. */
     for (; s != NULL && row < end; row++) sweep_row(t, row);

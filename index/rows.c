@@ -110,6 +110,7 @@ void fr_table_free(fr_table *t)
     fr_extents_free(&t->changes);
     fr_cells_free(atomic_load(&t->cells));
     fr_cells_free(t->cells_building);
+    fr_router_map_free(atomic_load(&t->routers));
     fr_extents_free(&t->links);
     fr_extents_free(&t->upper_of);
     fr_extents_free(&t->uppers);
@@ -354,6 +355,7 @@ void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
     atomic_store_explicit(&fr_past_at(t, row)->ended, offset + 1, memory_order_release);
     atomic_store_explicit(&r->death, commit, memory_order_release);
     t->past_used = true;
+    t->ended_ever++;
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
     fr_columns_end(t, row);
     atomic_fetch_sub_explicit(&t->live, 1, memory_order_relaxed);
@@ -566,6 +568,7 @@ void fr_table_maintain(fr_table *t, uint64_t oldest_visible)
 {
     fr_columns_step(t);
     fr_cells_step(t);
+    fr_routers_step(t);
     if (!atomic_load_explicit(&t->keyed, memory_order_acquire)) return; /* just loaded, nothing was changed: no reason to wait */
     bool gated = fr_gate_enter(t);
     maintain(t, oldest_visible);
@@ -603,7 +606,8 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     out->bytes_on_disk = t->vectors.file_bytes;
     out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths, rows);
     out->bytes_codes = fr_extents_bytes(&codes->code, rows) + fr_extents_bytes(&codes->cst, rows) + fr_extents_bytes(&codes->fine, rows);
-    out->bytes_links = fr_extents_bytes(&t->links, rows) + fr_extents_bytes(&t->upper_of, rows) + fr_extents_bytes(&t->uppers, uppers);
+    out->bytes_links = fr_extents_bytes(&t->links, rows) + fr_extents_bytes(&t->upper_of, rows) + fr_extents_bytes(&t->uppers, uppers) +
+                       fr_routers_bytes(t);
     out->bytes_rows = fr_extents_bytes(&t->rows, rows) + (t->past_used ? fr_extents_bytes(&t->past, rows) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
     out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);

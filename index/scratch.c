@@ -36,7 +36,6 @@ void fr_scratch_free(fr_scratch *s)
     fr_free(FR_MEM_SEARCH, s->opened_at);
     fr_sieve_free(s->sieve);
     fr_postings_room_free(s->sparse);
-    fr_free(FR_MEM_SEARCH, s->routers.code);
     fr_free(FR_MEM_SEARCH, s);
 }
 
@@ -51,15 +50,6 @@ static bool grow(void **memory, size_t size)
     if (fresh == NULL) return false;
     fr_free(FR_MEM_SEARCH, *memory);
     *memory = fresh;
-    return true;
-}
-
-bool fr_router_copy_fit(fr_scratch *s, size_t bytes)
-{
-    if (bytes <= s->routers.code_capacity) return true;
-    s->routers.serial = 0;
-    if (!grow((void **)&s->routers.code, bytes)) return false;
-    s->routers.code_capacity = bytes;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "index/heap.h"
 #include "index/kept.h"
 #include "index/keymap.h"
+#include "index/routers.h"
 #include "index/sparse.h"
 #include "index/table.h"
 #include "index/vectors.h"
@@ -17,10 +18,6 @@
 
 #define FR_LANES_MAX 64u
 #define FR_LEVEL_MAX 15u
-#define FR_ROUTERS 512u
-/* How many of them a search looks at: the scan must stay cheap beside the walk. */
-static inline uint32_t fr_routers_used(uint32_t padded) { return padded <= 512 ? FR_ROUTERS : padded <= 1024 ? 256u : 128u; }
-#define FR_STARTS 4u /* of the routers, the nearest so many begin a walk */
 #define FR_NEVER UINT64_MAX
 #define FR_CHUNK_ROWS 4096u          /* rows of a saved chunk */
 #define FR_TRAIN_ROWS 256u           /* SQ8 is trained from so many rows on */
@@ -111,8 +108,8 @@ struct fr_table {
     _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
     _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */
     _Atomic uint32_t row_locks[1024 / 4];
-    _Atomic uint32_t routers[FR_ROUTERS]; /* a random sample of linked rows, row + 1: more ways into the graph */
-    _Atomic uint64_t router_version; /* moves after every change of routers */
+    _Atomic(fr_router_map *) routers; /* more ways into the graph */
+    uint64_t ended_ever;          /* applier: rows */
     uint64_t serial;              /* of the table in this process: copies in scratches know whose they are */
     _Atomic uint64_t born;        /* commit of the newest row */
     _Atomic uint64_t linked_ever;
@@ -152,16 +149,6 @@ typedef struct fr_candidate {
 #define FR_READ_ROOM ((size_t)256 << 10) /* at least one row of FR_DIMENSION_MAX floats */
 _Static_assert(FR_READ_ROOM >= 4u * FR_DIMENSION_MAX, "a row fits");
 
-typedef struct fr_router_copy {
-    uint64_t serial, version; /* of the table; serial 0: nothing held */
-    const fr_codeset *codes;
-    uint32_t count;
-    uint32_t rows[FR_ROUTERS];
-    int32_t constants[FR_ROUTERS];
-    uint8_t *code; /* padded bytes a router */
-    size_t code_capacity;
-} fr_router_copy;
-
 struct fr_scratch {
     uint32_t epoch_slot;
     uint64_t *visited; /* bit per row */
@@ -188,7 +175,6 @@ struct fr_scratch {
     uint64_t *opened; /* failing rows that the filtered walk has gone through */
     uint32_t *judged_at, *opened_at; /* words to clear */
     uint32_t judged_count, opened_count, match_rows;
-    fr_router_copy routers;
     fr_postings_room *sparse;
     /* linking */
     fr_candidate *expanded;
@@ -329,7 +315,6 @@ uint64_t fr_columns_bytes(const fr_table *t);
 bool fr_scratch_fit_filter(fr_scratch *s); /* after fr_scratch_fit */
 /* Call before taking the codes: it fixes row_limit, and every row below it is encoded in the codes taken afterwards. */
 bool fr_scratch_fit(fr_scratch *s, const fr_table *t, uint32_t ef);
-bool fr_router_copy_fit(fr_scratch *s, size_t bytes);
 fr_scratch *fr_scratch_borrow(void); /* for linking threads */
 void fr_scratch_return(fr_scratch *s);
 static inline bool fr_visit(fr_scratch *s, uint32_t row) /* true: first time */
@@ -345,10 +330,10 @@ void fr_visited_clear(fr_scratch *s);
 /* walk.c */
 /* Inserts in order; returns the place, or capacity when too far. */
 uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
-/* Fills the pool with where a walk of level 0 begins: the end of the descent and the nearest routers; marks them visited. */
+/* Fills the pool with where a walk of level 0 begins: the nearest routers or, without any, the end of the descent; marks them visited. */
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
-void fr_router_offer(fr_table *t, uint32_t row);
-void fr_router_drop(fr_table *t, uint32_t row);
+/* routers.c: about the `starts` nearest linked routers, at most FR_STARTS, into the pool; count. 0: there is no map, or all of them went. */
+uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances);
 /* A walk of one level, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
  * candidate that was not expanded and prefetches its new neighbours (false: there is none left), weigh takes them in. */
 typedef struct fr_walk {

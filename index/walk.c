@@ -95,93 +95,16 @@ uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space 
     return row;
 }
 
-/* Reservoir sampling over the rows as they are linked. */
-void fr_router_offer(fr_table *t, uint32_t row)
-{
-    uint64_t n = atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
-    uint64_t place = n < FR_ROUTERS ? n : fr_mix64(n ^ t->options.seed) % (n + 1);
-    if (place >= FR_ROUTERS) return;
-    atomic_store_explicit(&t->routers[place], row + 1, memory_order_release);
-    atomic_fetch_add_explicit(&t->router_version, 1, memory_order_release);
-}
-
-/* A dead router gives its place to its parent in the tree: near, and alive or soon passed on itself. */
-void fr_router_drop(fr_table *t, uint32_t row)
-{
-    uint32_t parent = atomic_load_explicit(&fr_row_at(t, row)->parent, memory_order_relaxed);
-    for (uint32_t i = 0; i < FR_ROUTERS; i++) {
-        uint32_t held = row + 1;
-        uint32_t heir = parent != FR_ROW_NONE && fr_row_alive(fr_row_at(t, parent)) ? parent + 1 : 0;
-        if (atomic_compare_exchange_strong(&t->routers[i], &held, heir)) atomic_fetch_add(&t->router_version, 1);
-    }
-}
-
-/* The scratch's own copy of the routers and their codes: one stream of memory instead of a miss or two a router. It is as
- * good as new while version, table and codes are the same: a row leaves the routers, and the version moves, before its slot
- * can be reused. */
-static bool refresh_routers(const fr_table *t, fr_scratch *s, const fr_codeset *codes)
-{
-    uint64_t version = atomic_load_explicit(&t->router_version, memory_order_acquire);
-    fr_router_copy *copy = &s->routers;
-    if (copy->serial == t->serial && copy->version == version && copy->codes == codes) return true;
-    copy->serial = 0;
-    uint32_t want = fr_routers_used(codes->padded), count = 0;
-    if (!fr_router_copy_fit(s, (size_t)want * codes->padded)) return false;
-    for (uint32_t i = 0; i < want; i++) {
-        uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
-        if (row == 0 || row - 1 >= s->row_limit) continue;
-        copy->rows[count] = row - 1;
-        copy->constants[count] = fr_codeset_constant(codes, row - 1);
-        memcpy(copy->code + (size_t)count++ * codes->padded, fr_extent_at(&codes->code, row - 1), codes->padded);
-    }
-    copy->count = count;
-    copy->version = version;
-    copy->codes = codes;
-    copy->serial = t->serial;
-    return true;
-}
-
-/* The nearest routers, in order; a row may stand in two places. */
-static uint32_t nearest_routers(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances)
-{
-    uint32_t size = 0, ids[FR_LANES_MAX];
-    float found[FR_LANES_MAX];
-    if (space->codes->kind != FR_CODE_NONE && refresh_routers(t, s, space->codes)) {
-        const fr_router_copy *copy = &s->routers;
-        for (uint32_t at = 0; at < copy->count; at += FR_LANES_MAX) {
-            uint32_t n = FR_MIN(FR_LANES_MAX, copy->count - at), padded = space->codes->padded;
-            fr_codeset_distances_of(space->codes, &space->code_query, copy->code + (size_t)at * padded, copy->constants + at, n, found);
-            for (uint32_t j = 0; j < n; j++)
-                if (size < starts || found[j] < s->pool[size - 1].distance)
-                    fr_pool_insert(s->pool, &size, starts, found[j], copy->rows[at + j]);
-        }
-        *distances += copy->count;
-        return size;
-    }
-    uint32_t count = 0, want = fr_routers_used(space->codes->padded);
-    for (uint32_t i = 0; i < want; i++) {
-        uint32_t row = atomic_load_explicit(&t->routers[i], memory_order_acquire);
-        if (row != 0 && row - 1 < s->row_limit) ids[count++] = row - 1;
-        if (count != FR_LANES_MAX && (i + 1 < want || count == 0)) continue;
-        fr_space_distances(space, ids, count, found);
-        *distances += count;
-        for (uint32_t j = 0; j < count; j++)
-            if (size < starts || found[j] < s->pool[size - 1].distance) fr_pool_insert(s->pool, &size, starts, found[j], ids[j]);
-        count = 0;
-    }
-    return size;
-}
-
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
 {
-    uint32_t size = nearest_routers(t, s, space, FR_MIN(FR_STARTS, ef), distances), kept = 0;
+    uint32_t size = fr_routers_nearest(t, s, space, FR_MIN(FR_STARTS, ef), distances), kept = 0;
     for (uint32_t i = 0; i < size; i++)
         if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
-    size = kept;
+    if (kept != 0) return kept;
     float distance;
     uint32_t start = fr_walk_descend(t, s, space, 0, &distance, distances);
-    if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &size, ef, distance, start);
-    return size;
+    if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &kept, ef, distance, start);
+    return kept;
 }
 
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef)

@@ -79,8 +79,7 @@ static void built(bool bulk, double hops_most)
         if (!bulk) fr_table_link_step(t);
     }
     while (fr_table_link_step(t)) {}
-    for (uint32_t i = 0; i < FR_ROUTERS; i++) atomic_store(&t->routers[i], 0);
-    atomic_fetch_add(&t->router_version, 1);
+    fr_router_map_free(atomic_exchange(&t->routers, NULL));
     double hops = hops_at(t, 0.98);
     if (hops > hops_most) print_error("%.1f hops\n", hops);
     assert_true(hops <= hops_most);

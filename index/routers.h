@@ -1,0 +1,31 @@
+/* routers.h: ways into the graph: a random sample of linked rows with copies of their codes, in lists around leaders, so that the
+ * nearest few are found by reading two streams. A map is immutable; the applier makes it anew when the table has changed by an eighth, and
+ * the old one is retired by epoch. Its rows are hints: a slot may be another row's by now. */
+#ifndef FR_ROUTERS_H
+#define FR_ROUTERS_H
+
+#include "index/codes.h"
+
+#define FR_ROUTERS_MAX      4096u
+#define FR_ROUTER_BYTES_MAX ((size_t)2 << 20) /* of codes: what a query may stream from the second cache */
+#define FR_ROUTERS_FROM     1024u /* linked rows; below, walks begin at the entry point */
+#define FR_STARTS           4u    /* so many of the nearest begin a walk */
+
+typedef struct fr_router_map {
+    const fr_codeset *codes; /* whose copies these are: of no use with others */
+    uint64_t rows_then, changes_then;
+    uint32_t count, leaders;
+    uint32_t *rows;          /* [count], list by list */
+    uint32_t *from;          /* [leaders + 1] */
+    int32_t *constants;      /* [leaders], then [count] */
+    uint8_t *code;           /* [leaders], then [count]: padded bytes each */
+    size_t code_size;
+} fr_router_map;
+
+struct fr_table;
+void fr_routers_step(struct fr_table *t);             /* applier: makes the map anew when it is due */
+bool fr_routers_wait(const struct fr_table *t);       /* it is */
+void fr_router_map_free(fr_router_map *map);
+uint64_t fr_routers_bytes(const struct fr_table *t);
+
+#endif
