@@ -14,6 +14,7 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
     *s = (fr_codeset){.kind = kind, .metric = metric, .dimension = dimension, .padded = (width + 63) / 64 * 64, .scale = 1.0f};
     s->bits = fr_simd_kernel(metric == FR_METRIC_JACCARD ? FR_SIMD_JACCARD : FR_SIMD_HAMMING, FR_SCALAR_BIT);
     s->kernel = fr_simd_dot_u8i8();
+    s->pool = fr_simd_pool();
     fr_extents_init(&s->code, s->padded, FR_MEM_CODES);
     s->fine_kernel = fr_simd_fine();
     fr_extents_init(&s->fine, s->padded / 2, FR_MEM_CODES);
@@ -260,13 +261,9 @@ void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *quer
     }
 }
 
-static void finish_distances(const fr_code_query *query, const int32_t *dots, const int32_t *constants, uint32_t n, float *out)
+static void finish_distances(const fr_codeset *s, const fr_code_query *query, const int32_t *dots, const int32_t *constants, uint32_t n, float *out)
 {
-    double k = query->k, cm = query->cm, a = query->a, low = query->positive ? 0 : -INFINITY;
-    for (uint32_t i = 0; i < n; i++) {
-        double d = k + cm * constants[i] + a * dots[i];
-        out[i] = (float)(d < low ? low : d);
-    }
+    s->pool->distances(dots, constants, n, query->k, query->cm, query->a, query->positive ? 0 : -INFINITY, out);
 }
 
 void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const uint32_t *ids, const uint8_t *const *rows,
@@ -285,7 +282,7 @@ void fr_codeset_distances(const fr_codeset *s, const fr_code_query *query, const
             s->kernel->gather_padded(query->q, rows + at, n, s->padded, dots);
             for (uint32_t i = 0; i < n; i++) constants[i] = query->cm == 0 ? 0 : *(const int32_t *)fr_extent_at(&s->cst, ids[at + i]);
         }
-        finish_distances(query, dots, constants, n, out + at);
+        finish_distances(s, query, dots, constants, n, out + at);
     }
 }
 
@@ -304,7 +301,7 @@ void fr_codeset_distances_held(const fr_codeset *s, const fr_code_query *query, 
 {
     int32_t dots[BATCH];
     s->kernel->gather_padded(query->q, rows, count, s->padded, dots);
-    finish_distances(query, dots, constants, count, out);
+    finish_distances(s, query, dots, constants, count, out);
 }
 
 void fr_codeset_distances_of(const fr_codeset *s, const fr_code_query *query, const uint8_t *code, const int32_t *constants,
@@ -318,6 +315,6 @@ void fr_codeset_distances_of(const fr_codeset *s, const fr_code_query *query, co
     for (uint32_t at = 0; at < count; at += BATCH) {
         uint32_t n = FR_MIN(BATCH, count - at);
         s->kernel->many_padded(query->q, code + (size_t)at * s->padded, s->padded, n, s->padded, dots);
-        finish_distances(query, dots, constants + at, n, out + at);
+        finish_distances(s, query, dots, constants + at, n, out + at);
     }
 }

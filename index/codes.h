@@ -27,6 +27,7 @@ typedef struct fr_codeset {
     fr_extents code;    /* padded bytes a row */
     fr_extents cst;     /* i32; empty where constants are computed (fr_codeset_computes) */
     const fr_dot_kernel *kernel;
+    const fr_pool_kernel *pool;
     const fr_kernel *bits; /* BIT */
     bool has_fine;      /* second-level codes (fine.c): padded / 2 bytes a row */
     fr_extents fine;

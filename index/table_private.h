@@ -141,11 +141,7 @@ struct fr_table {
 };
 
 /* Scratch of one searching or linking thread: everything the walk needs, sized before it starts. */
-typedef struct fr_candidate {
-    float distance;
-    uint32_t row; /* FR_CHECKED is set once expanded */
-} fr_candidate;
-#define FR_CHECKED 0x80000000u
+#define FR_CHECKED 0x80000000u /* of a candidate's row: it was expanded */
 #define FR_READ_ROOM ((size_t)256 << 10) /* at least one row of FR_DIMENSION_MAX floats */
 _Static_assert(FR_READ_ROOM >= 4u * FR_DIMENSION_MAX, "a row fits");
 
@@ -343,6 +339,7 @@ typedef struct fr_walk {
     uint32_t level, size, ef, next, count; /* count: neighbours that wait for weigh */
     bool record;                           /* keep what was expanded, in scratch->expanded */
     uint64_t hops, distances;
+    uint32_t (*merge)(fr_candidate *, uint32_t, uint32_t, const float *, const uint32_t *, uint32_t, uint32_t *); /* of fr_simd_pool */
     uint32_t ids[FR_LANES_MAX];
     const uint8_t *rows[FR_LANES_MAX];
 } fr_walk;

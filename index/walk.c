@@ -114,6 +114,7 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->next = w->count = 0;
     w->hops = w->distances = 0;
     w->record = false;
+    w->merge = fr_simd_pool()->merge;
 }
 
 /* The lanes of a row, less rows that are younger than this search; the bits of all of them are on their way. */
@@ -199,17 +200,13 @@ void fr_walk_weigh(fr_walk *w)
     if (codes->kind != FR_CODE_NONE) fr_codeset_distances(codes, &w->space->code_query, w->ids, w->rows, n, found);
     else fr_space_distances(w->space, w->ids, n, found);
     w->distances += n;
-    float worst = size == ef ? pool[size - 1].distance : INFINITY;
-    for (uint32_t i = 0; i < n; i++) {
-        if (found[i] >= worst) continue;
-        uint32_t place = fr_pool_insert(pool, &size, ef, found[i], w->ids[i]);
-        if (size == ef) worst = pool[size - 1].distance;
-        if (place >= next) continue;
-        next = place;
-        if (w->level == 0) fr_links_prefetch(w->table, w->ids[i]);
+    uint32_t first;
+    w->size = w->merge(pool, size, ef, found, w->ids, n, &first);
+    if (first < next) {
+        next = first;
+        if (w->level == 0) fr_links_prefetch(w->table, pool[first].row);
     }
     w->next = next;
-    w->size = size;
     w->count = 0;
 }
 

@@ -20,6 +20,7 @@ typedef struct fr_simd_tier {
     fr_fine_kernel fine;
     fr_encode_kernel encode;
     fr_block_kernel block;
+    fr_pool_kernel pool;
     void (*to_f32)(fr_scalar from, const void *source, uint32_t count, float *target);
     void (*from_f32)(fr_scalar to, const float *source, uint32_t count, void *target);
     fr_scalar (*narrowest)(const float *source, uint32_t count);

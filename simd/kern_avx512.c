@@ -237,6 +237,88 @@ static uint32_t vi_sift(const uint64_t *bits, uint32_t limit, const uint32_t *id
     return n;
 }
 #define FR_TIER_SIFT vi_sift
+
+/* ==== a walk's pool ==== */
+
+static void pool_distances(const int32_t *dots, const int32_t *constants, uint32_t count, double k, double cm, double a, double low, float *out)
+{
+    const vd base = _mm512_set1_pd(k), each = _mm512_set1_pd(cm), times = _mm512_set1_pd(a), least = _mm512_set1_pd(low);
+    for (uint32_t i = 0; i < count; i += 8) {
+        __mmask8 there = (__mmask8)((1u << FR_MIN(8u, count - i)) - 1);
+        vd d = _mm512_fmadd_pd(each, _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(there, constants + i)), base);
+        d = _mm512_fmadd_pd(times, _mm512_cvtepi32_pd(_mm256_maskz_loadu_epi32(there, dots + i)), d);
+        _mm256_mask_storeu_ps(out + i, there, _mm512_cvtpd_ps(_mm512_max_pd(d, least)));
+    }
+}
+
+#define POOL_DISTANCES 0x5555u /* of eight candidates in a register */
+
+/* How many of a sorted pool are no farther. */
+FR_INLINE uint32_t pool_place(const fr_candidate *pool, uint32_t size, float distance)
+{
+    uint32_t low = 0, left = size, count = 0;
+    for (uint32_t half; left > 64; left -= half) {
+        half = left / 2;
+        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
+    }
+    const vf mine = _mm512_set1_ps(distance);
+    for (uint32_t i = 0; i < left; i += 8) {
+        __mmask16 there = (__mmask16)((1u << 2 * FR_MIN(8u, left - i)) - 1);
+        vf theirs = _mm512_maskz_loadu_ps(there, (const float *)(const void *)(pool + low + i));
+        __mmask16 nearer = _mm512_mask_cmp_ps_mask(there & POOL_DISTANCES, theirs, mine, _CMP_LE_OQ);
+        count += (uint32_t)_mm_popcnt_u32(_cvtmask16_u32(nearer));
+    }
+    return low + count;
+}
+
+/* Candidates by eight, from the last on: where they go may overlap where they stand. */
+FR_INLINE void pool_shift(fr_candidate *from, uint32_t count, uint32_t by)
+{
+    for (; count >= 8; count -= 8) _mm512_storeu_si512(from + count - 8 + by, _mm512_loadu_si512(from + count - 8));
+    __mmask8 rest = (__mmask8)((1u << count) - 1);
+    _mm512_mask_storeu_epi64(from + by, rest, _mm512_maskz_loadu_epi64(rest, from));
+}
+
+/* All places are found in the pool as it was, then each stretch between two of them moves once: a store is not read again at once, which
+ * would have to wait for it. */
+static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
+                           uint32_t *first_out)
+{
+    vf found[FR_MERGE_MAX / 16];
+    __mmask16 near[FR_MERGE_MAX / 16];
+    uint32_t order[FR_MERGE_MAX], places[FR_MERGE_MAX], vectors = (count + 15) / 16, taken = 0;
+    const vf worst = _mm512_set1_ps(size == capacity ? pool[size - 1].distance : __builtin_inff());
+    uint64_t left = 0;
+    for (uint32_t v = 0; v < vectors; v++) {
+        __mmask16 there = (__mmask16)((1u << FR_MIN(16u, count - 16 * v)) - 1);
+        found[v] = _mm512_maskz_loadu_ps(there, distances + 16 * v);
+        near[v] = _mm512_mask_cmp_ps_mask(there, found[v], worst, _CMP_LT_OQ);
+        left |= (uint64_t)_cvtmask16_u32(near[v]) << 16 * v;
+    }
+    for (; left != 0; left &= left - 1, taken++) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left), rank = 0;
+        const vf mine = _mm512_set1_ps(distances[i]);
+        for (uint32_t v = 0; v < vectors; v++) {
+            uint32_t before = i >= 16 * (v + 1) ? 0xffffu : i < 16 * v ? 0 : (1u << (i - 16 * v)) - 1; /* of equal ones these come first */
+            uint32_t less = _cvtmask16_u32(_mm512_mask_cmp_ps_mask(near[v], found[v], mine, _CMP_LT_OQ));
+            uint32_t same = _cvtmask16_u32(_mm512_mask_cmp_ps_mask(near[v], found[v], mine, _CMP_EQ_OQ));
+            rank += (uint32_t)_mm_popcnt_u32(less | (same & before));
+        }
+        order[rank] = i;
+        places[rank] = pool_place(pool, size, distances[i]);
+    }
+    while (taken != 0 && places[taken - 1] + taken > capacity) taken--; /* pushed out by those before it */
+    *first_out = taken != 0 ? places[0] : capacity;
+    uint32_t end = size;
+    for (uint32_t j = taken; j-- > 0; end = places[j]) {
+        uint32_t stop = FR_MIN(end, capacity - (j + 1));
+        if (stop > places[j]) pool_shift(pool + places[j], stop - places[j], j + 1);
+        pool[places[j] + j] = (fr_candidate){distances[order[j]], rows[order[j]]};
+    }
+    return FR_MIN(size + taken, capacity);
+}
+#define FR_TIER_POOL {pool_distances, pool_merge}
+
 #define FINE_WIDEN(bytes) (fine_i32) _mm512_cvtepu8_epi32((__m128i)(bytes))
 
 #include "simd/kern_template.h"

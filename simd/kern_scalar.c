@@ -263,6 +263,40 @@ static bool query_of(const float *x, float inverse, float flat, float low, uint3
     return same;
 }
 
+/* ==== a walk's pool ==== */
+
+static void pool_distances(const int32_t *dots, const int32_t *constants, uint32_t count, double k, double cm, double a, double low, float *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        double d = k + cm * constants[i] + a * dots[i];
+        out[i] = (float)(d < low ? low : d);
+    }
+}
+
+static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
+                           uint32_t *first_out)
+{
+    uint32_t first = capacity;
+    float worst = size == capacity ? pool[size - 1].distance : __builtin_inff();
+    for (uint32_t i = 0; i < count; i++) {
+        float distance = distances[i];
+        if (!(distance < worst)) continue;
+        uint32_t low = 0;
+        for (uint32_t left = size, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
+            half = left / 2;
+            low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
+        }
+        low += size != 0 && pool[low].distance <= distance;
+        memmove(&pool[low + 1], &pool[low], ((size < capacity ? size : capacity - 1) - low) * sizeof *pool);
+        pool[low] = (fr_candidate){distance, rows[i]};
+        size += size < capacity;
+        first = FR_MIN(first, low);
+        if (size == capacity) worst = pool[size - 1].distance;
+    }
+    *first_out = first;
+    return size;
+}
+
 const fr_simd_tier fr_simd_scalar = {
     .isa = "scalar",
     .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
@@ -279,4 +313,5 @@ const fr_simd_tier fr_simd_scalar = {
     .norm_squared = fr_simd_scalar_norm_squared,
     .in_range = in_range,
     .sift = sift,
+    .pool = {pool_distances, pool_merge},
 };

@@ -468,6 +468,9 @@ const fr_simd_tier TIER = {
     .all_finite = all_finite,
     .norm_squared = norm_squared,
     .in_range = vi_in_range,
+#ifdef FR_TIER_POOL
+    .pool = FR_TIER_POOL,
+#endif
 #ifdef FR_TIER_SIFT
     .sift = FR_TIER_SIFT,
 #endif

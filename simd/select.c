@@ -165,6 +165,13 @@ const fr_encode_kernel *fr_simd_encode(void)
     return &tier->encode;
 }
 
+const fr_pool_kernel *fr_simd_pool(void)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->pool.merge == NULL) tier = tier->below;
+    return &tier->pool;
+}
+
 void fr_simd_in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
 {
 #if defined(__SANITIZE_THREAD__) /* it cannot know that wide loads of bytes are whole bytes */

@@ -59,6 +59,22 @@ typedef struct fr_dot_kernel {
 } fr_dot_kernel;
 const fr_dot_kernel *fr_simd_dot_u8i8(void);
 
+/* A walk's pool: sorted, nearest first; the highest bit of a row is its owner's.
+ *   distances  k + cm * constants[i] + a * dots[i], not below low.
+ *   merge      takes in those that are nearer than the last of a full pool, behind equal ones; rows[i] at distances[i], at most FR_MERGE_MAX,
+ *              none of them there. Returns the new size; first_out: the first place that changed, or capacity. */
+typedef struct fr_candidate {
+    float distance;
+    uint32_t row;
+} fr_candidate;
+#define FR_MERGE_MAX 64u
+typedef struct fr_pool_kernel {
+    void (*distances)(const int32_t *dots, const int32_t *constants, uint32_t count, double k, double cm, double a, double low, float *out);
+    uint32_t (*merge)(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
+                      uint32_t *first_out);
+} fr_pool_kernel;
+const fr_pool_kernel *fr_simd_pool(void);
+
 /* 12-bit codes w = 16 code + nibble (layout: kern_fine.h) against an f32 query: sum (q - w)^2, sum q w. n is a multiple of 64. */
 typedef float (*fr_fine_one)(const float *query, const uint8_t *code, const uint8_t *nibbles, uint32_t n);
 typedef struct fr_fine_kernel {
