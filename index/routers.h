@@ -7,7 +7,7 @@
 #include "index/codes.h"
 
 #define FR_ROUTERS_MAX      4096u
-#define FR_ROUTER_BYTES_MAX ((size_t)2 << 20) /* of codes: what a query may stream from the second cache */
+#define FR_ROUTER_BYTES_MAX ((size_t)1 << 20) /* of codes: what a query may stream from the second cache */
 #define FR_ROUTERS_FROM     1024u /* linked rows; below, walks begin at the entry point */
 #define FR_STARTS           4u    /* so many of the nearest begin a walk */
 
