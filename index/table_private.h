@@ -274,7 +274,7 @@ void fr_space_distances(const fr_space *space, const uint32_t *ids, uint32_t cou
 float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on originals; space->vector is set; NAN: read failed */
 /* The same for many, into their distances. False: a read failed. */
 bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count);
-/* Orders by second-level codes, where there are any; returns how many of the first must be compared exactly to find k. */
+/* How many of the first (they are sorted) must be compared exactly to find k. Second-level codes, where there are any, order them anew. */
 uint32_t fr_fine_refine(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count, uint32_t k);
 /* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
 static inline const uint8_t *fr_code_touch(const fr_codeset *codes, uint32_t row, bool constant)
