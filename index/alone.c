@@ -193,7 +193,7 @@ static int64_t id_of(fr_span key)
 }
 
 /* The ids of the hits: first all rows are on their way, then all keys, then they are read. */
-static void take_ids(const fr_search_job *job, uint64_t from, uint32_t count, const fr_row_hit *hits, const uint32_t *found)
+static void take_ids(const fr_search_job *job, const uint32_t *at, uint32_t count, const fr_row_hit *hits, const uint32_t *found)
 {
     const fr_table *t = job->index->table;
     for (uint32_t i = 0; i < count; i++)
@@ -205,8 +205,8 @@ static void take_ids(const fr_search_job *job, uint64_t from, uint32_t count, co
         }
     for (uint32_t i = 0; i < count; i++) {
         const fr_row_hit *mine = hits + (size_t)i * job->k;
-        int64_t *ids = job->ids + (from + i) * job->k;
-        float *distances = job->distances + (from + i) * job->k;
+        int64_t *ids = job->ids + at[i] * (size_t)job->k;
+        float *distances = job->distances + at[i] * (size_t)job->k;
         for (uint32_t j = 0; j < job->k; j++) {
             fr_blob blob;
             if (j < found[i]) fr_row_blob(t, mine[j].row, &blob);
@@ -216,30 +216,60 @@ static void take_ids(const fr_search_job *job, uint64_t from, uint32_t count, co
     }
 }
 
-#define BATCH_QUERIES 32u /* under one epoch: a few milliseconds at most */
+#define BATCH_QUERIES  32u   /* under one epoch: a few milliseconds at most */
+#define WINDOW_QUERIES 4096u /* that are put in order */
+#define ORDERED_FROM   128u  /* fewer are served as they come; */
+#define ORDERED_LONG   512u  /* so are those of fewer dimensions: their order gained nothing (index/README.md) */
+
+/* Which queries come one after the other: `count` of them in the order of their lists. */
+static void order_queries(const fr_search_job *job, fr_scratch *s, uint64_t from, uint32_t count, uint8_t *lists, uint32_t *order)
+{
+    const fr_table *t = job->index->table;
+    uint32_t first[FR_TABLE_LISTS + 1] = {0};
+    size_t bytes = given_bytes(job->index);
+    fr_table_enter(t, s);
+    for (uint32_t i = 0; i < count; i++) {
+        lists[i] = (uint8_t)fr_table_list(t, s, job->queries + (from + i) * bytes);
+        first[lists[i] + 1]++;
+    }
+    fr_table_leave(t, s);
+    for (uint32_t l = 0; l < FR_TABLE_LISTS; l++) first[l + 1] += first[l];
+    for (uint32_t i = 0; i < count; i++) order[first[lists[i]]++] = (uint32_t)from + i;
+}
+
+static void search_batch(fr_search_job *job, fr_scratch *const *scratches, uint32_t lanes, const uint32_t *at, uint32_t count, fr_row_hit *hits)
+{
+    fr_table_query queries[BATCH_QUERIES];
+    uint32_t found[BATCH_QUERIES];
+    const fr_table *t = job->index->table;
+    size_t bytes = given_bytes(job->index);
+    fr_table_enter(t, scratches[0]);
+    uint64_t visible = atomic_load_explicit(&job->index->visible, memory_order_acquire);
+    for (uint32_t i = 0; i < count; i++)
+        queries[i] = (fr_table_query){.vector = job->queries + at[i] * bytes, .k = job->k, .ef = job->ef, .visible = visible};
+    job->code = fr_table_search_many(t, scratches, lanes, queries, count, hits, found, &job->err);
+    if (job->code == FR_OK) take_ids(job, at, count, hits, found);
+    fr_table_leave(t, scratches[0]);
+}
 
 static void *search_range(void *argument)
 {
     fr_search_job *job = argument;
-    fr_index *index = job->index;
-    size_t bytes = given_bytes(index);
-    uint32_t lanes = 0, found[BATCH_QUERIES];
-    uint32_t want = job->count > 1 ? FR_FLIGHT : 1, batch = job->ef > 1024 ? 4 : BATCH_QUERIES;
-    fr_table_query queries[BATCH_QUERIES];
+    uint32_t lanes = 0, want = job->count > 1 ? FR_FLIGHT : 1, batch = job->ef > 1024 ? 4 : BATCH_QUERIES;
+    bool ordered = fr_table_width(fr_table_settings(job->index->table)) >= ORDERED_LONG;
+    uint32_t window = (uint32_t)FR_MIN(job->count, (uint64_t)WINDOW_QUERIES);
     fr_scratch *scratches[FR_FLIGHT_MAX];
     while (lanes < want && (scratches[lanes] = fr_scratch_borrow()) != NULL) lanes++;
     fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, (size_t)batch * job->k * sizeof *hits);
-    job->code = lanes != 0 && hits != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
-    for (uint64_t at = 0; at < job->count && job->code == FR_OK; at += batch) {
-        uint32_t count = (uint32_t)FR_MIN(job->count - at, (uint64_t)batch);
-        fr_table_enter(index->table, scratches[0]);
-        uint64_t visible = atomic_load_explicit(&index->visible, memory_order_acquire);
-        for (uint32_t i = 0; i < count; i++)
-            queries[i] = (fr_table_query){.vector = job->queries + (at + i) * bytes, .k = job->k, .ef = job->ef, .visible = visible};
-        job->code = fr_table_search_many(index->table, scratches, lanes, queries, count, hits, found, &job->err);
-        if (job->code == FR_OK) take_ids(job, at, count, hits, found);
-        fr_table_leave(index->table, scratches[0]);
+    uint32_t *order = fr_alloc(FR_MEM_SEARCH, window * (sizeof *order + 1));
+    job->code = lanes != 0 && hits != NULL && order != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    for (uint64_t from = 0; from < job->count && job->code == FR_OK; from += window) {
+        uint32_t count = (uint32_t)FR_MIN(job->count - from, (uint64_t)window);
+        for (uint32_t i = 0; i < count; i++) order[i] = (uint32_t)from + i;
+        if (ordered && count >= ORDERED_FROM) order_queries(job, scratches[0], from, count, (uint8_t *)(order + window), order);
+        for (uint32_t at = 0; at < count && job->code == FR_OK; at += batch) search_batch(job, scratches, lanes, order + at, FR_MIN(batch, count - at), hits);
     }
+    fr_free(FR_MEM_SEARCH, order);
     fr_free(FR_MEM_SEARCH, hits);
     while (lanes > 0) fr_scratch_return(scratches[--lanes]);
     return NULL;

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#define LEADERS_MAX 128u
+#define LEADERS_MAX FR_TABLE_LISTS
 #define LISTS       3u  /* that a query looks into; */
 #define LISTS_LONG  2u  /* where rows are long */
 #define LONG_FROM   512u
@@ -180,6 +180,25 @@ static uint32_t keep_linked(const fr_table *t, const fr_scratch *s, const fr_spa
     return kept;
 }
 
+static uint32_t least(const float *found, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t l = 1; l < count; l++)
+        if (found[l] < found[best]) best = l;
+    return best;
+}
+
+uint32_t fr_table_list(const fr_table *t, fr_scratch *s, const void *vector)
+{
+    const fr_router_map *map = map_of(t);
+    float found[LEADERS_MAX];
+    fr_space space;
+    if (map == NULL || map->codes != fr_codes_of(t) || !fr_scratch_fit(s, t, 1)) return 0;
+    fr_space_of_vector(&space, t, map->codes, vector, s->q, s->rotated);
+    fr_codeset_distances_of(map->codes, &space.code_query, map->code, map->constants, map->leaders, found);
+    return least(found, map->leaders);
+}
+
 uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances)
 {
     const fr_router_map *map = map_of(t);
@@ -188,9 +207,7 @@ uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_spa
     uint32_t size = 0, scanned = 0, lists = map->codes->padded >= LONG_FROM ? LISTS_LONG : LISTS;
     fr_codeset_distances_of(map->codes, &space->code_query, map->code, map->constants, map->leaders, found);
     for (uint32_t i = 0; i < FR_MIN(lists, map->leaders) && scanned < SCANNED_MAX; i++) {
-        uint32_t best = 0;
-        for (uint32_t l = 1; l < map->leaders; l++)
-            if (found[l] < found[best]) best = l;
+        uint32_t best = least(found, map->leaders);
         found[best] = INFINITY;
         uint32_t from = map->from[best], to = FR_MIN(map->from[best + 1], from + SCANNED_MAX - scanned);
         scan(map, &space->code_query, from, to, starts, s->pool, &size);
