@@ -42,6 +42,7 @@ static bool linked(const fr_table *t, uint32_t row)
 
 static uint32_t wanted(const fr_codeset *codes, uint64_t rows)
 {
+    if (codes->kind == FR_CODE_NONE) return (uint32_t)FR_MIN(rows / SHARE, (uint64_t)FR_ROUTERS_PLAIN);
     return (uint32_t)FR_MIN(FR_MIN(rows / SHARE, (uint64_t)FR_ROUTERS_MAX), FR_ROUTER_BYTES_MAX / codes->padded);
 }
 
@@ -59,7 +60,7 @@ bool fr_routers_wait(const fr_table *t)
 {
     const fr_router_map *map = map_of(t);
     const fr_codeset *codes = fr_codes_of(t);
-    if (codes->kind == FR_CODE_NONE || fr_table_is_sparse(&t->options) || linked_about(t) < FR_ROUTERS_FROM) return false;
+    if (fr_table_is_sparse(&t->options) || linked_about(t) < FR_ROUTERS_FROM) return false;
     return map == NULL || map->codes != codes || changes_of(t) - map->changes_then > map->rows_then / 8;
 }
 
@@ -67,9 +68,10 @@ static fr_router_map *create(const fr_codeset *codes, uint32_t want)
 {
     fr_router_map *map = fr_zalloc(FR_MEM_LINKS, sizeof *map);
     if (map == NULL) return NULL;
+    bool plain = codes->kind == FR_CODE_NONE;
     map->codes = codes;
-    map->leaders = FR_MIN(LEADERS_MAX, (uint32_t)sqrt(2.5 * want) + 1);
-    map->code_size = ((size_t)want + map->leaders) * codes->padded;
+    map->leaders = plain ? 1 : FR_MIN(LEADERS_MAX, (uint32_t)sqrt(2.5 * want) + 1);
+    map->code_size = plain ? 64 : ((size_t)want + map->leaders) * codes->padded;
     map->rows = fr_alloc(FR_MEM_LINKS, want * sizeof *map->rows);
     map->from = fr_zalloc(FR_MEM_LINKS, (map->leaders + 1) * sizeof *map->from);
     map->constants = fr_alloc(FR_MEM_LINKS, (want + map->leaders) * sizeof *map->constants);
@@ -116,6 +118,11 @@ static void into_lists(fr_router_map *map, const uint32_t *sampled, uint32_t cou
 {
     _Alignas(64) int8_t q[FR_DIMENSION_MAX];
     map->count = count;
+    if (map->codes->kind == FR_CODE_NONE) {
+        memcpy(map->rows, sampled, count * sizeof *sampled);
+        map->from[1] = count;
+        return;
+    }
     for (uint32_t l = 0; l < map->leaders; l++) put(map, l, sampled[(uint64_t)l * count / map->leaders]);
     for (uint32_t i = 0; i < count; i++) map->from[1 + (home[i] = (uint8_t)nearest_leader(map, sampled[i], q))]++;
     for (uint32_t l = 0; l < map->leaders; l++) map->from[l + 1] += map->from[l];
@@ -163,6 +170,11 @@ static void scan(const fr_router_map *map, const fr_code_query *query, uint32_t 
     }
 }
 
+static bool is_linked_now(const fr_table *t, const fr_scratch *s, uint32_t row)
+{
+    return row < s->row_limit && fr_taken(t, row) && atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) == FR_LINKED;
+}
+
 /* Who stands there now: its code may be read and is what distances are of. */
 static uint32_t keep_linked(const fr_table *t, const fr_scratch *s, const fr_space *space, fr_candidate *pool, uint32_t size)
 {
@@ -170,14 +182,25 @@ static uint32_t keep_linked(const fr_table *t, const fr_scratch *s, const fr_spa
     float found[FR_STARTS];
     for (uint32_t i = 0; i < size; i++) {
         uint32_t row = pool[i].row;
-        if (row >= s->row_limit || !fr_taken(t, row)) continue;
-        if (atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire) != FR_LINKED) continue;
+        if (!is_linked_now(t, s, row)) continue;
         fr_space_touch(space->codes, row);
         ids[count++] = row;
     }
     fr_space_distances(space, ids, count, found);
     for (uint32_t i = 0; i < count; i++) fr_pool_insert(pool, &kept, FR_STARTS, found[i], ids[i]);
     return kept;
+}
+
+static uint32_t nearest_plain(const fr_table *t, const fr_scratch *s, const fr_space *space, const fr_router_map *map, uint32_t starts)
+{
+    uint32_t size = 0;
+    for (uint32_t i = 0; i < map->count; i++) {
+        float found;
+        if (!is_linked_now(t, s, map->rows[i])) continue;
+        fr_space_distances(space, &map->rows[i], 1, &found);
+        fr_pool_insert(s->pool, &size, starts, found, map->rows[i]);
+    }
+    return size;
 }
 
 static uint32_t least(const float *found, uint32_t count)
@@ -193,16 +216,17 @@ uint32_t fr_table_list(const fr_table *t, fr_scratch *s, const void *vector)
     const fr_router_map *map = map_of(t);
     float found[LEADERS_MAX];
     fr_space space;
-    if (map == NULL || map->codes != fr_codes_of(t) || !fr_scratch_fit(s, t, 1)) return 0;
+    if (map == NULL || map->codes != fr_codes_of(t) || map->codes->kind == FR_CODE_NONE || !fr_scratch_fit(s, t, 1)) return 0;
     fr_space_of_vector(&space, t, map->codes, vector, s->q, s->rotated);
     fr_codeset_distances_of(map->codes, &space.code_query, map->code, map->constants, map->leaders, found);
     return least(found, map->leaders);
 }
 
-uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances)
+uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts)
 {
     const fr_router_map *map = map_of(t);
     if (map == NULL || map->codes != space->codes) return 0;
+    if (map->codes->kind == FR_CODE_NONE) return nearest_plain(t, s, space, map, starts);
     float found[LEADERS_MAX];
     uint32_t size = 0, scanned = 0, lists = map->codes->padded >= LONG_FROM ? LISTS_LONG : LISTS;
     fr_codeset_distances_of(map->codes, &space->code_query, map->code, map->constants, map->leaders, found);
@@ -213,6 +237,5 @@ uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_spa
         scan(map, &space->code_query, from, to, starts, s->pool, &size);
         scanned += to - from;
     }
-    *distances += map->leaders + scanned;
     return keep_linked(t, s, space, s->pool, size);
 }

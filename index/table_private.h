@@ -329,7 +329,7 @@ uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, f
 /* Fills the pool with where a walk of level 0 begins: the nearest routers or, without any, the end of the descent; marks them visited. */
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
 /* routers.c: about the `starts` nearest linked routers, at most FR_STARTS, into the pool; count. 0: there is no map, or all of them went. */
-uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts, uint64_t *distances);
+uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts);
 /* A walk of one level, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
  * candidate that was not expanded and prefetches its new neighbours (false: there is none left), weigh takes them in. */
 typedef struct fr_walk {

@@ -97,7 +97,7 @@ uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space 
 
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
 {
-    uint32_t size = fr_routers_nearest(t, s, space, FR_MIN(FR_STARTS, ef), distances), kept = 0;
+    uint32_t size = fr_routers_nearest(t, s, space, FR_MIN(FR_STARTS, ef)), kept = 0;
     for (uint32_t i = 0; i < size; i++)
         if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
     if (kept != 0) return kept;

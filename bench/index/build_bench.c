@@ -3,7 +3,7 @@
  * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check] [--stages]
  *        build_bench PREFIX --insert one|BATCH [--base N] [--rows N]
  * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances and hops per query at recall@10 0.90,
- * 0.95 and 0.99 are interpolated; those to the routers (up to 512 a query) are not counted, so that graphs compare. --one-by-one: never in
+ * 0.95 and 0.99 are interpolated; those to routers are not counted. --one-by-one: never in
  * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
  * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. --stages: CPU time of
  * each phase of the bulks, of one thread. */
@@ -127,7 +127,7 @@ static double recall_at(run *r, uint32_t ef, double *distances_out, double *hops
         hops += info.visited;
     }
     fr_scratch_free(s);
-    *distances_out = (double)distances / r->query.rows - fr_routers_used((r->base.dimension + 63) / 64 * 64);
+    *distances_out = (double)distances / r->query.rows;
     *hops_out = (double)hops / r->query.rows;
     return (double)good / (10.0 * r->query.rows);
 }
