@@ -140,7 +140,7 @@ static void advance(fr_table *t, fr_bulk *b)
 {
     uint32_t pieces = 0;
     fr_bulk_phase next = b->phase + 1;
-    if (next == FR_BULK_BACK && b->thin) next = FR_BULK_UPPER; /* the walk finds better ones than the sample has */
+    if (next == FR_BULK_BACK && b->thin) next = FR_BULK_REFINE; /* the walk finds better ones than the sample has */
     if (next == FR_BULK_REFINE && !b->thin) next = FR_BULK_DONE;
     if (b->phase == FR_BULK_ASSIGN) {
         fr_bulk_group(b);
@@ -157,7 +157,7 @@ static void advance(fr_table *t, fr_bulk *b)
         pieces = pieces_of(b->count);
     } else if (next == FR_BULK_BACK || next == FR_BULK_BACK_AGAIN) {
         pieces = pieces_of(atomic_load(&b->target_count));
-    } else if (next == FR_BULK_REFINE || next == FR_BULK_UPPER) {
+    } else if (next == FR_BULK_REFINE) {
         pieces = pieces_of(b->count);
     } else {
         fr_ring_finish(t, b->place, b->count);
@@ -194,7 +194,6 @@ bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief)
     case FR_BULK_LINK: fr_bulk_link(t, s, b, at); break;
     case FR_BULK_BACK:
     case FR_BULK_BACK_AGAIN: fr_bulk_back(t, s, b, at); break;
-    case FR_BULK_UPPER: fr_bulk_upper(t, s, b, at); break;
     case FR_BULK_REFINE: fr_bulk_refine(t, s, b, at); break;
     case FR_BULK_DONE: break;
     }

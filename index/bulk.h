@@ -20,10 +20,10 @@ static inline uint32_t fr_near_row(fr_near near) { return (uint32_t)near; }
 static inline int32_t fr_near_key(fr_near near) { return (int32_t)((uint32_t)(near >> 32) ^ 0x80000000u); }
 
 typedef enum fr_bulk_phase {
-    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_AROUND, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_UPPER, FR_BULK_REFINE, FR_BULK_BACK_AGAIN,
+    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_AROUND, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_REFINE, FR_BULK_BACK_AGAIN,
     FR_BULK_DONE
 } fr_bulk_phase;
-#define FR_BULK_PHASE_NAMES {"groups", "leaves", "around", "links", "back", "upper", "walks", "back again", "one by one"}
+#define FR_BULK_PHASE_NAMES {"groups", "leaves", "around", "links", "back", "walks", "back again", "one by one"}
 
 /* What one thread needs for blocks of up to `capacity` rows; a column is a packed row. */
 typedef struct fr_block_room {
@@ -95,7 +95,6 @@ void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
-void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 
 #endif

@@ -54,7 +54,7 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
         for (uint32_t j = 0; j < tree && !there; j++) there = kept[j] == chosen[i];
         if (!there) kept[n++] = chosen[i];
     }
-    fr_store_lanes(t, row, 0, fr_links_at(t, row), t->lanes, kept, n);
+    fr_store_lanes(t, row, kept, n);
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
@@ -90,9 +90,8 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, links_max(t), chosen);
     fr_candidate candidates[FR_NEAR_MAX];
     memcpy(candidates, s->pool, size * sizeof *candidates);
-    _Atomic uint32_t *lanes = fr_links_at(t, row);
     fr_spin_lock(fr_row_lock(t, row));
-    if (count != 0) fr_store_lanes(t, row, 0, lanes, t->lanes, chosen, count);
+    if (count != 0) fr_store_lanes(t, row, chosen, count);
     fr_spin_unlock(fr_row_lock(t, row));
     for (uint32_t i = 0; i < count && adopted == FR_ROW_NONE; i++)
         if (fr_tree_adopt(t, s, codes, chosen[i], row)) adopted = chosen[i];
@@ -155,7 +154,7 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     if (count == held) return;
     if (count <= t->lanes) {
         for (uint32_t i = held; i < count; i++) atomic_store_explicit(&lanes[i], ids[i] + 1, memory_order_release);
-        fr_mark_links(t, row, 0);
+        fr_mark(t, FR_CHUNK_LINKS, row);
         return;
     }
     fr_candidate candidates[FR_LANES_MAX + BACK_MAX];
@@ -171,7 +170,7 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(candidates, n);
     uint32_t kept = fr_select(t, s, codes, row, candidates, n, t->lanes, chosen);
-    fr_store_lanes(t, row, 0, lanes, t->lanes, chosen, kept);
+    fr_store_lanes(t, row, chosen, kept);
 }
 
 static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t row)
@@ -197,19 +196,6 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     for (uint32_t i = from; i < to; i++) {
         if (i + 1 < to) fr_links_prefetch(t, b->targets[i + 1]), fr_space_touch(codes, b->targets[i + 1]);
         back_to(t, s, codes, b, b->targets[i]);
-    }
-}
-
-void fr_bulk_upper(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
-{
-    const fr_codeset *codes = fr_codes_of(t);
-    uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, b->count);
-    for (uint32_t i = from; i < to; i++) {
-        uint32_t row = b->members[i], level = fr_row_at(t, row)->level;
-        if (level == 0 || !is_linked(t, row) || fr_upper_unit(t, row, 1) != NULL) continue;
-        if (!fr_upper_create(t, row, level)) continue; /* level 0 alone keeps it reachable */
-        fr_link_upper(t, s, codes, row, level, FR_MAX(t->ef_construction / 4, t->m));
-        fr_raise_entry(t, row, level);
     }
 }
 
@@ -241,7 +227,7 @@ static uint32_t walk_from(fr_table *t, fr_scratch *s, const fr_codeset *codes, u
     fr_visit(s, row);
     for (uint32_t i = 0; i < known; i++)
         if (fr_visit(s, ids[i])) fr_pool_insert(s->pool, &size, REFINE_EF, distances[i], ids[i]);
-    size = fr_walk_level(t, s, &space, 0, size, REFINE_EF, false, &hops, &seen);
+    size = fr_walk_whole(t, s, &space, size, REFINE_EF, false, &hops, &seen);
     fr_visited_clear(s);
     return fr_keep_alive(t, s->pool, size);
 }

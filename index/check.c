@@ -6,16 +6,13 @@ static fr_code broken(fr_err *err, int number, uint32_t row, const char *what)
     return fr_fail(err, FR_ERR_INTERNAL, NULL, "invariant %d broken at row %u: %s", number, row, what);
 }
 
-static fr_code check_lanes(const fr_table *t, uint32_t row, uint32_t level, fr_err *err)
+static fr_code check_lanes(const fr_table *t, uint32_t row, fr_err *err)
 {
-    uint32_t ids[FR_LANES_MAX], count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
+    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
     for (uint32_t i = 0; i < count; i++) {
         if (ids[i] >= t->row_count) return broken(err, 1, row, "a lane leads to no row");
         if (ids[i] == row) return broken(err, 2, row, "a lane leads to the row itself");
-        const fr_row *to = fr_row_at(t, ids[i]);
-        if (atomic_load(&to->birth) == FR_NEVER) return broken(err, 3, row, "a lane leads to a free slot");
-        bool settled = fr_row_alive(to) && atomic_load(&to->linked) == FR_LINKED;
-        if (level > 0 && settled && fr_upper_unit(t, ids[i], level) == NULL) return broken(err, 4, row, "a lane leads below its level");
+        if (atomic_load(&fr_row_at(t, ids[i])->birth) == FR_NEVER) return broken(err, 3, row, "a lane leads to a free slot");
         for (uint32_t j = 0; j < i; j++)
             if (ids[i] == ids[j]) return broken(err, 5, row, "a lane stands twice");
     }
@@ -58,12 +55,12 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
             fresh++;
             continue;
         }
-        for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) FR_TRY(check_lanes(t, row, level, err));
+        FR_TRY(check_lanes(t, row, err));
         FR_TRY(check_parent(t, row, err));
     }
     if (live != t->live || bare != t->bare) return broken(err, 7, 0, "the live count is wrong");
-    uint64_t entry = t->entry;
-    bool holds = entry != 0 && atomic_load(&fr_row_at(t, (uint32_t)entry - 1)->linked) == FR_LINKED;
+    uint32_t entry = t->entry;
+    bool holds = entry != 0 && atomic_load(&fr_row_at(t, entry - 1)->linked) == FR_LINKED;
     if (live > fresh + bare && !holds) return broken(err, 8, 0, "no linked entry point");
     if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_verify(t, err));
     uint64_t waiting = t->ring_tail - t->ring_low;
@@ -83,15 +80,13 @@ uint64_t fr_table_unreachable(const fr_table *t)
         fr_free(FR_MEM_TEST, seen);
         return UINT64_MAX;
     }
-    queue[tail++] = (uint32_t)t->entry - 1;
+    queue[tail++] = t->entry - 1;
     seen[queue[0]] = 1;
     while (head < tail) {
         uint32_t row = queue[head++];
-        for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) {
-            uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
-            for (uint32_t i = 0; i < count; i++)
-                if (!seen[ids[i]]) seen[ids[i]] = 1, queue[tail++] = ids[i];
-        }
+        uint32_t count = fr_level0_lanes(t, row, ids);
+        for (uint32_t i = 0; i < count; i++)
+            if (!seen[ids[i]]) seen[ids[i]] = 1, queue[tail++] = ids[i];
     }
     uint64_t lost = 0;
     for (uint32_t row = 0; row < rows; row++)

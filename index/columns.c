@@ -193,7 +193,8 @@ static bool declared_waits(const fr_table *t)
 
 bool fr_table_columns_wait(const fr_table *t)
 {
-    return fr_cells_wait(t) || fr_routers_wait(t) || t->columns.building != NULL || declared_waits(t) || atomic_load_explicit(&t->columns.wished, memory_order_relaxed);
+    bool columns = t->columns.building != NULL || declared_waits(t) || atomic_load_explicit(&t->columns.wished, memory_order_relaxed);
+    return columns || fr_cells_wait(t) || fr_routers_wait(t);
 }
 
 void fr_columns_step(fr_table *t)

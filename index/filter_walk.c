@@ -144,6 +144,7 @@ static uint32_t start(fr_run *run)
     b.count = 0;
     uint32_t size = 0, limit = run->s->row_limit;
     float distance;
+    uint32_t nearest = fr_routers_nearest(t, run->s, &run->space, 1) != 0 ? run->s->pool[0].row : fr_walk_entry(t, run->s, &run->space, &distance);
     const fr_router_map *map = atomic_load_explicit(&t->routers, memory_order_acquire);
     uint32_t routers = map != NULL ? map->count : 0;
     for (uint32_t i = 0; i < routers; i += 1 + routers / SEED_ROUTERS) {
@@ -156,7 +157,6 @@ static uint32_t start(fr_run *run)
         seed_match(run, &b, fr_mix64(i + run->match_count));
     }
     if (b.count != 0) seed(run, &b, &size);
-    uint32_t nearest = fr_walk_descend(t, run->s, &run->space, 0, &distance, &run->info->distances);
     if (nearest == FR_ROW_NONE) return size;
     if (fr_run_matches(run, nearest)) add(run, &b, nearest);
     gather(run, &nearest, 1, &b);

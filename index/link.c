@@ -33,35 +33,16 @@ void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
     }
 }
 
-/* The lanes of a row on a level. */
-static _Atomic uint32_t *lanes_of(const fr_table *t, uint32_t row, uint32_t level, uint32_t *max_out)
-{
-    *max_out = level == 0 ? t->lanes : t->m;
-    if (level == 0) return fr_links_at(t, row);
-    fr_upper *u = fr_upper_unit(t, row, level);
-    return u != NULL ? u->lanes : NULL;
-}
-
-void fr_mark_links(fr_table *t, uint32_t row, uint32_t level)
-{
-    if (level == 0) {
-        fr_mark(t, FR_CHUNK_LINKS, row);
-    } else {
-        uint32_t unit = atomic_load_explicit((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row), memory_order_relaxed);
-        fr_mark(t, FR_CHUNK_UPPERS, unit != 0 ? unit - 1 : 0);
-    }
-}
-
 /* Under the row's lock. */
-void fr_store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max,
-                        const uint32_t *ids, uint32_t count)
+void fr_store_lanes(fr_table *t, uint32_t row, const uint32_t *ids, uint32_t count)
 {
-    for (uint32_t i = 0; i < max; i++) {
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < t->lanes; i++) {
         uint32_t old = atomic_load_explicit(&lanes[i], memory_order_relaxed), value = i < count ? ids[i] + 1 : 0;
         if (old == value) continue;
         atomic_store_explicit(&lanes[i], value, memory_order_release);
     }
-    fr_mark_links(t, row, level);
+    fr_mark(t, FR_CHUNK_LINKS, row);
 }
 
 bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to)
@@ -80,17 +61,16 @@ bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to)
     }
     if (place < t->lanes) {
         atomic_store_explicit(&lanes[place], to + 1, memory_order_release);
-        fr_mark_links(t, row, 0);
+        fr_mark(t, FR_CHUNK_LINKS, row);
     }
     fr_spin_unlock(fr_row_lock(t, row));
     return place < t->lanes;
 }
 
-void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to)
 {
-    uint32_t max, count = 0, ids[FR_LANES_MAX + 1];
-    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
-    if (lanes == NULL) return;
+    uint32_t max = t->lanes, count = 0, ids[FR_LANES_MAX + 1];
+    _Atomic uint32_t *lanes = fr_links_at(t, row);
     for (; count < max; count++) {
         uint32_t id = atomic_load_explicit(&lanes[count], memory_order_relaxed);
         if (id == 0) break;
@@ -99,7 +79,7 @@ void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t r
     }
     if (count < max) {
         atomic_store_explicit(&lanes[count], to + 1, memory_order_release);
-        fr_mark_links(t, row, level);
+        fr_mark(t, FR_CHUNK_LINKS, row);
         return;
     }
     fr_candidate candidates[FR_LANES_MAX + 1];
@@ -117,92 +97,33 @@ void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t r
     fr_space_distances(&space, ids, known, distances);
     for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(candidates, n);
-    uint32_t kept = fr_select(t, s, codes, level == 0 ? row : FR_ROW_NONE, candidates, n, max, chosen);
-    fr_store_lanes(t, row, level, lanes, max, chosen, kept);
+    uint32_t kept = fr_select(t, s, codes, row, candidates, n, max, chosen);
+    fr_store_lanes(t, row, chosen, kept);
 }
 
-void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level)
+void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to)
 {
     if (row == to) return;
     fr_spin_lock(fr_row_lock(t, row));
-    if (fr_row_alive(fr_row_at(t, row)) && fr_row_alive(fr_row_at(t, to))) fr_add_lane(t, s, codes, row, to, level);
+    if (fr_row_alive(fr_row_at(t, row)) && fr_row_alive(fr_row_at(t, to))) fr_add_lane(t, s, codes, row, to);
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
-bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to)
+bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t to)
 {
-    uint32_t max, ids[FR_LANES_MAX], count = 0;
+    uint32_t ids[FR_LANES_MAX], count = 0;
     bool found = false;
     fr_spin_lock(fr_row_lock(t, row));
-    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
-    for (uint32_t i = 0; lanes != NULL && i < max; i++) {
+    const _Atomic uint32_t *lanes = fr_links_at(t, row);
+    for (uint32_t i = 0; i < t->lanes; i++) {
         uint32_t id = atomic_load_explicit(&lanes[i], memory_order_relaxed);
         if (id == 0) break;
         if (id - 1 == to) found = true;
         else ids[count++] = id - 1;
     }
-    if (found) fr_store_lanes(t, row, level, lanes, max, ids, count);
+    if (found) fr_store_lanes(t, row, ids, count);
     fr_spin_unlock(fr_row_lock(t, row));
     return found;
-}
-
-/* ==== upper levels ==== */
-
-bool fr_upper_create(fr_table *t, uint32_t row, uint32_t level)
-{
-    _Atomic uint32_t *slot = fr_extent_at(&t->upper_of, row);
-    uint32_t above = 0;
-    bool fine = true;
-    fr_spin_lock(&t->list_lock);
-    for (uint32_t l = level; l >= 1 && fine; l--) {
-        uint32_t unit = t->upper_free;
-        if (unit != 0) {
-            t->upper_free = ((fr_upper *)fr_extent_at(&t->uppers, unit - 1))->above;
-        } else if (fr_extents_reserve(&t->uppers, t->upper_count + 1) &&
-                   fr_extents_reserve(&t->dirty[FR_CHUNK_UPPERS], t->upper_count / FR_CHUNK_ROWS + 1)) {
-            unit = ++t->upper_count;
-        } else {
-            fine = false;
-            break;
-        }
-        fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
-        u->row = row;
-        u->above = above;
-        for (uint32_t i = 0; i < t->m; i++) atomic_store_explicit(&u->lanes[i], 0, memory_order_relaxed);
-        above = unit;
-        fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
-    }
-    while (!fine && above != 0) { /* give back what was taken */
-        fr_upper *u = fr_extent_at(&t->uppers, above - 1);
-        uint32_t next = u->above;
-        u->row = FR_ROW_NONE;
-        u->above = t->upper_free;
-        t->upper_free = above;
-        above = next;
-    }
-    fr_spin_unlock(&t->list_lock);
-    if (fine) atomic_store_explicit(slot, above, memory_order_release);
-    fr_mark(t, FR_CHUNK_UPPER_OF, row);
-    return fine;
-}
-
-void fr_upper_release(fr_table *t, uint32_t row)
-{
-    _Atomic uint32_t *slot = fr_extent_at(&t->upper_of, row);
-    uint32_t unit = atomic_exchange_explicit(slot, 0, memory_order_acq_rel);
-    if (unit == 0) return;
-    fr_spin_lock(&t->list_lock);
-    while (unit != 0) {
-        fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
-        uint32_t above = u->above;
-        u->row = FR_ROW_NONE;
-        u->above = t->upper_free;
-        t->upper_free = unit;
-        fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
-        unit = above;
-    }
-    fr_spin_unlock(&t->list_lock);
-    fr_mark(t, FR_CHUNK_UPPER_OF, row);
 }
 
 /* ==== linking one row ==== */
@@ -232,80 +153,45 @@ static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_spac
     return n;
 }
 
-/* Links of the row and back, on one level; on level 0 one of its neighbours becomes its parent. */
-static void link_level(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level,
-                       const fr_candidate *pool, uint32_t size)
+/* Links of the row and back; one of its neighbours becomes its parent. */
+static void link_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, const fr_candidate *pool, uint32_t size)
 {
-    uint32_t chosen[FR_LANES_MAX], max, adopted = FR_ROW_NONE;
+    uint32_t chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, pool, size, t->m, chosen);
     fr_spin_lock(fr_row_lock(t, row));
-    _Atomic uint32_t *lanes = lanes_of(t, row, level, &max);
-    if (lanes != NULL) fr_store_lanes(t, row, level, lanes, max, chosen, count);
+    fr_store_lanes(t, row, chosen, count);
     fr_spin_unlock(fr_row_lock(t, row));
-    for (uint32_t i = 0; i < count && level == 0 && adopted == FR_ROW_NONE; i++)
+    for (uint32_t i = 0; i < count && adopted == FR_ROW_NONE; i++)
         if (fr_tree_adopt(t, s, codes, chosen[i], row)) adopted = chosen[i];
-    if (level == 0 && adopted == FR_ROW_NONE && count != 0) fr_tree_adopt_below(t, s, codes, chosen[0], row);
+    if (adopted == FR_ROW_NONE && count != 0) fr_tree_adopt_below(t, s, codes, chosen[0], row);
     for (uint32_t i = 0; i < count; i++)
-        if (chosen[i] != adopted) fr_link_back(t, s, codes, chosen[i], row, level);
-}
-
-void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level)
-{
-    uint64_t mine = (uint64_t)level << 32 | (row + 1), held = atomic_load_explicit(&t->entry, memory_order_acquire);
-    while (held == 0 || (held >> 32) < level)
-        if (atomic_compare_exchange_weak_explicit(&t->entry, &held, mine, memory_order_acq_rel, memory_order_acquire))
-            return;
-}
-
-void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, uint32_t ef)
-{
-    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0;
-    fr_space space;
-    uint32_t top = FR_MIN(level, (uint32_t)(entry >> 32)), size = 0;
-    float distance;
-    if (top == 0) return;
-    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
-    uint32_t start = fr_walk_descend(t, s, &space, top, &distance, &distances);
-    if (start != FR_ROW_NONE && start != row) s->pool[size++] = (fr_candidate){distance, start};
-    for (uint32_t l = top; l > 0; l--) {
-        fr_visited_clear(s);
-        fr_visit(s, row); /* never its own neighbour */
-        for (uint32_t i = 0; i < size; i++) fr_visit(s, s->pool[i].row);
-        size = fr_walk_level(t, s, &space, l, size, ef, false, &hops, &distances);
-        size = fr_keep_alive(t, s->pool, size);
-        link_level(t, s, codes, row, l, s->pool, size);
-        fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated); /* the back edges used the buffer */
-    }
-    fr_visited_clear(s);
+        if (chosen[i] != adopted) fr_link_back(t, s, codes, chosen[i], row);
 }
 
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row)
 {
-    fr_row *r = fr_row_at(t, row);
     const fr_codeset *codes = fr_codes_of(t);
-    uint32_t level = r->level;
-    if (level > 0 && !fr_upper_create(t, row, level)) level = 0; /* no memory: level 0 alone keeps it reachable */
-    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), hops = 0, distances = 0, empty = 0;
-    if (entry == 0 && atomic_compare_exchange_strong(&t->entry, &empty, (uint64_t)level << 32 | (row + 1))) {
+    uint64_t hops = 0, distances = 0;
+    uint32_t empty = 0;
+    if (atomic_load_explicit(&t->entry, memory_order_acquire) == 0 && atomic_compare_exchange_strong(&t->entry, &empty, row + 1)) {
         fr_tree_settle(t, s, codes, row);
         return;
     }
     fr_space space;
-    uint32_t size = 0, ef = t->ef_construction;
-    fr_link_upper(t, s, codes, row, level, FR_MAX(ef / 2, t->m));
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_visited_clear(s);
-    fr_visit(s, row);
-    size = fr_walk_start(t, s, &space, ef, &distances);
-    size = fr_walk_level(t, s, &space, 0, size, ef, false, &hops, &distances);
+    fr_visit(s, row); /* never its own neighbour */
+    uint32_t ef = t->ef_construction, size = fr_walk_start(t, s, &space, ef, &distances);
+    size = fr_walk_whole(t, s, &space, size, ef, false, &hops, &distances);
     uint32_t nearest = size != 0 ? s->pool[0].row : FR_ROW_NONE, usable = fr_keep_alive(t, s->pool, size);
     if (usable == 0) usable = any_linked(t, s, &space, row, s->pool, t->m);
     /* only dead rows are left: one of them takes it in until its repair passes it on */
     if (usable == 0 && nearest != FR_ROW_NONE) fr_tree_adopt_below(t, s, codes, nearest, row);
-    link_level(t, s, codes, row, 0, s->pool, usable);
+    link_to(t, s, codes, row, s->pool, usable);
     fr_visited_clear(s);
     fr_tree_settle(t, s, codes, row);
-    fr_raise_entry(t, row, level);
+    empty = 0;
+    atomic_compare_exchange_strong(&t->entry, &empty, row + 1);
 }
 
 /* ==== the step ==== */

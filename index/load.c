@@ -2,7 +2,7 @@
  * lie in the file, mapped where the source can. settle.c does the rest behind the first searches: key map, scrubbed links, the tree.
  *
  * Nothing that is read is trusted. A search is safe on links that were not scrubbed yet: it follows no lane to a row that is not
- * there, and finds no row that is not visible. Only units of the upper levels are followed without such a test: they are judged here. */
+ * there, and finds no row that is not visible. */
 #include "index/persist.h"
 
 #define MAP_FROM FR_HUGE_PAGE /* bytes of an extent: smaller ones are copied */
@@ -214,19 +214,6 @@ static bool has_vector(const fr_table *t, uint32_t row)
     return row >> t->vectors.chunk_log2 < t->vectors.chunk_count && fr_vectors_chunk(&t->vectors, row) != NULL;
 }
 
-/* The units of a row's upper levels, or none: a broken chain makes the row relink. */
-static bool upper_chain_holds(fr_table *t, uint32_t row)
-{
-    uint32_t unit = atomic_load((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row)), length = 0;
-    for (; unit != 0; length++) {
-        if (unit > t->upper_count || length > FR_LEVEL_MAX) return false;
-        const fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
-        if (u->row != row) return false;
-        unit = u->above;
-    }
-    return length <= fr_row_at(t, row)->level;
-}
-
 /* Nobody else is there while a table loads: plain stores. */
 static void set64(_Atomic uint64_t *to, uint64_t value) { atomic_store_explicit(to, value, memory_order_relaxed); }
 
@@ -238,7 +225,7 @@ static void unpack_row_1(fr_row *r, const fr_chunk_row_1 *saved)
     atomic_store_explicit(&r->made, saved->made, memory_order_relaxed);
     set64(&r->blob, saved->blob);
     atomic_store_explicit(&r->parent, saved->parent, memory_order_relaxed);
-    r->level = saved->level;
+    r->zero = 0;
     atomic_store_explicit(&r->linked, saved->linked, memory_order_relaxed);
 }
 
@@ -249,7 +236,6 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
     int64_t made = atomic_load_explicit(&r->made, memory_order_relaxed);
     uint64_t death = atomic_load_explicit(&r->death, memory_order_relaxed);
     bool alive = made >= 0 && made <= at && (death == FR_NEVER || (int64_t)death > at);
-    _Atomic uint32_t *upper = fr_extent_at(&t->upper_of, row);
     uint8_t linked = atomic_load_explicit(&r->linked, memory_order_relaxed);
     bool bare = linked == FR_BARE;
     fr_blob blob;
@@ -263,7 +249,7 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
         fr_list_push(t, &t->free, row);
     } else {
         uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed);
-        if (!blob_of(t, ref, &blob) || r->level > FR_LEVEL_MAX || !(bare || has_vector(t, row))) return corrupt(err, "row", row);
+        if (!blob_of(t, ref, &blob) || !(bare || has_vector(t, row))) return corrupt(err, "row", row);
         if (!bare) fr_taken_set(t, row, true);
         if (death != FR_NEVER) set64(&r->death, FR_NEVER);
         if (atomic_load_explicit(&r->birth, memory_order_relaxed) != 0) set64(&r->birth, 0);
@@ -273,7 +259,7 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
         atomic_store_explicit(&t->live, atomic_load_explicit(&t->live, memory_order_relaxed) + 1, memory_order_relaxed);
         if (bare) atomic_store_explicit(&t->bare, atomic_load_explicit(&t->bare, memory_order_relaxed) + 1, memory_order_relaxed);
         else t->any_vector = true;
-        if (linked == FR_LINKED && (*upper == 0 || upper_chain_holds(t, row))) {
+        if (linked == FR_LINKED) {
             t->loaded->linked[row >> 6] |= 1ull << (row & 63);
             return FR_OK;
         }
@@ -281,9 +267,6 @@ static fr_code load_row(fr_table *t, uint32_t row, fr_offset at, fr_err *err)
         if (!bare && !fr_ring_reserve(t)) return no_memory(err);
         if (!bare) fr_ring_push(t, row);
     }
-    if (*upper == 0) return FR_OK;
-    fr_mark(t, FR_CHUNK_UPPER_OF, row);
-    atomic_store(upper, 0);
     return FR_OK;
 }
 
@@ -312,20 +295,14 @@ static fr_code load_rows(fr_table *t, fr_source *source, const fr_chunk_header *
 
 static bool bit(const uint64_t *bits, uint32_t row) { return bits[row >> 6] >> (row & 63) & 1; }
 
-static void load_entry(fr_table *t, uint64_t entry)
+static void load_entry(fr_table *t, uint32_t entry)
 {
     uint32_t rows = t->row_count;
     const uint64_t *linked = t->loaded->linked;
-    bool holds = (uint32_t)entry != 0 && (uint32_t)entry - 1 < rows && bit(linked, (uint32_t)entry - 1) &&
-                 (entry >> 32 == 0 || fr_upper_unit(t, (uint32_t)entry - 1, (uint32_t)(entry >> 32)) != NULL);
-    uint64_t best = holds ? entry : 0;
-    for (uint32_t row = 0; !holds && row < rows; row++) {
-        if (!bit(linked, row)) continue;
-        uint32_t level = 0;
-        while (fr_upper_unit(t, row, level + 1) != NULL) level++;
-        if (best == 0 || level > best >> 32) best = (uint64_t)level << 32 | (row + 1);
-    }
-    atomic_store(&t->entry, best);
+    bool holds = entry != 0 && entry - 1 < rows && bit(linked, entry - 1);
+    for (uint32_t row = 0; !holds && row < rows; row++)
+        if ((holds = bit(linked, row))) entry = row + 1;
+    atomic_store(&t->entry, holds ? entry : 0);
 }
 
 static void count_linked(fr_table *t)
@@ -343,13 +320,9 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     t->loaded->linked = fr_zalloc(FR_MEM_LINKS, 2 * t->loaded->words * sizeof(uint64_t));
     if (t->loaded->linked == NULL) return no_memory(err);
     t->loaded->good = t->loaded->linked + t->loaded->words;
-    t->upper_count = h->uppers;
-    uint32_t upper_chunks = h->uppers / FR_CHUNK_ROWS + 1;
     FR_TRY(load_codes(t, source, h, err));
-    if (!fr_table_reserve(t, h->rows) || !fr_extents_reserve(&t->dirty[FR_CHUNK_UPPERS], upper_chunks)) return no_memory(err);
+    if (!fr_table_reserve(t, h->rows)) return no_memory(err);
     FR_TRY(load_array(t, source, FR_CHUNK_LINKS, &t->links, h->rows, NULL, err));
-    FR_TRY(load_array(t, source, FR_CHUNK_UPPER_OF, &t->upper_of, h->rows, NULL, err));
-    FR_TRY(load_array(t, source, FR_CHUNK_UPPERS, &t->uppers, h->uppers, NULL, err));
     FR_TRY(load_heap(t, source, h->heap_segments, err));
     FR_TRY(load_vectors(t, source, h, err));
     FR_TRY(load_rows(t, source, h, at, err));
@@ -357,7 +330,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     if (t->live != 0 && !fr_keymap_fill(&t->keys, t->live, &t->retired)) return no_memory(err);
     if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_load(t, err));
     t->all_i8 = h->kind == FR_CODE_I8;
-    load_entry(t, h->entry);
+    load_entry(t, (uint32_t)h->entry); /* the upper half was a level */
     count_linked(t);
     fr_routers_step(t);
     return FR_OK;
@@ -376,7 +349,7 @@ fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_off
         return fr_fail(err, FR_ERR_VERSION, NULL, "snapshot chunks have format %u, this freshet reads up to %u", h.version, FR_CHUNK_VERSION);
     uint32_t m = fr_table_m(options);
     if (h.dimension != options->dimension || h.m != m || h.metric != (uint32_t)options->metric || h.codes != (uint32_t)options->codes ||
-        h.rows > FR_ROWS_MAX || h.uppers > FR_ROWS_MAX || h.at != at)
+        h.rows > FR_ROWS_MAX || h.at != at)
         return corrupt(err, "header of dimension", h.dimension);
     fr_table_options own = *options;
     own.seed = h.seed;

@@ -31,14 +31,11 @@ fr_code fr_table_save_begin(fr_table *t, fr_offset at, bool full, fr_err *err)
     save->codes = fr_codes_of(t);
     save->code_generation = t->code_generation;
     save->all_codes = full || t->saved_code_generation != t->code_generation;
-    fr_spin_lock(&t->list_lock);
-    uint32_t uppers = t->upper_count;
-    fr_spin_unlock(&t->list_lock);
     /* Native codes are the originals: what a recode without memory left behind is none of the table. */
     bool native = fr_code_native(save->codes->kind);
     save->header = (fr_chunk_header){.version = FR_CHUNK_VERSION, .dimension = t->options.dimension, .m = t->m,
                                      .metric = t->options.metric, .codes = t->options.codes, .kind = save->codes->kind,
-                                     .rows = atomic_load(&t->row_count), .uppers = uppers, .heap_segments = segments,
+                                     .rows = atomic_load(&t->row_count), .heap_segments = segments,
                                      .vector_chunks = native ? 0 : t->vectors.chunk_count, .vector_log2 = t->vectors.chunk_log2, .fine = save->codes->has_fine,
                                      .seed = t->options.seed, .entry = atomic_load(&t->entry), .at = at};
     for (uint32_t i = 0; i < segments; i++) {
@@ -93,7 +90,6 @@ static void pack_rows(const fr_table *t, uint32_t first, uint32_t count, uint8_t
                          .blob = atomic_load_explicit(&r->blob, memory_order_acquire),
                          .parent = atomic_load_explicit(&r->parent, memory_order_acquire),
                          .linked = atomic_load_explicit(&r->linked, memory_order_acquire)};
-        copy_racing(&packed.level, &r->level, 1);
         memcpy(to + i * sizeof packed, &packed, sizeof packed);
     }
 }
@@ -183,8 +179,6 @@ fr_code fr_table_save(fr_table *t, fr_sink *sink, fr_err *err)
     FR_TRY(sink->chunk(sink, fr_chunk_id(FR_CHUNK_HEADER, 0), h, sizeof *h, err));
     FR_TRY(save_array(t, sink, FR_CHUNK_ROWS_OF, &t->rows, h->rows, full, err));
     FR_TRY(save_array(t, sink, FR_CHUNK_LINKS, &t->links, h->rows, full, err));
-    FR_TRY(save_array(t, sink, FR_CHUNK_UPPER_OF, &t->upper_of, h->rows, full, err));
-    FR_TRY(save_array(t, sink, FR_CHUNK_UPPERS, &t->uppers, h->uppers, full, err));
     if (save->codes->kind != FR_CODE_NONE) {
         FR_TRY(save_array(t, sink, FR_CHUNK_CODES, &save->codes->code, h->rows, save->all_codes, err));
         FR_TRY(save_array(t, sink, FR_CHUNK_CST, &save->codes->cst, h->rows, save->all_codes, err));
@@ -208,8 +202,7 @@ void fr_table_save_end(fr_table *t, bool ok)
 {
     uint32_t chunks = (atomic_load(&t->row_count) + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     for (uint32_t k = FR_CHUNK_ROWS_OF; k < FR_CHUNK_KINDS; k++) {
-        uint32_t count = k == FR_CHUNK_UPPERS ? (t->save->header.uppers + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS : chunks;
-        for (uint32_t i = 0; i < count && k != FR_CHUNK_HEAP; i++) {
+        for (uint32_t i = 0; i < chunks && k != FR_CHUNK_HEAP; i++) {
             uint8_t taken = 2;
             atomic_compare_exchange_strong((_Atomic uint8_t *)fr_extent_at(&t->dirty[k], i), &taken, ok ? 0 : 1);
         }

@@ -6,19 +6,19 @@
 
 typedef struct fr_chunk_header {
     uint32_t version, dimension, m, metric, codes, kind;
-    uint32_t rows, uppers, heap_segments, vector_chunks, vector_log2, fine;
+    uint32_t rows, zero, heap_segments, vector_chunks, vector_log2, fine;
     uint64_t seed, entry;
     int64_t at;
 } fr_chunk_header;
 _Static_assert(sizeof(fr_chunk_header) == 72, "72 bytes");
-#define FR_CHUNK_VERSION 2u
+#define FR_CHUNK_VERSION 3u /* 1 and 2: header.zero and two kinds of chunks were of upper levels, which are passed over */
 
-/* A row of version 2 is an fr_row as a table holds it: birth 0, death FR_NEVER or, where the row has ended, the offset that ended
+/* A row of version 2 on is an fr_row as a table holds it: birth 0, death FR_NEVER or, where the row has ended, the offset that ended
  * it. Version 1: */
 typedef struct fr_chunk_row_1 {
     int64_t made, ended;
     uint64_t blob;
-    uint8_t level, linked, zero[2];
+    uint8_t level, linked, zero[2]; /* level: of an upper one, which nothing reads any more */
     uint32_t parent; /* FR_ROW_NONE: the root or none */
 } fr_chunk_row_1;
 _Static_assert(sizeof(fr_chunk_row_1) == 32, "32 bytes");

@@ -29,32 +29,14 @@ static uint32_t nearest_to(const fr_table *t, fr_scratch *s, const fr_codeset *c
 
 static void replace_entry(fr_table *t, uint32_t dead)
 {
-    uint64_t held = atomic_load_explicit(&t->entry, memory_order_acquire);
-    while ((uint32_t)held == dead + 1) {
-        uint64_t best = 0;
-        uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire);
-        for (uint32_t row = 0; row < rows; row++) { /* rare: one row in a million is the entry */
+    uint32_t held = atomic_load_explicit(&t->entry, memory_order_acquire);
+    while (held == dead + 1) {
+        uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), found = 0;
+        for (uint32_t row = 0; row < rows && found == 0; row++) { /* rare: one row in a million is the entry */
             const fr_row *r = fr_row_at(t, row);
-            if (!fr_row_alive(r) || atomic_load_explicit(&r->linked, memory_order_acquire) != FR_LINKED) continue;
-            uint32_t level = 0;
-            while (fr_upper_unit(t, row, level + 1) != NULL) level++;
-            if (best == 0 || level > best >> 32) best = (uint64_t)level << 32 | (row + 1);
+            if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED) found = row + 1;
         }
-        if (atomic_compare_exchange_strong(&t->entry, &held, best)) return;
-    }
-}
-
-/* On the upper levels the neighbours of p are few and close: whoever links to p takes p's nearest other neighbour. */
-static void repair_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t p, uint32_t level)
-{
-    uint32_t ids[FR_LANES_MAX], alive[FR_LANES_MAX], chosen[REPAIR_LINKS];
-    uint32_t count = fr_upper_lanes(t, p, level, ids), n = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (ids[i] < s->row_limit && fr_row_alive(fr_row_at(t, ids[i]))) alive[n++] = ids[i];
-    for (uint32_t i = 0; i < n; i++) {
-        if (!fr_unlink_lane(t, alive[i], level, p)) continue;
-        uint32_t picked = nearest_to(t, s, codes, alive[i], alive, n, REPAIR_LINKS, chosen);
-        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, alive[i], chosen[j], level);
+        if (atomic_compare_exchange_strong(&t->entry, &held, found)) return;
     }
 }
 
@@ -63,29 +45,28 @@ void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
     const fr_codeset *codes = fr_codes_of(t);
     fr_tree_bury(t, s, codes, p);
     replace_entry(t, p);
-    for (uint32_t level = 1; fr_upper_unit(t, p, level) != NULL; level++) repair_upper(t, s, codes, p, level);
     fr_space space;
     uint64_t hops = 0, distances = 0;
     fr_space_of_row(&space, t, codes, p, s->q, s->vector, s->rotated);
     fr_visited_clear(s);
     s->expanded_count = 0;
     uint32_t size = fr_walk_start(t, s, &space, REPAIR_EF, &distances);
-    size = fr_walk_level(t, s, &space, 0, size, REPAIR_EF, true, &hops, &distances);
+    size = fr_walk_whole(t, s, &space, size, REPAIR_EF, true, &hops, &distances);
     fr_visited_clear(s);
     uint32_t near[REPAIR_NEAREST], n = 0, chosen[REPAIR_LINKS], out[FR_LANES_MAX];
     for (uint32_t i = 0; i < size && n < REPAIR_NEAREST; i++)
         if (s->pool[i].row != p && fr_row_alive(fr_row_at(t, s->pool[i].row))) near[n++] = s->pool[i].row;
     for (uint32_t i = 0; i < s->expanded_count; i++) {
         uint32_t z = s->expanded[i].row;
-        if (z == p || !fr_row_alive(fr_row_at(t, z)) || !fr_unlink_lane(t, z, 0, p)) continue;
+        if (z == p || !fr_row_alive(fr_row_at(t, z)) || !fr_unlink_lane(t, z, p)) continue;
         uint32_t picked = nearest_to(t, s, codes, z, near, n, REPAIR_LINKS, chosen);
-        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, z, chosen[j], 0);
+        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, z, chosen[j]);
     }
     uint32_t count = fr_level0_lanes(t, p, out);
     for (uint32_t i = 0; i < count; i++) {
         if (out[i] >= s->row_limit || !fr_row_alive(fr_row_at(t, out[i]))) continue;
         uint32_t picked = nearest_to(t, s, codes, out[i], near, n, REPAIR_LINKS, chosen);
-        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, chosen[j], out[i], 0);
+        for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, chosen[j], out[i]);
     }
 }
 
@@ -100,12 +81,9 @@ static bool gone(const fr_table *t, uint32_t row)
 
 static void sweep_row(fr_table *t, uint32_t row)
 {
-    uint32_t ids[FR_LANES_MAX];
-    for (uint32_t level = 0; level == 0 || fr_upper_unit(t, row, level) != NULL; level++) {
-        uint32_t count = level == 0 ? fr_level0_lanes(t, row, ids) : fr_upper_lanes(t, row, level, ids);
-        for (uint32_t i = 0; i < count; i++)
-            if (gone(t, ids[i])) fr_unlink_lane(t, row, level, ids[i]);
-    }
+    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+    for (uint32_t i = 0; i < count; i++)
+        if (gone(t, ids[i])) fr_unlink_lane(t, row, ids[i]);
 }
 
 /* Start when enough rows wait: one pass costs about 50 ns a row of the table. */
@@ -126,8 +104,8 @@ static bool sweep_begin(fr_table *t)
 /* The entry point may have been given to a row that was dying at that moment; whoever did so has left by now. */
 static void sweep_way_in(fr_table *t)
 {
-    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
-    if (entry != 0 && gone(t, (uint32_t)entry - 1)) replace_entry(t, (uint32_t)entry - 1);
+    uint32_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
+    if (entry != 0 && gone(t, entry - 1)) replace_entry(t, entry - 1);
 }
 
 bool fr_sweep_step(fr_table *t)

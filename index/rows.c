@@ -64,8 +64,6 @@ fr_code fr_table_create(const fr_table_options *options, fr_table **table_out, f
     fr_extents_init(&t->taken, sizeof(uint64_t), FR_MEM_ROWS);
     fr_extents_init(&t->changes, sizeof(uint64_t), FR_MEM_ROWS);
     fr_extents_init(&t->links, t->lanes * sizeof(uint32_t), FR_MEM_LINKS);
-    fr_extents_init(&t->upper_of, sizeof(uint32_t), FR_MEM_LINKS);
-    fr_extents_init(&t->uppers, sizeof(fr_upper) + t->m * sizeof(uint32_t), FR_MEM_LINKS);
     for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_init(&t->dirty[k], 1, FR_MEM_ROWS);
     uint32_t width = fr_table_width(options);
     fr_vectors_init(&t->vectors, width);
@@ -112,8 +110,6 @@ void fr_table_free(fr_table *t)
     fr_cells_free(t->cells_building);
     fr_router_map_free(atomic_load(&t->routers));
     fr_extents_free(&t->links);
-    fr_extents_free(&t->upper_of);
-    fr_extents_free(&t->uppers);
     for (uint32_t k = 0; k < FR_CHUNK_KINDS; k++) fr_extents_free(&t->dirty[k]);
     fr_vectors_free(&t->vectors);
     fr_heap_free(&t->heap);
@@ -130,7 +126,7 @@ bool fr_table_reserve(fr_table *t, uint32_t rows)
     uint32_t chunks = (rows + FR_CHUNK_ROWS - 1) / FR_CHUNK_ROWS;
     fr_codeset *codes = fr_codes_of(t);
     bool fine = fr_extents_reserve(&t->rows, rows) && fr_extents_reserve(&t->past, rows) && fr_extents_reserve(&t->links, rows) &&
-                fr_extents_reserve(&t->upper_of, rows) && fr_extents_reserve(&t->taken, (rows + 63) / 64) &&
+                fr_extents_reserve(&t->taken, (rows + 63) / 64) &&
                 fr_extents_reserve(&t->changes, rows / FR_SIEVE_BLOCK + 1);
     for (uint32_t k = 0; fine && k < FR_CHUNK_KINDS; k++) fine = fr_extents_reserve(&t->dirty[k], chunks);
     return fine && fr_columns_reserve(t, rows) && fr_codeset_reserve(codes, rows);
@@ -341,14 +337,6 @@ static fr_code fit_kind(fr_table *t, const void *numbers, fr_err *err)
 
 /* ==== writing ==== */
 
-uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made)
-{
-    uint64_t h = fr_mix64(t->options.seed ^ fr_mix64((uint64_t)made + 0x9e3779b97f4a7c15u) ^ row);
-    double u = ((double)(h >> 11) + 1.0) / 9007199254740993.0;
-    double level = -log(u) / log((double)t->m);
-    return level >= FR_LEVEL_MAX ? FR_LEVEL_MAX : (uint32_t)level;
-}
-
 void fr_row_kill(fr_table *t, uint32_t row, fr_offset offset, uint64_t commit)
 {
     fr_row *r = fr_row_at(t, row);
@@ -412,7 +400,7 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     if (t->free.count != 0) fr_list_pop(t, &t->free); /* the applier's own list */
     fr_row *r = fr_row_at(t, row);
     bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
-    r->level = (uint8_t)fr_rows_level(t, row, data->offset);
+    r->zero = 0;
     atomic_store_explicit(&r->linked, bare ? FR_BARE : FR_UNLINKED, memory_order_relaxed);
     atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
     atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
@@ -428,7 +416,7 @@ static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     atomic_store_explicit(&t->born, commit, memory_order_release);
     if (!bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
-    for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_UPPER_OF; k++) fr_mark(t, k, row);
+    for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_CST; k++) fr_mark(t, k, row);
     if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
     if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
     if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
@@ -471,7 +459,6 @@ static void free_row(fr_table *t, uint32_t row)
     uint64_t ref = atomic_load_explicit(&r->blob, memory_order_relaxed);
     uint32_t size = fr_blob_read(fr_heap_at(&t->heap, ref), &blob);
     fr_keymap_remove(&t->keys, blob.key, row);
-    fr_upper_release(t, row);
     _Atomic uint32_t *lanes = fr_links_at(t, row);
     for (uint32_t i = 0; i < t->lanes; i++) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
     atomic_store_explicit(&r->birth, FR_NEVER, memory_order_relaxed);
@@ -534,7 +521,7 @@ static void maintain(fr_table *t, uint64_t oldest_visible)
     if (fr_table_is_sparse(&t->options)) fr_postings_sweep(t, oldest_visible);
     fr_list batch = {0};
     fr_spin_lock(&t->list_lock);
-    bool mine = !t->sweep_busy; /* a sweep still reads the upper levels of rows that are freed here */
+    bool mine = !t->sweep_busy; /* a sweep still reads the lanes of rows that are freed here */
     bool due = mine && t->swept.count != 0 && t->swept_death <= oldest_visible && fr_epoch_passed(t->swept_stamp);
     if (due && !t->swept_untaken) { /* whoever saw a bit before it is cleared may read the code: its time passes, too */
         for (uint32_t row = t->swept.head, i = 0; i < t->swept.count; i++, row = fr_past_at(t, row)->next) fr_taken_set(t, row, false);
@@ -600,21 +587,19 @@ void fr_table_stats_get(const fr_table *t, fr_table_stats *out)
     fr_spin_lock(lock);
     out->dead = (uint64_t)t->dead.count + t->pending.count + t->sweeping.count + t->swept.count;
     out->free_slots = t->free.count;
-    uint32_t rows = (uint32_t)out->rows, uppers = t->upper_count;
+    uint32_t rows = (uint32_t)out->rows;
     fr_spin_unlock(lock);
     out->bytes_vectors = t->vectors.bytes;
     out->bytes_on_disk = t->vectors.file_bytes;
     out->bytes_postings = t->sparse.bytes + fr_extents_bytes(&t->sparse.lengths, rows);
     out->bytes_codes = fr_extents_bytes(&codes->code, rows) + fr_extents_bytes(&codes->cst, rows) + fr_extents_bytes(&codes->fine, rows);
-    out->bytes_links = fr_extents_bytes(&t->links, rows) + fr_extents_bytes(&t->upper_of, rows) + fr_extents_bytes(&t->uppers, uppers) +
-                       fr_routers_bytes(t);
+    out->bytes_links = fr_extents_bytes(&t->links, rows) + fr_routers_bytes(t);
     out->bytes_rows = fr_extents_bytes(&t->rows, rows) + (t->past_used ? fr_extents_bytes(&t->past, rows) : 0) + fr_keymap_bytes(&t->keys);
     out->bytes_heap = t->heap.bytes;
     out->bytes_columns = fr_columns_bytes(t) + fr_cells_bytes(t);
     for (uint32_t i = 0; i < FR_COLUMNS_MAX; i++) out->columns += t->columns.at[i] != NULL;
     out->bytes = sizeof *t + out->bytes_columns + out->bytes_vectors + out->bytes_codes + out->bytes_links + out->bytes_rows + out->bytes_heap +
                  out->bytes_postings;
-    out->max_level = (uint32_t)(atomic_load(&t->entry) >> 32);
     out->code_kind = kinds[codes->kind];
     out->vector_kind = fr_code_native(codes->kind) ? kinds[codes->kind]
                      : t->vectors.chunk_count == 0 ? "none"

@@ -337,7 +337,7 @@ void fr_run_walk_begin(fr_run *run)
 {
     set_fresh_aside(run);
     uint32_t size = fr_walk_start(run->t, run->s, &run->space, run->ef, &run->info->distances);
-    fr_walk_begin(&run->walk, run->t, run->s, &run->space, 0, size, run->ef);
+    fr_walk_begin(&run->walk, run->t, run->s, &run->space, size, run->ef);
 }
 
 void fr_run_walk_end(fr_run *run) { take_results(run, fr_walk_end(&run->walk, &run->info->visited, &run->info->distances)); }

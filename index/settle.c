@@ -66,28 +66,7 @@ static void scrub_lanes(const uint64_t *linked, uint32_t rows, _Atomic uint32_t 
         if (atomic_load_explicit(&lanes[i], memory_order_relaxed) != 0) atomic_store_explicit(&lanes[i], 0, memory_order_relaxed);
 }
 
-static void scrub_uppers(fr_table *t, const uint64_t *linked, uint32_t rows)
-{
-    for (uint32_t unit = t->upper_count; unit > 0; unit--) { /* units that no chain holds are free */
-        fr_upper *u = fr_extent_at(&t->uppers, unit - 1);
-        bool used = false;
-        if (u->row < rows && bit(linked, u->row) && fr_row_at(t, u->row)->level > 0)
-            for (uint32_t at = atomic_load((_Atomic uint32_t *)fr_extent_at(&t->upper_of, u->row)); at != 0 && !used;) {
-                used = at == unit;
-                at = ((fr_upper *)fr_extent_at(&t->uppers, at - 1))->above;
-            }
-        if (used) {
-            scrub_lanes(linked, rows, u->lanes, t->m);
-        } else {
-            u->row = FR_ROW_NONE;
-            u->above = t->upper_free;
-            t->upper_free = unit;
-            fr_mark(t, FR_CHUNK_UPPERS, unit - 1);
-        }
-    }
-}
-
-/* ==== the tree of level 0 ==== */
+/* ==== the tree ==== */
 
 /* A parent of the image holds if both are linked and lead to each other. */
 static bool parent_holds(const fr_table *t, const uint64_t *linked, uint32_t row)
@@ -123,7 +102,7 @@ static void mend_tree(fr_table *t, const uint64_t *linked, uint64_t *good)
         if (row + 16 < rows && parent_of(t, row + 16) < rows) fr_links_prefetch(t, parent_of(t, row + 16));
         if (parent_of(t, row) != FR_ROW_NONE && !(bit(linked, row) && parent_holds(t, linked, row))) orphan(t, row);
     }
-    for (uint32_t at = (uint32_t)t->entry, steps = 0; at != 0 && steps < rows; steps++) {
+    for (uint32_t at = t->entry, steps = 0; at != 0 && steps < rows; steps++) {
         root = at - 1;
         at = parent_of(t, root) + 1; /* FR_ROW_NONE + 1 = 0 */
     }
@@ -151,7 +130,6 @@ static void settle_links(fr_table *t)
     struct fr_loaded *l = t->loaded;
     uint32_t rows = t->row_count;
     fill_keys(t, rows);
-    scrub_uppers(t, l->linked, rows);
     for (uint32_t row = 0; row < rows; row++) {
         _Atomic uint32_t *lanes = fr_links_at(t, row);
         if (bit(l->linked, row)) {

@@ -90,7 +90,6 @@ typedef struct fr_table_stats {
     uint64_t bytes_postings; /* of sparse vectors */
     uint64_t bytes_vectors, bytes_codes, bytes_links, bytes_rows, bytes_heap, bytes_columns;
     uint32_t columns; /* metadata fields with a column */
-    uint32_t max_level;
     const char *code_kind; /* "none", "sq8", "u8", "i8", "bit" */
     const char *vector_kind; /* of the newest chunk: "u8", "i8", "f16", "bf16", "f32" */
 } fr_table_stats;

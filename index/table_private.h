@@ -17,7 +17,6 @@
 #include <pthread.h>
 
 #define FR_LANES_MAX 64u
-#define FR_LEVEL_MAX 15u
 #define FR_NEVER UINT64_MAX
 #define FR_CHUNK_ROWS 4096u          /* rows of a saved chunk */
 #define FR_TRAIN_ROWS 256u           /* SQ8 is trained from so many rows on */
@@ -27,8 +26,8 @@ typedef struct fr_row {
     _Atomic uint64_t birth, death; /* commit numbers: visible iff birth <= visible < death */
     _Atomic int64_t made;          /* log offset of its record; -1 = free slot */
     _Atomic uint64_t blob;         /* heap reference */
-    _Atomic uint32_t parent;       /* in the tree of level 0 (tree.c); FR_ROW_NONE: the root, or not linked */
-    uint8_t level;
+    _Atomic uint32_t parent;       /* in the tree (tree.c); FR_ROW_NONE: the root, or not linked */
+    uint8_t zero;                  /* was the level, while there were more than one */
     _Atomic uint8_t linked;        /* fr_link_state */
 } fr_row;
 _Static_assert(sizeof(fr_row) == 40, "40 bytes a row");
@@ -50,13 +49,6 @@ enum fr_link_state {
     FR_BARE = 5      /* has no vector, or a sparse one: never in the ring or the graph */
 };
 
-/* Links of one level above 0. */
-typedef struct fr_upper {
-    uint32_t row;
-    uint32_t above;           /* unit of the next level + 1; 0 = none; also the free list */
-    _Atomic uint32_t lanes[]; /* m ids + 1; 0 = empty */
-} fr_upper;
-
 typedef struct fr_list { /* rows chained by next */
     uint32_t head, tail, count;
 } fr_list;
@@ -68,19 +60,18 @@ typedef struct fr_ring { /* rows that are not linked yet, in order */
 #define FR_RING_DONE 0x80000000u
 
 typedef enum fr_chunk_kind {
-    FR_CHUNK_HEADER, FR_CHUNK_ROWS_OF, FR_CHUNK_LINKS, FR_CHUNK_CODES, FR_CHUNK_CST, FR_CHUNK_UPPER_OF, FR_CHUNK_UPPERS,
-    FR_CHUNK_HEAP, FR_CHUNK_VECTORS, FR_CHUNK_CODEBOOK, FR_CHUNK_FINE, FR_CHUNK_KINDS
+    FR_CHUNK_HEADER, FR_CHUNK_ROWS_OF, FR_CHUNK_LINKS, FR_CHUNK_CODES, FR_CHUNK_CST,
+    FR_CHUNK_HEAP = 7, /* 5 and 6: upper levels, of versions 1 and 2 */ FR_CHUNK_VECTORS, FR_CHUNK_CODEBOOK, FR_CHUNK_FINE, FR_CHUNK_KINDS
 } fr_chunk_kind;
 
 struct fr_table {
     fr_table_options options;
     uint32_t m, lanes, ef_construction;
     /* rows */
-    fr_extents rows, past, links, upper_of, uppers;
+    fr_extents rows, past, links;
     _Atomic uint32_t row_count;   /* slots handed out */
     _Atomic uint64_t live, bare;  /* bare: those of live that have no vector */
     bool past_used;               /* applier: a row has ended */
-    uint32_t upper_count, upper_free; /* units; list lock */
     fr_vectors vectors;
     fr_heap heap;
     fr_keymap keys;
@@ -105,7 +96,7 @@ struct fr_table {
     _Atomic uint64_t ring_low, ring_head, ring_tail;
     fr_fresh fresh;
     /* the graph */
-    _Atomic uint64_t entry;       /* level << 32 | row + 1; 0 = empty */
+    _Atomic uint32_t entry;       /* row + 1; 0 = empty */
     _Atomic uint32_t root;        /* of the tree: row + 1; 0 = empty */
     _Atomic uint32_t row_locks[1024 / 4];
     _Atomic(fr_router_map *) routers; /* more ways into the graph */
@@ -244,7 +235,6 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
 bool fr_row_has_key(const void *table, uint32_t row, fr_span key); /* a fr_keymap_same */
 bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out); /* a bare row: zeros */
-uint32_t fr_rows_level(const fr_table *t, uint32_t row, fr_offset made);
 bool fr_table_reserve(fr_table *t, uint32_t rows);
 fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err); /* new code set for all rows, published */
 bool fr_ring_push(fr_table *t, uint32_t row); /* room was reserved */
@@ -326,45 +316,40 @@ void fr_visited_clear(fr_scratch *s);
 /* walk.c */
 /* Inserts in order; returns the place, or capacity when too far. */
 uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
-/* Fills the pool with where a walk of level 0 begins: the nearest routers or, without any, the end of the descent; marks them visited. */
+/* Fills the pool with where a walk begins: the nearest routers or, without any, the entry point; marks them visited. */
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
 /* routers.c: about the `starts` nearest linked routers, at most FR_STARTS, into the pool; count. 0: there is no map, or all of them went. */
 uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts);
-/* A walk of one level, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
+/* A walk, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
  * candidate that was not expanded and prefetches its new neighbours (false: there is none left), weigh takes them in. */
 typedef struct fr_walk {
     const fr_table *table;
     fr_scratch *scratch;
     const fr_space *space;
-    uint32_t level, size, ef, next, count; /* count: neighbours that wait for weigh */
+    uint32_t size, ef, next, count; /* count: neighbours that wait for weigh */
     bool record;                           /* keep what was expanded, in scratch->expanded */
     uint64_t hops, distances;
     uint32_t (*merge)(fr_candidate *, uint32_t, uint32_t, const float *, const uint32_t *, uint32_t, uint32_t *); /* of fr_simd_pool */
     uint32_t ids[FR_LANES_MAX];
     const uint8_t *rows[FR_LANES_MAX];
 } fr_walk;
-void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef);
+void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef);
 bool fr_walk_expand(fr_walk *w);
 bool fr_walk_next(fr_walk *w); /* what expand will read is on its way; false: there is nothing left to expand */
 void fr_walk_weigh(fr_walk *w);
 uint32_t fr_walk_end(fr_walk *w, uint64_t *hops, uint64_t *distances); /* size of the pool */
-/* Expands the pool (size entries, sorted, visited) to the ef nearest of this level. record: keeps what was expanded. */
-uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
+/* Expands the pool (size entries, sorted, visited) to the ef nearest. record: keeps what was expanded. */
+uint32_t fr_walk_whole(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances);
-/* The nearest row found greedily above to_level; FR_ROW_NONE: nothing is linked yet. */
-uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t to_level, float *distance_out,
-                         uint64_t *distances);
-uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_t *ids); /* count */
-bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to); /* on level 0 */
+/* The entry point and its distance; FR_ROW_NONE: nothing is linked yet. */
+uint32_t fr_walk_entry(const fr_table *t, const fr_scratch *s, const fr_space *space, float *distance_out);
+bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to);
 uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
 /* choose.c, link.c, repair.c */
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);
-void fr_link_upper(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t level, uint32_t ef);
-void fr_raise_entry(fr_table *t, uint32_t row, uint32_t level);
 /* Under the row's lock. */
-void fr_store_lanes(fr_table *t, uint32_t row, uint32_t level, _Atomic uint32_t *lanes, uint32_t max, const uint32_t *ids, uint32_t count);
-void fr_mark_links(fr_table *t, uint32_t row, uint32_t level);
+void fr_store_lanes(fr_table *t, uint32_t row, const uint32_t *ids, uint32_t count);
 uint32_t fr_keep_alive(const fr_table *t, fr_candidate *pool, uint32_t size); /* the rest is dropped; count */
 void fr_ring_finish(fr_table *t, uint64_t place, uint32_t count); /* linked or skipped: out of the fresh scan */
 /* tree.c */
@@ -382,13 +367,10 @@ bool fr_sweep_step(fr_table *t);
 /* Choose up to `max` diverse neighbours of `owner` out of candidates sorted by distance; its tree links always stay. */
 uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t owner, const fr_candidate *candidates, uint32_t count,
                    uint32_t max, uint32_t *chosen);
-void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level);
+void fr_link_back(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to);
 bool fr_force_lane(fr_table *t, uint32_t row, uint32_t to); /* at the cost of a lane that is no tree link */
-void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to, uint32_t level); /* under the row's lock */
-bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t level, uint32_t to); /* true: it was there */
+void fr_add_lane(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t to); /* under the row's lock */
+bool fr_unlink_lane(fr_table *t, uint32_t row, uint32_t to); /* true: it was there */
 void fr_sort_candidates(fr_candidate *candidates, uint32_t count);
-fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level); /* NULL when the row is lower */
-bool fr_upper_create(fr_table *t, uint32_t row, uint32_t level);
-void fr_upper_release(fr_table *t, uint32_t row);
 
 #endif

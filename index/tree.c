@@ -33,7 +33,7 @@ bool fr_tree_adopt(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t
     bool fine = in_tree && state != FR_MENDING && state != FR_REPAIRED && children_of(t, parent, children) < children_max(t);
     if (fine) {
         atomic_store_explicit(&fr_row_at(t, child)->parent, parent, memory_order_release);
-        fr_add_lane(t, s, codes, parent, child, 0);
+        fr_add_lane(t, s, codes, parent, child);
     }
     fr_spin_unlock(fr_row_lock(t, parent));
     if (fine) fr_force_lane(t, child, parent);
@@ -88,11 +88,11 @@ void fr_tree_bury(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t 
         ancestor = count != 0 ? children[0] : FR_ROW_NONE;
         first = 1;
     } else if (ancestor != FR_ROW_NONE) {
-        fr_unlink_lane(t, ancestor, 0, dead); /* makes room, and keeps the descent out of this branch */
+        fr_unlink_lane(t, ancestor, dead); /* makes room, and keeps the descent out of this branch */
     }
     atomic_store_explicit(&fr_row_at(t, dead)->parent, FR_ROW_NONE, memory_order_release);
     for (uint32_t i = first; i < count && ancestor != FR_ROW_NONE; i++) {
-        fr_unlink_lane(t, children[i], 0, dead);
+        fr_unlink_lane(t, children[i], dead);
         atomic_store_explicit(&fr_row_at(t, children[i])->parent, FR_ROW_NONE, memory_order_release);
         fr_tree_adopt_below(t, s, codes, ancestor, children[i]);
     }

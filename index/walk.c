@@ -1,5 +1,5 @@
-/* walk.c: the graph walk: greedy descent through the upper levels, then a sorted candidate pool on level 0.
- * Source: Malkov and Yashunin, HNSW, algorithms 2 and 5; the linear pool and the two-pass loop (collect and prefetch, then
+/* walk.c: the graph walk: a sorted pool of candidates, the nearest of which that was not expanded yet is next.
+ * Source: Malkov and Yashunin, HNSW, algorithm 2, without its upper levels (routers.c); the linear pool and the two-pass loop (collect and prefetch, then
  * distances) as in pyglass and SVS. Lanes are read by acquire loads of whole words: a torn list is a list of valid rows. */
 #include "index/table_private.h"
 
@@ -28,30 +28,6 @@ bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to)
     return false;
 }
 
-fr_upper *fr_upper_unit(const fr_table *t, uint32_t row, uint32_t level)
-{
-    uint32_t unit = atomic_load_explicit((_Atomic uint32_t *)fr_extent_at(&t->upper_of, row), memory_order_acquire);
-    fr_upper *u = NULL;
-    for (uint32_t l = 1; unit != 0; l++) {
-        u = fr_extent_at(&t->uppers, unit - 1);
-        if (l == level) return u;
-        unit = u->above;
-    }
-    return NULL;
-}
-
-uint32_t fr_upper_lanes(const fr_table *t, uint32_t row, uint32_t level, uint32_t *ids)
-{
-    const fr_upper *u = fr_upper_unit(t, row, level);
-    uint32_t count = 0;
-    for (uint32_t i = 0; u != NULL && i < t->m; i++) {
-        uint32_t id = atomic_load_explicit(&u->lanes[i], memory_order_acquire);
-        if (id == 0) break;
-        ids[count++] = id - 1;
-    }
-    return count;
-}
-
 /* Insert into the sorted pool. Returns the place, or capacity when it is too far. */
 uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
 {
@@ -70,28 +46,11 @@ uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, f
     return low;
 }
 
-uint32_t fr_walk_descend(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t to_level, float *distance_out,
-                         uint64_t *distances)
+uint32_t fr_walk_entry(const fr_table *t, const fr_scratch *s, const fr_space *space, float *distance_out)
 {
-    uint64_t entry = atomic_load_explicit(&t->entry, memory_order_acquire);
-    if (entry == 0 || (uint32_t)entry - 1 >= s->row_limit) return FR_ROW_NONE;
-    uint32_t row = (uint32_t)entry - 1, ids[FR_LANES_MAX];
-    float best, found[FR_LANES_MAX];
-    fr_space_distances(space, &row, 1, &best);
-    for (uint32_t level = (uint32_t)(entry >> 32); level > to_level; level--) {
-        for (bool nearer = true; nearer;) {
-            nearer = false;
-            uint32_t all = fr_upper_lanes(t, row, level, ids), count = 0;
-            for (uint32_t i = 0; i < all; i++)
-                if (ids[i] < s->row_limit) ids[count++] = ids[i];
-            for (uint32_t i = 0; i < count; i++) fr_space_touch(space->codes, ids[i]);
-            fr_space_distances(space, ids, count, found);
-            *distances += count;
-            for (uint32_t i = 0; i < count; i++)
-                if (found[i] < best) best = found[i], row = ids[i], nearer = true;
-        }
-    }
-    *distance_out = best;
+    uint32_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), row = entry - 1;
+    if (entry == 0 || row >= s->row_limit) return FR_ROW_NONE;
+    fr_space_distances(space, &row, 1, distance_out);
     return row;
 }
 
@@ -102,15 +61,16 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
         if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
     if (kept != 0) return kept;
     float distance;
-    uint32_t start = fr_walk_descend(t, s, space, 0, &distance, distances);
+    uint32_t start = fr_walk_entry(t, s, space, &distance);
+    *distances += start != FR_ROW_NONE;
     if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &kept, ef, distance, start);
     return kept;
 }
 
-void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef)
+void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef)
 {
     w->table = t, w->scratch = s, w->space = space;
-    w->level = level, w->size = size, w->ef = ef;
+    w->size = size, w->ef = ef;
     w->next = w->count = 0;
     w->hops = w->distances = 0;
     w->record = false;
@@ -118,15 +78,10 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
 }
 
 /* The lanes of a row, less rows that are younger than this search; the bits of all of them are on their way. */
-static uint32_t lanes_read(const fr_table *t, const fr_scratch *s, uint32_t row, uint32_t level, uint32_t *ids)
+static uint32_t lanes_read(const fr_table *t, const fr_scratch *s, uint32_t row, uint32_t *ids)
 {
     const _Atomic uint32_t *lanes = fr_links_at(t, row);
     uint32_t count = t->lanes, limit = s->row_limit, n = 0;
-    if (level != 0) {
-        const fr_upper *u = fr_upper_unit(t, row, level);
-        if (u == NULL) return 0;
-        lanes = u->lanes, count = t->m;
-    }
     for (uint32_t i = 0; i < count; i++) {
         uint32_t id = atomic_load_explicit(&lanes[i], memory_order_acquire);
         if (id == 0) break; /* lanes are filled from the front */
@@ -162,7 +117,7 @@ bool fr_walk_next(fr_walk *w)
     while (next < w->size && pool[next].row & FR_CHECKED) next++;
     w->next = next;
     if (next == w->size) return false;
-    if (w->level == 0) fr_links_prefetch(w->table, pool[next].row);
+    fr_links_prefetch(w->table, pool[next].row);
     return true;
 }
 
@@ -181,12 +136,12 @@ bool fr_walk_expand(fr_walk *w)
     w->hops++;
     if (w->record && s->expanded_count < s->expanded_capacity)
         s->expanded[s->expanded_count++] = (fr_candidate){pool[next].distance, row};
-    uint32_t count = lanes_read(t, s, row, w->level, ids), n = visit_all(s, ids, count, w->ids);
+    uint32_t count = lanes_read(t, s, row, ids), n = visit_all(s, ids, count, w->ids);
     bool constant = fr_codeset_constant_read(codes);
     for (uint32_t i = 0; i < n; i++) w->rows[i] = fr_code_touch(codes, w->ids[i], constant);
     w->count = n;
     /* the likeliest next hop: its lanes are read while the distances are computed */
-    if (w->level == 0 && next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
+    if (next + 1 < size) fr_links_prefetch(t, pool[next + 1].row & ~FR_CHECKED);
     w->next = next + 1;
     return true;
 }
@@ -204,7 +159,7 @@ void fr_walk_weigh(fr_walk *w)
     w->size = w->merge(pool, size, ef, found, w->ids, n, &first);
     if (first < next) {
         next = first;
-        if (w->level == 0) fr_links_prefetch(w->table, pool[first].row);
+        fr_links_prefetch(w->table, pool[first].row);
     }
     w->next = next;
     w->count = 0;
@@ -219,11 +174,11 @@ uint32_t fr_walk_end(fr_walk *w, uint64_t *hops, uint64_t *distances)
     return w->size;
 }
 
-uint32_t fr_walk_level(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t level, uint32_t size, uint32_t ef, bool record,
+uint32_t fr_walk_whole(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef, bool record,
                        uint64_t *hops, uint64_t *distances)
 {
     fr_walk w;
-    fr_walk_begin(&w, t, s, space, level, size, ef);
+    fr_walk_begin(&w, t, s, space, size, ef);
     w.record = record;
     while (fr_walk_expand(&w)) fr_walk_weigh(&w);
     return fr_walk_end(&w, hops, distances);

@@ -202,6 +202,7 @@ static uint8_t *chunk_of(memory_store *store, fr_chunk_kind kind, uint32_t index
 static void version_1_is_read(void **state)
 {
     fixture *f = *state;
+    static const uint32_t rows_of_nothing[64] = {0xffffffff, 7};
     memory_store *old = fr_zalloc(FR_MEM_TEST, sizeof *old);
     fr_sink sink = {.chunk = store_chunk, .user = old};
     for (uint32_t i = 0; i < f->store->count; i++) {
@@ -214,10 +215,16 @@ static void version_1_is_read(void **state)
         const fr_row *from = f->store->chunks[i].data;
         for (size_t j = 0; j < count; j++)
             rows[j] = (fr_chunk_row_1){.made = from[j].made, .ended = from[j].death == FR_NEVER ? -1 : (int64_t)from[j].death, .blob = from[j].blob,
-                                       .level = from[j].level, .linked = from[j].linked, .parent = from[j].parent};
+                                       .level = j % 7 == 0, .linked = from[j].linked, .parent = from[j].parent};
         assert_int_equal(store_chunk(&sink, f->store->chunks[i].id, rows, count * sizeof *rows, NULL), FR_OK);
     }
-    ((fr_chunk_header *)(void *)chunk_of(old, FR_CHUNK_HEADER, 0))->version = 1;
+    /* upper levels, which that version had: an entry point of one, and two kinds of chunks */
+    fr_chunk_header *header = (fr_chunk_header *)(void *)chunk_of(old, FR_CHUNK_HEADER, 0);
+    header->version = 1;
+    header->zero = 3;
+    header->entry |= 2ull << 32;
+    assert_int_equal(store_chunk(&sink, fr_chunk_id((fr_chunk_kind)5, 0), rows_of_nothing, sizeof rows_of_nothing, NULL), FR_OK);
+    assert_int_equal(store_chunk(&sink, fr_chunk_id((fr_chunk_kind)6, 0), rows_of_nothing, sizeof rows_of_nothing, NULL), FR_OK);
     fr_table *t = load_table(&options, old, ROWS - 1);
     finds_itself(f, t, 77);
     check_whole(t);
