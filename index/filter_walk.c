@@ -6,7 +6,7 @@
 #include "index/search_private.h"
 
 #define SEED_MATCHES 24u
-#define SEED_ROUTERS 512u /* about so many are asked whether they pass */
+#define SEED_ROUTERS 512u /* so many are asked whether they pass */
 #define SEED_STARTS 12u /* of all seeds, the nearest so many */
 #define SEED_WORDS 64u  /* of s->match that are looked through for one of them */
 
@@ -137,19 +137,28 @@ static void seed_match(fr_run *run, batch *b, uint64_t random)
     }
 }
 
+/* The nearest rows, whether they pass or not: what a walk of all rows would begin with. */
+static uint32_t nearest_rows(const fr_run *run, uint32_t rows[FR_STARTS])
+{
+    float distance;
+    uint32_t count = fr_routers_nearest(run->t, run->s, &run->space, FR_STARTS);
+    for (uint32_t i = 0; i < count; i++) rows[i] = run->s->pool[i].row;
+    if (count != 0) return count;
+    rows[0] = fr_walk_entry(run->t, run->s, &run->space, &distance);
+    return rows[0] != FR_ROW_NONE;
+}
+
 static uint32_t start(fr_run *run)
 {
-    const fr_table *t = run->t;
     batch b;
     b.count = 0;
-    uint32_t size = 0, limit = run->s->row_limit;
-    float distance;
-    uint32_t nearest = fr_routers_nearest(t, run->s, &run->space, 1) != 0 ? run->s->pool[0].row : fr_walk_entry(t, run->s, &run->space, &distance);
-    const fr_router_map *map = atomic_load_explicit(&t->routers, memory_order_acquire);
-    uint32_t routers = map != NULL ? map->count : 0;
-    for (uint32_t i = 0; i < routers; i += 1 + routers / SEED_ROUTERS) {
-        if (map->rows[i] >= limit || !fr_run_matches(run, map->rows[i])) continue;
-        add(run, &b, map->rows[i]);
+    uint32_t size = 0, limit = run->s->row_limit, nearest[FR_STARTS], near_count = nearest_rows(run, nearest);
+    const fr_router_map *map = atomic_load_explicit(&run->t->routers, memory_order_acquire);
+    uint32_t routers = map != NULL ? map->count : 0, asked = FR_MIN(routers, SEED_ROUTERS);
+    for (uint32_t i = 0; i < asked; i++) {
+        uint32_t row = map->rows[(uint64_t)i * routers / asked];
+        if (row >= limit || !fr_run_matches(run, row)) continue;
+        add(run, &b, row);
         if (b.count == BATCH) seed(run, &b, &size);
     }
     for (uint32_t i = 0; i < SEED_MATCHES; i++) {
@@ -157,10 +166,11 @@ static uint32_t start(fr_run *run)
         seed_match(run, &b, fr_mix64(i + run->match_count));
     }
     if (b.count != 0) seed(run, &b, &size);
-    if (nearest == FR_ROW_NONE) return size;
-    if (fr_run_matches(run, nearest)) add(run, &b, nearest);
-    gather(run, &nearest, 1, &b);
-    if (b.count != 0) seed(run, &b, &size);
+    for (uint32_t i = 0; i < near_count; i++) {
+        if (fr_run_matches(run, nearest[i])) add(run, &b, nearest[i]);
+        gather(run, &nearest[i], 1, &b);
+        if (b.count != 0) seed(run, &b, &size);
+    }
     return size;
 }
 

@@ -9,7 +9,7 @@
 #define FR_ROUTERS_MAX      4096u
 #define FR_ROUTER_BYTES_MAX ((size_t)1 << 20) /* of codes: what a query may stream from the second cache */
 #define FR_ROUTERS_PLAIN    128u  /* of a table without codes: their originals are read where they lie */
-#define FR_ROUTERS_FROM     512u  /* linked rows; below, walks begin at the entry point */
+#define FR_ROUTERS_FROM     256u  /* linked rows; below, walks begin at the entry point */
 #define FR_STARTS           4u    /* so many of the nearest begin a walk */
 
 typedef struct fr_router_map {
