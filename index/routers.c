@@ -157,6 +157,12 @@ void fr_routers_step(fr_table *t)
     fr_free(FR_MEM_LINKS, home);
 }
 
+void fr_routers_drop(fr_table *t)
+{
+    fr_router_map *map = atomic_exchange_explicit(&t->routers, NULL, memory_order_acq_rel);
+    if (map != NULL) fr_retired_push_object(&t->retired, map, destroy);
+}
+
 /* ==== using it ==== */
 
 static void scan(const fr_router_map *map, const fr_code_query *query, uint32_t from, uint32_t to, uint32_t starts, fr_candidate *pool, uint32_t *size)

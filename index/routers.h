@@ -25,6 +25,7 @@ typedef struct fr_router_map {
 
 struct fr_table;
 void fr_routers_step(struct fr_table *t);             /* applier: makes the map anew when it is due */
+void fr_routers_drop(struct fr_table *t);             /* applier, a place in `retired` is reserved: its codes are replaced */
 bool fr_routers_wait(const struct fr_table *t);       /* it is */
 void fr_router_map_free(fr_router_map *map);
 uint64_t fr_routers_bytes(const struct fr_table *t);

@@ -291,11 +291,12 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
         fresh->clipped = fresh->encoded = 0;
     }
     code = FR_ERR_NO_MEMORY;
-    if (!fr_retired_reserve(&t->retired, 1)) goto out; /* not earlier: moved vectors take places of that list, too */
+    if (!fr_retired_reserve(&t->retired, 2)) goto out; /* not earlier: moved vectors take places of that list, too */
     atomic_store_explicit(&t->codes, fresh, memory_order_release);
     t->code_generation++; /* the next save writes all code and vector chunks */
     /* the set's own extents go with it, once its readers have left */
     fr_retired_push_object(&t->retired, old, destroy_codes);
+    fr_routers_drop(t); /* a later set may lie where the old one lay: the map would be taken for one of its codes */
     fr_vectors_spill(&t->vectors, rows, &t->retired);
     fresh = NULL;
     code = FR_OK;
