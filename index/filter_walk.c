@@ -5,7 +5,7 @@
  * Source: ACORN (Patel and others 2024), two hops; RACORN (2026), failing rows kept as bridges. */
 #include "index/search_private.h"
 
-#define SEED_MATCHES 24u
+#define SEED_MATCHES 48u
 #define SEED_ROUTERS 512u /* so many are asked whether they pass */
 #define SEED_STARTS 12u /* of all seeds, the nearest so many */
 #define SEED_WORDS 64u  /* of s->match that are looked through for one of them */

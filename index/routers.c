@@ -10,7 +10,7 @@
 #define LISTS_LONG  2u  /* where rows are long */
 #define LONG_FROM   512u
 #define SCANNED_MAX 512u /* routers of one query: lists of clustered data may be long */
-#define SHARE       8u  /* linked rows of which one is a router */
+#define SHARE       4u  /* linked rows of which one is a router */
 
 static fr_router_map *map_of(const fr_table *t) { return atomic_load_explicit(&t->routers, memory_order_acquire); }
 

@@ -62,7 +62,7 @@ static void small_tables_have_none(row_kind kind)
     lived_link(&l);
     lived_maintain(&l);
     check_map(&l);
-    assert_int_equal(lived_map(&l)->count, FR_ROUTERS_FROM / 16);
+    assert_int_equal(lived_map(&l)->count, FR_ROUTERS_FROM / 4);
     assert_int_equal(nearest(&l, model_vector(l.m, 0), FR_STARTS, found), FR_STARTS);
     lived_free(&l);
 }
