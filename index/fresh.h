@@ -14,9 +14,9 @@
 struct fr_table;
 
 #define FR_BLOCK_ROWS 256u
-/* The bound holds with so many standard deviations of the estimate. 4.5: one of 290,000 true neighbours is passed over, far fewer
+/* The bound holds with so many standard deviations of the estimate. 4: one of 31,000 true neighbours is passed over, far fewer
  * than a walk misses. A row's own vector is estimated exactly. */
-#define FR_FRESH_SIGMAS 4.5
+#define FR_FRESH_SIGMAS 4.0
 
 typedef struct fr_fresh_block {
     _Atomic(struct fr_fresh_block *) next;
