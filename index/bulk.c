@@ -1,8 +1,8 @@
-/* bulk.c: the course of a bulk. Fresh rows and the linked rows (a sample of them where they are many more) are grouped twice
- * around random pivots, each row in three groups; in a group the distances of all fresh rows to all members are computed by
- * blocks; the nearest of all groups are a row's candidates; then rows near each other look together at who is near those that are near
- * them (bulk_graph.c); out of what was found links are chosen by the same rule as one by one; links back are gathered per row and
- * pruned once. Beside a thin sample each row walks from its own links instead of that second look, and chooses again.
+/* bulk.c: the course of a bulk. Fresh rows, and the linked ones while they are few, are grouped twice around random pivots, each row in three
+ * groups; in a group the distances of all fresh rows to all members are computed by blocks; the nearest of all groups are a row's
+ * candidates; then rows near each other look together at who is near those that are near them (bulk_graph.c), or, where there are more
+ * linked rows, walk the graph together (bulk_reach.c); out of what was found links are chosen by the same rule as one by one; links back
+ * are gathered per row and pruned once.
  *
  * Rows stay in the fresh ring until all that is done: searches find them by the scan meanwhile. Writers go on: a row is looked
  * at only after its life was checked inside the epoch of the piece, so a slot that was freed or reused since is passed by, or
@@ -45,23 +45,27 @@ void fr_bulk_free(fr_bulk *b)
 static uint32_t pieces_by(uint32_t count, uint32_t rows) { return (count + rows - 1) / rows; }
 static uint32_t pieces_of(uint32_t count) { return pieces_by(count, FR_PIECE_ROWS); }
 
+bool fr_bulk_possible(const fr_table *t)
+{
+    fr_code_kind kind = fr_codes_of(t)->kind;
+    return t->bulk_min != 0 && kind != FR_CODE_NONE && kind != FR_CODE_BIT; /* its blocks are of dot products */
+}
+
 /* Worth it? And how many. */
 static uint32_t due(const fr_table *t)
 {
-    fr_code_kind kind = fr_codes_of(t)->kind;
-    if (t->bulk_min == 0 || kind == FR_CODE_NONE || kind == FR_CODE_BIT) return 0; /* its blocks are of dot products */
+    if (!fr_bulk_possible(t)) return 0;
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     uint64_t fresh = tail - atomic_load_explicit(&t->ring_head, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > fresh ? live - fresh : 0;
-    uint64_t seed = FR_MIN((uint64_t)t->bulk_min, fresh) / 4;
+    uint64_t seed = FR_MIN((uint64_t)FR_MIN(t->bulk_min, FR_BULK_SEED), fresh / 4);
     if (fresh < t->bulk_min || linked < seed) return 0;
     return (uint32_t)FR_MIN(fresh, FR_BULK_MAX);
 }
 
 static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
 {
-    size_t members = rows; /* sampling gives about SAMPLE per fresh row */
-    if (members > (size_t)want * (FR_BULK_SAMPLE + 2)) members = (size_t)want * (FR_BULK_SAMPLE + 2);
+    size_t members = b->reach ? want : FR_MIN((size_t)rows, (FR_BULK_LINKED + 1) * (size_t)want);
     b->members = hold(b, MEM_MEMBERS, members * sizeof(uint32_t));
     b->assigned = hold(b, MEM_ASSIGNED, members * FR_FANOUT * sizeof(uint32_t));
     b->group = hold(b, MEM_GROUP, members * FR_FANOUT * sizeof(uint32_t));
@@ -90,17 +94,22 @@ static void claim(fr_table *t, fr_bulk *b, uint32_t want)
     atomic_store_explicit(&t->ring_head, head, memory_order_relaxed);
     fr_spin_unlock(&t->list_lock);
     b->member_count = b->count;
-    uint32_t room = (uint32_t)FR_MIN((uint64_t)b->row_limit, (uint64_t)want * (FR_BULK_SAMPLE + 2));
-    uint64_t linked = atomic_load_explicit(&t->live, memory_order_relaxed), wanted = (uint64_t)b->count * FR_BULK_SAMPLE;
-    b->sampled = linked > wanted + b->count;
-    b->thin = linked > 4 * wanted;
-    for (uint32_t row = 0; row < b->row_limit; row++) {
-        if (b->sampled && fr_mix64(row ^ b->place << 32) % linked >= wanted) continue;
+    if (b->reach) return;
+    uint32_t room = (uint32_t)FR_MIN((uint64_t)b->row_limit, (FR_BULK_LINKED + 1) * (uint64_t)want);
+    for (uint32_t row = 0; row < b->row_limit && b->member_count < room; row++) {
         const fr_row *r = fr_row_at(t, row);
-        if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED && b->member_count < room)
-            b->members[b->member_count++] = row;
+        if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED) b->members[b->member_count++] = row;
     }
     b->look_rows = b->count >= b->member_count - b->member_count / 4 ? FR_PIECE_ROWS : FR_LOOK_FEW;
+}
+
+/* How the linked rows are met: as members of the groups while they are few, else through the graph. */
+static void plan(const fr_table *t, fr_bulk *b, uint32_t want)
+{
+    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > want ? live - want : 0;
+    b->reach = linked > FR_BULK_LINKED * (uint64_t)want;
+    b->rounds = b->reach ? 1 : ROUNDS;
+    b->look_rows = FR_PIECE_ROWS;
 }
 
 bool fr_bulk_begin(fr_table *t, fr_scratch *s)
@@ -113,6 +122,7 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
     fr_spin_unlock(&t->bulk_lock);
     if (!mine) return true;
     fr_bulk *b = fr_zalloc(FR_MEM_LINKS, sizeof *b);
+    if (b != NULL) plan(t, b, want);
     if (b != NULL && reserve(b, want, s->row_limit)) {
         b->row_limit = s->row_limit;
         claim(t, b, want);
@@ -140,25 +150,20 @@ static void advance(fr_table *t, fr_bulk *b)
 {
     uint32_t pieces = 0;
     fr_bulk_phase next = b->phase + 1;
-    if (next == FR_BULK_BACK && b->thin) next = FR_BULK_REFINE; /* the walk finds better ones than the sample has */
-    if (next == FR_BULK_REFINE && !b->thin) next = FR_BULK_DONE;
     if (b->phase == FR_BULK_ASSIGN) {
         fr_bulk_group(b);
         pieces = b->pivot_count;
-    } else if (b->phase == FR_BULK_LEAVES && ++b->round < ROUNDS && fr_bulk_partition(t, b)) {
+    } else if (b->phase == FR_BULK_LEAVES && ++b->round < b->rounds && fr_bulk_partition(t, b)) {
         next = FR_BULK_ASSIGN;
         pieces = pieces_of(b->member_count);
     } else if (b->phase == FR_BULK_LEAVES) {
-        if (b->thin) next = FR_BULK_LINK;
         fr_bulk_order(b);
-        pieces = pieces_by(b->count, b->thin ? FR_PIECE_ROWS : b->look_rows);
+        pieces = pieces_by(b->count, b->look_rows);
     } else if (b->phase == FR_BULK_AROUND) {
         fr_bulk_ordered(b);
         pieces = pieces_of(b->count);
-    } else if (next == FR_BULK_BACK || next == FR_BULK_BACK_AGAIN) {
+    } else if (next == FR_BULK_BACK) {
         pieces = pieces_of(atomic_load(&b->target_count));
-    } else if (next == FR_BULK_REFINE) {
-        pieces = pieces_of(b->count);
     } else {
         fr_ring_finish(t, b->place, b->count);
     }
@@ -190,11 +195,9 @@ bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief)
     switch (phase) {
     case FR_BULK_ASSIGN: fr_bulk_assign(t, s, b, at); break;
     case FR_BULK_LEAVES: fr_bulk_leaf(t, s, b, at); break;
-    case FR_BULK_AROUND: fr_bulk_around(t, s, b, at); break;
+    case FR_BULK_AROUND: (b->reach ? fr_bulk_reach : fr_bulk_around)(t, s, b, at); break;
     case FR_BULK_LINK: fr_bulk_link(t, s, b, at); break;
-    case FR_BULK_BACK:
-    case FR_BULK_BACK_AGAIN: fr_bulk_back(t, s, b, at); break;
-    case FR_BULK_REFINE: fr_bulk_refine(t, s, b, at); break;
+    case FR_BULK_BACK: fr_bulk_back(t, s, b, at); break;
     case FR_BULK_DONE: break;
     }
     fr_spin_lock(&t->bulk_lock);

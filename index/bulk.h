@@ -5,9 +5,10 @@
 
 #include "index/table_private.h"
 
-#define FR_BULK_MIN   8192u /* fresh rows: from here on bulk beats row by row */
+#define FR_BULK_MIN   2048u /* fresh rows: from here on bulk beats row by row */
+#define FR_BULK_SEED  2048u /* rows that are linked one by one before the first bulk, or a quarter of it */
 #define FR_BULK_MAX   524288u /* of one bulk: 384 bytes of candidates each are held meanwhile */
-#define FR_BULK_SAMPLE 3u    /* of the linked rows, up to so many per fresh row are looked at, too */
+#define FR_BULK_LINKED 3u   /* so many linked rows a fresh one are members of its groups; where there are more the graph leads to them */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
 #define FR_PIECE_ROWS 64u
@@ -20,10 +21,9 @@ static inline uint32_t fr_near_row(fr_near near) { return (uint32_t)near; }
 static inline int32_t fr_near_key(fr_near near) { return (int32_t)((uint32_t)(near >> 32) ^ 0x80000000u); }
 
 typedef enum fr_bulk_phase {
-    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_AROUND, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_REFINE, FR_BULK_BACK_AGAIN,
-    FR_BULK_DONE
+    FR_BULK_ASSIGN, FR_BULK_LEAVES, FR_BULK_AROUND, FR_BULK_LINK, FR_BULK_BACK, FR_BULK_DONE
 } fr_bulk_phase;
-#define FR_BULK_PHASE_NAMES {"groups", "leaves", "around", "links", "back", "walks", "back again", "one by one"}
+#define FR_BULK_PHASE_NAMES {"groups", "leaves", "around", "links", "back", "one by one"}
 
 /* What one thread needs for blocks of up to `capacity` rows; a column is a packed row. */
 typedef struct fr_block_room {
@@ -43,9 +43,9 @@ typedef struct fr_bulk {
     /* fixed at the beginning */
     uint64_t place;         /* in the ring, of the first fresh row */
     uint32_t count;         /* fresh rows */
-    uint32_t member_count;  /* and linked ones behind them */
-    bool sampled;           /* not all of the linked ones: the graph leads to the others */
-    bool thin;              /* few of them: two steps do not reach far enough, walks do */
+    uint32_t member_count;  /* and, without `reach`, linked ones behind them */
+    bool reach;             /* no linked row is a member: they are found through the graph (bulk_reach.c) */
+    uint32_t rounds;        /* partitionings */
     uint32_t look_rows;     /* of a piece of the second look */
     uint32_t row_limit;
     uint32_t *members;
@@ -71,6 +71,7 @@ typedef struct fr_bulk {
 } fr_bulk;
 
 /* bulk.c */
+bool fr_bulk_possible(const fr_table *t); /* by its kind of codes */
 bool fr_bulk_begin(fr_table *t, fr_scratch *s); /* true: there is a bulk now */
 bool fr_bulk_step(fr_table *t, fr_scratch *s, bool brief); /* one piece; brief: nothing that takes over about 10 ms */
 void fr_bulk_free(fr_bulk *b);
@@ -92,9 +93,15 @@ uint32_t fr_bulk_near_of(fr_bulk *b, uint32_t place, uint32_t max, uint32_t *row
 void fr_bulk_order(fr_bulk *b);   /* pieces of neighbours */
 void fr_bulk_ordered(fr_bulk *b); /* after the second look */
 void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
+#define FR_PLACE_TAKEN 0x80000000u /* of back_head during the second look: it stands in a piece */
+static inline uint32_t fr_bulk_place(const fr_bulk *b, uint32_t row) /* of a fresh row, + 1; 0: it is none */
+{
+    return atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~FR_PLACE_TAKEN;
+}
+/* bulk_reach.c: the same, and the linked rows near them */
+void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
-void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 
 #endif

@@ -5,7 +5,7 @@
 
 #define NEAR_FIRST   24u /* of each row of the piece */
 #define NEAR_SECOND  16u /* of each of those */
-#define TAKEN        0x80000000u
+#define TAKEN        FR_PLACE_TAKEN
 
 /* From a row not yet taken its neighbours are followed until a piece is full. */
 static uint32_t fill_piece(fr_bulk *b, uint32_t *out, uint32_t begin, uint32_t n, uint32_t seed)
@@ -28,13 +28,12 @@ static uint32_t fill_piece(fr_bulk *b, uint32_t *out, uint32_t begin, uint32_t n
 }
 
 /* Of order only the fresh rows stay. No chains of links back hang from back_head now: it says meanwhile at which place a fresh row
- * stands. A thin bulk has no second look: its rows stay as the groups have them. */
+ * stands. */
 void fr_bulk_order(fr_bulk *b)
 {
     uint32_t n = 0, *out = b->group;
     for (uint32_t i = 0; i < b->member_count; i++)
         if (b->order[i] < b->count) b->order[n++] = b->order[i];
-    if (b->thin) return;
     for (uint32_t i = 0; i < b->count; i++) atomic_store_explicit(&b->back_head[b->members[i]], i + 1, memory_order_relaxed);
     n = 0;
     for (uint32_t i = 0, begin = 0; i < b->count; i++) {

@@ -7,6 +7,7 @@
 #define LEAF_BYTES  (2u << 20)
 #define ROOM_ROWS   4096u
 #define GROUP_ROWS  900u /* the average aimed at; cells of random pivots differ a lot in size */
+#define GROUP_FEW   300u /* beside many linked rows fewer of the nearest are fresh */
 #define PIVOTS_MAX  16384u
 #define LEADERS_FROM 64u /* pivots: from here on they stand in lists around leaders */
 #define LEADS        32u /* pivots of a leader, on average */
@@ -186,7 +187,7 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
 {
     const fr_codeset *codes = fr_codes_of(t);
     const fr_block_kernel *kernel = fr_simd_block();
-    uint64_t wanted = (uint64_t)b->member_count * FR_FANOUT / FR_MIN(GROUP_ROWS, leaf_rows(codes->padded) / 2);
+    uint64_t wanted = (uint64_t)b->member_count * FR_FANOUT / FR_MIN(b->reach ? GROUP_FEW : GROUP_ROWS, leaf_rows(codes->padded) / 2);
     uint32_t count = (uint32_t)FR_MAX(FR_FANOUT + 1ull, FR_MIN(wanted, PIVOTS_MAX)), chosen = 0, padded = codes->padded;
     uint32_t leaders = count < LEADERS_FROM ? 1 : count / LEADS, size = fr_tile_rows(count) + leaders * FR_TILE_ROWS;
     fr_bulk_pivots_free(b);

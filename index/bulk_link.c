@@ -1,4 +1,4 @@
-/* bulk_link.c: links out of the candidates of a bulk, links back, and, beside a thin sample, the walks that refine both.
+/* bulk_link.c: links out of the candidates of a bulk, and links back.
  * The rules of one-by-one linking hold: a row is linked once it has a parent that is in the tree (tree.c), prunes keep tree
  * links, stores are release stores under the row's lock. Rows are taken in an order that puts neighbours together, so that
  * codes and lanes are met in the nearer caches. */
@@ -7,7 +7,6 @@
 #include <math.h>
 
 #define EDGES       (FR_LANES_MAX / 2) /* new links of a row, at most */
-#define REFINE_EF   48u
 
 #define BACK_MAX    96u /* links that are added to one row at a time */
 
@@ -99,9 +98,9 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
         if (fr_tree_adopt(t, s, codes, candidates[i].row, row)) adopted = candidates[i].row;
     if (adopted == FR_ROW_NONE) { /* nobody near is linked yet: a walk finds who is */
         fr_link_row(t, s, row);
-        if (count != 0 && !b->thin) store_chosen(t, row, chosen, count);
+        if (count != 0) store_chosen(t, row, chosen, count);
     }
-    for (uint32_t i = 0; i < count && !b->thin; i++)
+    for (uint32_t i = 0; i < count; i++)
         if (chosen[i] != adopted) back_later(b, at_order, i, chosen[i]);
     atomic_fetch_add_explicit(&t->linked_ever, 1, memory_order_relaxed);
     atomic_store_explicit(&r->linked, FR_LINKED, memory_order_release);
@@ -196,49 +195,5 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     for (uint32_t i = from; i < to; i++) {
         if (i + 1 < to) fr_links_prefetch(t, b->targets[i + 1]), fr_space_touch(codes, b->targets[i + 1]);
         back_to(t, s, codes, b, b->targets[i]);
-    }
-}
-
-/* ==== refining ==== */
-
-/* Chooses again out of the pool, which is sorted. */
-static void choose_again(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order, uint32_t size)
-{
-    uint32_t row = b->members[b->order[at_order]], chosen[FR_LANES_MAX];
-    uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
-    store_chosen(t, row, chosen, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (!fr_leads_to(t, chosen[i], row)) back_later(b, at_order, i, chosen[i]);
-}
-
-/* What a walk from the row's own links finds. */
-static uint32_t walk_from(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row)
-{
-    uint32_t ids[FR_LANES_MAX], all = fr_level0_lanes(t, row, ids), known = 0, size = 0;
-    float distances[FR_LANES_MAX];
-    uint64_t hops = 0, seen = 0;
-    fr_space space;
-    for (uint32_t i = 0; i < all; i++)
-        if (ids[i] < s->row_limit) ids[known++] = ids[i];
-    for (uint32_t i = 0; i < known; i++) fr_space_touch(codes, ids[i]);
-    fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
-    fr_space_distances(&space, ids, known, distances);
-    fr_visited_clear(s);
-    fr_visit(s, row);
-    for (uint32_t i = 0; i < known; i++)
-        if (fr_visit(s, ids[i])) fr_pool_insert(s->pool, &size, REFINE_EF, distances[i], ids[i]);
-    size = fr_walk_whole(t, s, &space, size, REFINE_EF, false, &hops, &seen);
-    fr_visited_clear(s);
-    return fr_keep_alive(t, s->pool, size);
-}
-
-void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
-{
-    const fr_codeset *codes = fr_codes_of(t);
-    const uint32_t *places;
-    uint32_t count = piece_of(b, piece, &places);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_linked(t, b->members[places[i]])) continue;
-        choose_again(t, s, codes, b, piece * FR_PIECE_ROWS + i, walk_from(t, s, codes, b->members[places[i]]));
     }
 }

@@ -107,7 +107,7 @@ static void floats_written_to(void **state) { (void)state; load(FR_METRIC_L2, KI
 static void clusters_written_to(void **state) { (void)state; load(FR_METRIC_COSINE, KIND_CLUSTERED, 24, true); }
 static void signed_bytes_inner(void **state) { (void)state; load(FR_METRIC_IP, KIND_I8, 12, true); }
 
-/* Small bulks on top of many linked rows: a sample of those is looked at, the walk finds the rest. */
+/* Small bulks on top of many linked rows, which are found through the graph. */
 static void bulks_on_top(void **state)
 {
     (void)state;
@@ -119,7 +119,7 @@ static void bulks_on_top(void **state)
     for (uint32_t part = 0; part < 8; part++) {
         for (uint32_t i = 0; i < ROWS / 16; i++) put(&l, ROWS / 2 + part * (ROWS / 16) + i);
         while (step(&l)) {
-            if (l.t->bulk != NULL) assert_true(l.t->bulk->sampled);
+            if (l.t->bulk != NULL) assert_true(l.t->bulk->reach && l.t->bulk->member_count == l.t->bulk->count);
             if (rng_below(&l.r, 16) == 0) table_remove(l.t, l.m, rng_below(&l.r, ROWS), l.offset++, ++l.commit);
             fr_table_maintain(l.t, l.commit);
         }
@@ -173,7 +173,7 @@ static void looks_around(void **state)
     for (uint32_t key = 0; key < ROWS; key++) put(&l, key);
     while (l.t->bulk == NULL || l.t->bulk->phase != FR_BULK_AROUND) assert_true(step(&l));
     fr_bulk *b = l.t->bulk;
-    assert_false(b->thin);
+    assert_false(b->reach);
     bool *seen = calloc(b->count, sizeof *seen);
     for (uint32_t i = 0; i < b->count; i++) {
         assert_true(b->order[i] < b->count && !seen[b->order[i]]);
@@ -208,6 +208,52 @@ static void looks_around(void **state)
     if (good < b->look_rows * 8 / 10) fail_msg("%u of %u", good, b->look_rows);
     while (l.t->bulk->phase == FR_BULK_AROUND) assert_true(step(&l));
     for (uint32_t row = 0; row < b->row_limit; row++) assert_int_equal(atomic_load(&b->back_head[row]), 0);
+    settle(&l);
+    judge(&l, 0.95);
+    end(&l);
+}
+
+/* The ten nearest of all rows, linked or not, are among the candidates of the rows of a piece that begins with none; none of them is dead. */
+static void reaches_linked_rows(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_L2, KIND_U8, 16);
+    for (uint32_t key = 0; key < ROWS / 2; key++) put(&l, key);
+    while (step(&l)) {}
+    for (uint32_t key = ROWS / 2; key < ROWS * 5 / 8; key++) put(&l, key);
+    while (l.t->bulk == NULL || l.t->bulk->phase != FR_BULK_AROUND) assert_true(step(&l));
+    for (uint32_t key = 0; key < ROWS / 2; key += 3) table_remove(l.t, l.m, key, l.offset++, ++l.commit); /* still there, not repaired */
+    fr_bulk *b = l.t->bulk;
+    assert_true(b->reach);
+    for (uint32_t i = 0; i < b->look_rows; i++) b->near_count[b->order[i]] = 0;
+    fr_scratch *s = fr_scratch_borrow();
+    fr_epoch_enter(s->epoch_slot);
+    assert_true(fr_scratch_fit(s, l.t, 128));
+    const fr_codeset *codes = fr_codes_of(l.t);
+    fr_bulk_reach(l.t, s, b, 0);
+    uint32_t good = 0, asked = 0, dead = 0;
+    for (uint32_t i = 0; i < b->look_rows; i++) {
+        uint32_t place = b->order[i], row = b->members[place], n = 0;
+        fr_candidate all[ROWS];
+        fr_space space;
+        fr_space_of_row(&space, l.t, codes, row, s->q, s->vector, s->rotated);
+        for (uint32_t other = 0; other < b->row_limit; other++) {
+            if (other == row || !fr_row_alive(fr_row_at(l.t, other))) continue;
+            all[n].row = other;
+            fr_space_distances(&space, &other, 1, &all[n++].distance);
+        }
+        fr_sort_candidates(all, n);
+        for (uint32_t j = 0; j < b->near_count[place]; j++) {
+            uint32_t near = fr_near_row(b->near[(size_t)place * FR_NEAR_MAX + j]);
+            dead += !fr_row_alive(fr_row_at(l.t, near));
+            for (uint32_t k = 0; k < 10; k++) good += all[k].row == near;
+        }
+        asked += 10;
+    }
+    fr_epoch_leave(s->epoch_slot);
+    fr_scratch_return(s);
+    assert_int_equal(dead, 0);
+    if (good < asked * 3 / 4) fail_msg("%u of %u", good, asked);
     settle(&l);
     judge(&l, 0.95);
     end(&l);
@@ -313,7 +359,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes), cmocka_unit_test(bytes_written_to), cmocka_unit_test(floats_written_to), cmocka_unit_test(clusters_written_to),
         cmocka_unit_test(signed_bytes_inner), cmocka_unit_test(bulks_on_top), cmocka_unit_test(equals), cmocka_unit_test(codes_change), cmocka_unit_test(freed_in_the_middle),
-        cmocka_unit_test(looks_around),
+        cmocka_unit_test(looks_around), cmocka_unit_test(reaches_linked_rows),
         cmocka_unit_test(together), cmocka_unit_test(together_with_equals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
