@@ -846,10 +846,18 @@ typedef struct fr_index_options {
 } fr_index_options;
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);
-/* Add or replace many: ids[count], vectors[count x dimension] (floats; VECTOR_BINARY: bytes). Returns when all are searchable and linked. One caller at a time.
+/* Add or replace many: ids[count], vectors[count x dimension] (floats; VECTOR_BINARY: bytes). Returns when all are searchable. Rows that
+ * are not linked into the graph yet wait, up to FR_INDEX_WAIT_MAX of 128 dimensions, fewer of more: every search looks at them one by
+ * one. The call that reaches that number links all of them together, by `threads` threads; what waits without a change for 50 ms is
+ * linked by a thread of the index, which then ends. The first 2,048 rows, and binary vectors, are linked by the call that adds them. Calls
+ * of add, remove, link and save take turns.
  * INVALID, and nothing is added, when the index has a type and a vector is not exact in it. */
 FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;
+/* Rows that wait, and linking them now. save_file and ef_for do it, too; free does not: it drops them. */
+#define FR_INDEX_WAIT_MAX 16384u
+FR_API uint64_t fr_index_waiting(const fr_index *index); /* any thread */
+FR_API void fr_index_link(fr_index *index, uint32_t threads);
 FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;
 /* ids_out, distances_out: query_count x k; missing hits: id -1, distance +inf. Any thread, also during add and remove. */
 FR_API fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t query_count, uint32_t k, uint32_t ef,

@@ -1,21 +1,17 @@
-/* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. The caller's thread is the applier; linking threads live
- * for one call of add. Files: index/README.md, section Files. */
+/* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. Whoever writes is the applier, one at a time; who links, and when:
+ * alone_link.c. Files: index/README.md, section Files. */
 #include "index/alone_private.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-#define HELP_UNLINKED 16384u /* from here on the adding thread links too */
-#define HELP_DEAD     4096u  /* and repairs; small tables earlier, so that dead rows stay a small share */
 
 fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err)
 {
     if (options->type != FR_TYPE_NONE && fr_vector_bytes(options->type, 1) == 0)
         return fr_fail(err, FR_ERR_INVALID, "type", "type must be one of dense or binary vectors, got %d", (int)options->type);
-    fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
+    fr_index *index = fr_index_new();
     if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
                             .profile = options->profile, .vectors = options->vectors, .type = options->type,
@@ -30,6 +26,7 @@ fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, f
 void fr_index_free(fr_index *index)
 {
     if (index == NULL) return;
+    fr_index_link_stop(index);
     fr_index_settle_stop(index);
     fr_table_free(index->table);
     fr_alone_store_free(index->store);
@@ -40,25 +37,6 @@ static fr_span key_of(int64_t id, char room[24])
 {
     int size = snprintf(room, 24, "%lld", (long long)id);
     return fr_span_of(room, (size_t)size);
-}
-
-static uint64_t unlinked(const fr_table *t)
-{
-    return atomic_load_explicit(&t->ring_tail, memory_order_acquire) - atomic_load_explicit(&t->ring_low, memory_order_acquire);
-}
-
-static bool many_dead(const fr_table *t)
-{
-    uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed);
-    return fr_table_dead(t) > FR_MIN((uint64_t)HELP_DEAD, FR_MAX((uint64_t)256, live / 64));
-}
-
-static void *link_until_stopped(void *argument)
-{
-    fr_index *index = argument;
-    while (!atomic_load_explicit(&index->stop_linking, memory_order_acquire))
-        if (!fr_table_link_step(index->table)) usleep(50);
-    return NULL;
 }
 
 static bool exact_in(fr_type type, const float *vector, uint32_t dimension)
@@ -109,65 +87,56 @@ static fr_code add_one(fr_index *index, int64_t id, const void *vector, fr_err *
     return FR_OK;
 }
 
-/* Dead rows are repaired, swept and freed in turns, a batch at a time: all that is due is done here, so that the next call finds their
- * slots free. The last steps may also have been another thread's, that was told to stop. */
-static void finish_dead(fr_index *index)
+static void maintain_often(fr_index *index)
 {
-    fr_table_stats stats = {.dead = UINT64_MAX};
-    for (uint64_t before = 0; stats.dead != before;) {
-        before = stats.dead;
-        for (uint32_t i = 0; i < 2; i++) fr_table_maintain(index->table, index->commit); /* first nobody may see them, then they are freed */
-        while (fr_table_link_step(index->table)) {}
-        fr_table_stats_get(index->table, &stats);
-    }
+    if (index->puts++ % 256 == 0) fr_table_maintain(index->table, index->commit);
 }
 
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)
 {
     size_t bytes = given_bytes(index);
     const uint8_t *given = vectors;
-    uint32_t started = 0;
     for (uint64_t i = 0; i < count; i++) {
         FR_TRY(check_vector(index, given + i * bytes, i, err));
         FR_TRY(check_type(index, given + i * bytes, i, err));
     }
-    pthread_t workers[64];
-    threads = threads == 0 ? 1 : FR_MIN(threads, 64u);
-    atomic_store(&index->stop_linking, false);
-    while (started + 1 < threads && pthread_create(&workers[started], NULL, link_until_stopped, index) == 0) started++;
+    fr_helpers helpers;
+    helpers.threads = threads == 0 ? 1 : FR_MIN(threads, FR_HELPERS_MAX);
+    helpers.started = 0;
+    pthread_mutex_lock(&index->writer);
+    if (fr_index_links_at_once(index, count)) fr_index_helpers_start(index, &helpers);
     fr_code code = FR_OK;
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
         code = add_one(index, ids[i], given + i * bytes, err);
-        if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        /* many rows are linked faster in bulk, once all of them are there */
-        bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_UNLINKED;
-        if (help || many_dead(index->table)) fr_table_help_step(index->table, true);
+        maintain_often(index);
+        if (fr_index_many_dead(index)) fr_table_help_step(index->table, true);
     }
-    while (unlinked(index->table) != 0)
-        if (!fr_table_link_step(index->table)) usleep(20);
-    while (fr_table_link_step(index->table)) {}
-    atomic_store(&index->stop_linking, true);
-    while (started > 0) pthread_join(workers[--started], NULL);
-    finish_dead(index);
-    if (index->table->bulk_min != 0 && count >= index->table->bulk_min) fr_mem_trim();
+    fr_index_changed(index, &helpers);
+    pthread_mutex_unlock(&index->writer);
     return code;
 }
 
 fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out)
 {
     uint64_t removed = 0;
-    for (uint64_t i = 0; i < count; i++) {
+    fr_code code = FR_OK;
+    fr_helpers helpers;
+    helpers.threads = 1;
+    helpers.started = 0;
+    pthread_mutex_lock(&index->writer);
+    for (uint64_t i = 0; i < count && code == FR_OK; i++) {
         char room[24];
-        bool existed;
-        FR_TRY(fr_table_remove(index->table, key_of(ids[i], room), index->next_offset++, ++index->commit, &existed));
+        bool existed = false;
+        code = fr_table_remove(index->table, key_of(ids[i], room), index->next_offset++, ++index->commit, &existed);
         removed += existed;
         atomic_store_explicit(&index->visible, index->commit, memory_order_release);
-        if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
-        if (many_dead(index->table)) fr_table_link_step(index->table);
+        maintain_often(index);
+        if (fr_index_many_dead(index)) fr_table_help_step(index->table, true);
     }
-    finish_dead(index);
+    fr_index_changed(index, &helpers);
+    pthread_mutex_unlock(&index->writer);
     if (removed_out != NULL) *removed_out = removed;
-    return FR_OK;
+    return code;
 }
 
 /* ==== search ==== */
@@ -335,6 +304,7 @@ fr_code fr_index_ef_for(fr_index *index, float recall, uint32_t k, uint32_t *ef_
     if (k == 0 || k > FR_K_MAX) return fr_fail(err, FR_ERR_INVALID, "k", "k must be 1 to %u, got %u", FR_K_MAX, k);
     fr_scratch *s = fr_scratch_borrow();
     if (s == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to measure recall");
+    fr_index_link_try(index); /* what is scanned says nothing about the graph */
     uint64_t visible = atomic_load_explicit(&index->visible, memory_order_acquire);
     fr_code code = fr_table_ef_for(index->table, s, visible, recall, k, ef_out, measured_out, err);
     fr_scratch_return(s);
@@ -346,6 +316,9 @@ uint64_t fr_index_size(const fr_index *index) { return atomic_load_explicit(&ind
 uint64_t fr_index_memory(const fr_index *index)
 {
     fr_table_stats stats;
+    pthread_mutex_t *writer = (pthread_mutex_t *)(uintptr_t)&index->writer; /* reading counts takes it */
+    pthread_mutex_lock(writer);
     fr_table_stats_get(index->table, &stats);
+    pthread_mutex_unlock(writer);
     return stats.bytes;
 }

@@ -108,6 +108,8 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     fr_file_sink file = {.out = fopen(temporary, "wb")};
     if (file.out == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
     const fr_table_options *o = fr_table_settings(index->table);
+    pthread_mutex_lock(&index->writer);
+    fr_index_link_waiting(index, 1); /* opening it is to be quick */
     fr_offset at = index->next_offset - 1;
     uint32_t kinds = o->codes | (uint32_t)o->profile << 8 | (uint32_t)o->vectors << 16 | (uint32_t)o->type << 24;
     fr_file_header header = {.magic = FILE_MAGIC, .version = FILE_VERSION, .dimension = o->dimension, .metric = o->metric,
@@ -120,6 +122,7 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
         code = fr_table_save(index->table, &sink, err);
         fr_table_save_end(index->table, code == FR_OK);
     }
+    pthread_mutex_unlock(&index->writer);
     if (code == FR_OK) code = put_list(&file, err);
     if (fflush(file.out) != 0 || fdatasync(fileno(file.out)) != 0)
         code = code != FR_OK ? code : fr_fail(err, FR_ERR_IO, "path", "cannot write %s: %s", temporary, strerror(errno));
@@ -294,7 +297,7 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
 {
     fr_file_source file = {0};
     fr_file_header header = {0};
-    fr_index *index = fr_zalloc(FR_MEM_ROWS, sizeof *index);
+    fr_index *index = fr_index_new();
     fr_code code = index != NULL ? open_source(path, &file, &header, err) : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     if (code == FR_OK) code = load_index(index, &file, &header, err);
     if (code == FR_OK) *index_out = index;

@@ -1,13 +1,16 @@
 /* build_bench: what building and inserting cost, in CPU seconds, and what the graph is worth, in distances per query.
  *
  * usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--ef-construction N] [--metric l2|ip|cosine] [--bulk-min N] [--check] [--stages]
- *        build_bench PREFIX --insert one|BATCH [--base N] [--rows N]
+ *        build_bench PREFIX --grow BATCH [--base N] [--rows N] [--stages]
+ *        build_bench PREFIX --insert one|BATCH [--library] [--base N] [--rows N]
  * PREFIX.base.u8bin or .fbin and PREFIX.query.*; the truth is computed on the rows used. Distances and hops per query at recall@10 0.90,
  * 0.95 and 0.99 are interpolated; those to routers are not counted. --one-by-one: never in
- * bulk. --insert: puts the rows behind the first N (one by one: each is put and linked; a batch is put, then linked) while
- * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time. --stages: CPU time of
- * each phase of the bulks, of one thread. */
+ * bulk. --grow: the rows behind the first N come in batches, each put and then linked, while nobody searches. --insert: puts the rows
+ * behind the first N (one by one: each is put and linked; a batch is put, then linked) while
+ * another thread searches at recall 0.95, and prints rows per second of wall time and of the inserting side's CPU time, until all are linked.
+ * --library: through fr_index_add, which decides itself when rows are linked. --stages: CPU time of each phase of the bulks, of one thread. */
 #include "bench/index/bench_data.h"
+#include "index/alone_private.h"
 #include "index/bulk.h"
 
 #include <getopt.h>
@@ -19,6 +22,7 @@
 
 typedef struct run {
     fr_table *table;
+    fr_index *index; /* --library: whose table it is */
     matrix base, query;
     fr_metric metric;
     uint32_t threads, ef;
@@ -26,7 +30,7 @@ typedef struct run {
     _Atomic bool stop;
     _Atomic uint64_t visible;
     uint64_t commit;
-    double *latency;
+    double *latency, search_cpu;
     uint32_t latency_count;
     bool stages;
     double spent[FR_BULK_DONE + 1]; /* by phase; the last one: row by row */
@@ -45,6 +49,19 @@ static void put(run *r, uint32_t i)
     }
     atomic_store(&r->visible, r->commit);
     if (i % 256 == 0) fr_table_maintain(r->table, r->commit);
+}
+
+static void add(run *r, uint32_t from, uint32_t to)
+{
+    fr_err err = {0};
+    int64_t *ids = fr_alloc(FR_MEM_TEST, (size_t)(to - from) * sizeof *ids);
+    for (uint32_t i = from; i < to; i++) ids[i - from] = i;
+    if (fr_index_add(r->index, ids, r->base.data + (size_t)from * r->base.dimension, to - from, r->threads, &err) != FR_OK) {
+        fprintf(stderr, "build_bench: %s\n", err.text);
+        exit(1);
+    }
+    fr_free(FR_MEM_TEST, ids);
+    atomic_store(&r->visible, atomic_load(&r->index->visible));
 }
 
 static uint64_t waiting(const run *r)
@@ -190,6 +207,7 @@ static void *search_on(void *argument)
         if (r->latency_count < 1u << 20) r->latency[r->latency_count++] = clock_s(CLOCK_MONOTONIC) - start;
     }
     fr_scratch_free(s);
+    r->search_cpu = clock_s(CLOCK_THREAD_CPUTIME_ID);
     return NULL;
 }
 
@@ -200,36 +218,55 @@ static void print_latency(run *r, const char *when)
     printf("search %s: %u, p50 %.0f us, p99 %.0f us\n", when, n, r->latency[n / 2] * 1e6, r->latency[(uint64_t)n * 99 / 100] * 1e6);
 }
 
-/* rate 0: as fast as it goes. Returns rows per second of CPU time of this thread. */
+/* rate 0: as fast as it goes. Returns rows per second of CPU time of all but the searching thread, until all rows are linked. */
 static double insert_beside(run *r, uint32_t from, uint32_t to, uint32_t batch, double rate, const char *when)
 {
     pthread_t searcher;
     r->latency_count = 0;
     atomic_store(&r->stop, false);
+    double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
     pthread_create(&searcher, NULL, search_on, r);
-    double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_THREAD_CPUTIME_ID);
     for (uint32_t i = from; i < to;) {
-        for (uint32_t n = 0; n < batch && i < to; n++) put(r, i++);
-        while (waiting(r) != 0 && fr_table_link_step(r->table)) {}
+        uint32_t end = FR_MIN(to, i + batch);
+        if (r->index != NULL) add(r, i, end);
+        for (; i < end; i++)
+            if (r->index == NULL) put(r, i);
+        while (r->index == NULL && waiting(r) != 0 && fr_table_link_step(r->table)) {}
         while (rate > 0 && clock_s(CLOCK_MONOTONIC) - start < (i - from) / rate) usleep(100);
     }
+    if (r->index != NULL) fr_index_link(r->index, r->threads);
     if (to == from) sleep(3);
     double wall = clock_s(CLOCK_MONOTONIC) - start;
-    cpu = clock_s(CLOCK_THREAD_CPUTIME_ID) - cpu;
     atomic_store(&r->stop, true);
     pthread_join(searcher, NULL);
+    cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu - r->search_cpu;
     if (to != from) printf("inserted %u %s: %.0f rows/s of wall, %.0f rows/s of CPU time\n", to - from, when, (to - from) / wall, (to - from) / cpu);
     print_latency(r, when);
+    fflush(stdout);
     return to != from ? (to - from) / cpu : 0;
+}
+
+static void grow(run *r, uint32_t from, uint32_t batch)
+{
+    double cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+    memset(r->spent, 0, sizeof r->spent);
+    for (uint32_t i = from; i < r->base.rows;) {
+        for (uint32_t n = 0; n < batch && i < r->base.rows; n++) put(r, i++);
+        link_all(r);
+    }
+    printf("grown by %u in batches of %u: %.1f us of CPU a row\n", r->base.rows - from, batch, (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / (r->base.rows - from) * 1e6);
+    if (r->stages) print_stages(r, r->base.rows - from);
+    fflush(stdout);
 }
 
 int main(int argc, char **argv)
 {
     run r = {.threads = 1, .metric = FR_METRIC_L2};
-    uint32_t rows = 0, ef_construction = 0, bulk_min = UINT32_MAX, batch = 0, base_rows = 0;
-    bool check = false;
+    uint32_t rows = 0, ef_construction = 0, bulk_min = UINT32_MAX, batch = 0, base_rows = 0, grown = 0;
+    bool check = false, library = false;
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"one-by-one", 0, 0, 'o'}, {"ef-construction", 1, 0, 'e'},
-                                            {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {"stages", 0, 0, 's'}, {0, 0, 0, 0}};
+                                            {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {"stages", 0, 0, 's'},
+                                            {"library", 0, 0, 'l'}, {"grow", 1, 0, 'g'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == '?') return 2;
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
@@ -243,9 +280,11 @@ int main(int argc, char **argv)
         else if (o == 'i') batch = FR_MAX(1u, number);
         else if (o == 'a') base_rows = number;
         else if (o == 's') r.stages = true;
+        else if (o == 'l') library = true;
+        else if (o == 'g') grown = FR_MAX(1u, number);
     }
     if (optind >= argc) {
-        fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--base N]] [--check]\n");
+        fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--library] [--base N]] [--check]\n");
         return 2;
     }
     r.base = read_matrix(argv[optind], "base", rows);
@@ -253,18 +292,27 @@ int main(int argc, char **argv)
     r.latency = fr_alloc(FR_MEM_TEST, sizeof(double) << 20);
     fr_table_options own = {.dimension = r.base.dimension, .metric = r.metric, .ef_construction = ef_construction, .seed = 42};
     fr_err err = {0};
-    if (fr_table_create(&own, &r.table, &err) != FR_OK) return 1;
+    fr_index_options alone = {.dimension = r.base.dimension, .metric = r.metric, .ef_construction = ef_construction};
+    if (library) {
+        if (fr_index_create(&alone, &r.index, &err) != FR_OK) return 1;
+        r.table = r.index->table;
+    } else if (fr_table_create(&own, &r.table, &err) != FR_OK) {
+        return 1;
+    }
     if (bulk_min != UINT32_MAX) r.table->bulk_min = bulk_min;
-    uint32_t first = batch == 0 ? r.base.rows : base_rows != 0 ? FR_MIN(base_rows, r.base.rows) : r.base.rows / 2;
+    uint32_t first = batch + grown == 0 ? r.base.rows : base_rows != 0 ? FR_MIN(base_rows, r.base.rows) : r.base.rows / 2;
     double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
-    for (uint32_t i = 0; i < first; i++) put(&r, i);
+    if (library) add(&r, 0, first);
+    for (uint32_t i = 0; i < first && !library; i++) put(&r, i);
     double put_cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    link_all(&r);
+    if (library) fr_index_link(r.index, r.threads);
+    else link_all(&r);
     printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", argv[optind], first, r.threads,
            bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu,
            (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / first * 1e6, put_cpu / first * 1e6);
     if (r.stages) print_stages(&r, first);
     fflush(stdout);
+    if (grown != 0) grow(&r, first, grown);
     find_limits(&r);
     print_worth(&r);
     print_graph(&r, check);
@@ -275,12 +323,13 @@ int main(int argc, char **argv)
         insert_beside(&r, first, first, 1, 0, "alone");
         double rate = insert_beside(&r, first, first + full, batch, 0, name);
         insert_beside(&r, first + full, r.base.rows, batch, rate * 0.7, "at 70 % of that");
-        fr_table_maintain(r.table, r.commit);
+        if (!library) fr_table_maintain(r.table, r.commit);
         fr_free(FR_MEM_TEST, r.limits);
         find_limits(&r);
         print_worth(&r);
         print_graph(&r, check);
     }
-    fr_table_free(r.table);
+    if (library) fr_index_free(r.index);
+    else fr_table_free(r.table);
     return 0;
 }

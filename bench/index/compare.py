@@ -171,7 +171,7 @@ def memory_and_inserts(workers, rows, args):
         w.figures["resident_mb"] = round(w.ask(memory=True)["mb"], 1)
         if not args.quick:
             with locked(args.lock):
-                w.figures["insert"] = w.ask(insert=args.inserts, one_by_one=args.inserts // 10, threads=1)
+                w.figures["insert"] = w.ask(insert=args.inserts, one_by_one=args.inserts, threads=1)
 
 
 def result(workers, truth, args):

@@ -190,6 +190,11 @@ class Freshet:
     def add(self, ids, rows, threads):
         self.index.add(ids, rows, threads=threads)
 
+    def finish(self, threads):
+        """Whatever adding left to be done later."""
+        self.index.link(threads=threads)
+        assert self.index.waiting() == 0
+
     def save(self, path):
         self.index.save(path + "/index")
 

@@ -1,7 +1,7 @@
 """The Index class: numpy in and out over library.py."""
 import os
 import threading
-from ctypes import byref, c_bool, c_uint64, c_void_p
+from ctypes import byref, c_bool, c_char, c_uint64, c_void_p
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from .library import (BINARY, BINARY_METRICS, DIMENSION_BITS_MAX, DIMENSION_MAX,
                       PROFILES, VECTORS, Error, Options, check, lib)
 
 THREADS_MAX = 64
+INT64, FLOAT32 = np.dtype(np.int64), np.dtype(np.float32)  # numpy has one object of each
 
 
 def version():
@@ -44,20 +45,26 @@ def _dtype(value):
 def _ids(value):
     """Any sequence of whole numbers, or one, as contiguous int64."""
     given = np.asarray(value)
-    if given.size == 0:
+    size = given.size
+    if size == 0:
         return np.empty(0, np.int64)
     if given.dtype.kind not in "iu":
         raise TypeError(f"ids must be whole numbers, got {given.dtype}")
     if given.ndim > 1:
         raise ValueError(f"ids must have 1 dimension, got {given.ndim}")
-    if int(given.min()) < 0 or int(given.max()) > 2**63 - 1:
+    low = given.item() if size == 1 else int(given.min())  # of one number a reduction costs more than all the rest
+    if low < 0 or (low if size == 1 else int(given.max())) > 2**63 - 1:
         raise ValueError("ids must be 0 to 2^63 - 1 (a missing hit is -1)")
+    if given.dtype is INT64 and given.ndim == 1 and given.flags.c_contiguous:
+        return given
     return np.ascontiguousarray(np.atleast_1d(given), np.int64)
 
 
 def _vectors(name, value, dim):
     """Rows as contiguous f32, and whether it was one 1-d row."""
     given = np.asarray(value)
+    if given.dtype is FLOAT32 and given.ndim == 2 and given.shape[1] == dim and given.flags.c_contiguous:
+        return given, False
     if given.dtype.kind not in "fiu" or given.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold numbers (float32, float16, float64, uint8, int8, ...), got {given.dtype}")
     single = given.ndim == 1 and given.size > 0
@@ -83,8 +90,15 @@ def _packed(name, value, dim):
     return np.ascontiguousarray(rows, np.uint8), single
 
 
+def _at(array):
+    """Where its numbers lie. array.ctypes.data makes three objects to say so: a microsecond, of which a call for one row has few."""
+    if array.size != 0 and array.flags.writeable:
+        return byref(c_char.from_buffer(array))
+    return array.ctypes.data
+
+
 class Index:
-    """A vector index in memory. add, remove and save take turns; search, get and len run beside them from any thread."""
+    """A vector index in memory. add, remove, link and save take turns; search, get and len run beside them from any thread."""
 
     def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None, dtype="float32"):
         binary = isinstance(metric, str) and metric in BINARY_METRICS
@@ -125,15 +139,25 @@ class Index:
             lib.fr_index_free(handle)
 
     def add(self, ids, vectors, threads=1):
-        """Add rows; the row of an id that exists is replaced. All are searchable and linked on return. Every number must be exact in the
-        index's dtype."""
+        """Add rows; the row of an id that exists is replaced. All are searchable on return; up to 16,384 rows wait to be linked together.
+        Every number must be exact in the index's dtype."""
         threads = _number("threads", threads, 1, THREADS_MAX)
         ids, (rows, _) = _ids(ids), self._rows("vectors", vectors)
         if len(ids) != len(rows):
             raise ValueError(f"ids and vectors must be as many, got {len(ids)} and {len(rows)}")
         error = Error()
         with self._writing:
-            check(lib.fr_index_add(self._handle, ids.ctypes.data, rows.ctypes.data, len(ids), threads, byref(error)), error)
+            check(lib.fr_index_add(self._handle, _at(ids), _at(rows), len(ids), threads, byref(error)), error)
+
+    def waiting(self):
+        """Rows that are searchable, but not linked into the graph yet: searches look at them one by one."""
+        return lib.fr_index_waiting(self._handle)
+
+    def link(self, threads=1):
+        """Link the rows that wait. Without it they are linked when 16,384 wait (fewer of long vectors), or 50 ms after the last change."""
+        threads = _number("threads", threads, 1, THREADS_MAX)
+        with self._writing:
+            lib.fr_index_link(self._handle, threads)
 
     def remove(self, ids, missing_ok=False):
         """Remove rows. KeyError, and nothing is removed, when an id is not there (missing_ok: it is passed over). Returns how many were."""

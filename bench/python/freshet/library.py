@@ -31,6 +31,8 @@ def _load():
         "fr_index_create": (c_int, POINTER(Options), POINTER(c_void_p), POINTER(Error)),
         "fr_index_free": (None, c_void_p),
         "fr_index_add": (c_int, c_void_p, c_void_p, c_void_p, c_uint64, c_uint32, POINTER(Error)),
+        "fr_index_waiting": (c_uint64, c_void_p),
+        "fr_index_link": (None, c_void_p, c_uint32),
         "fr_index_remove": (c_int, c_void_p, c_void_p, c_uint64, POINTER(c_uint64)),
         "fr_index_search_many": (c_int, c_void_p, c_void_p, c_uint64, c_uint32, c_uint32, c_uint32, c_void_p, c_void_p, POINTER(Error)),
         "fr_index_get": (c_int, c_void_p, c_void_p, c_uint64, c_void_p, POINTER(c_bool)),

@@ -248,3 +248,21 @@ def test_packed_bits(metric, tmp_path):
             ix.add([1], wrong)
     with pytest.raises(ValueError):
         freshet.Index(12, metric=metric)
+
+
+def test_rows_wait_and_are_linked():
+    x = rows(3000, 16, 9)
+    ix = freshet.Index(16)
+    ix.add(np.arange(2100), x[:2100])
+    assert ix.waiting() == 0  # a small index links at once
+    for at in range(2100, 3000, 100):
+        ix.add(np.arange(at, at + 100), x[at : at + 100])
+    read_only = x[:1].copy()
+    read_only.flags.writeable = False
+    ix.add([5000], read_only)
+    assert list(ix.search(x, 1)[0][:2, 0]) in ([0, 1], [5000, 1]) and (ix.search(x, 1)[1] == 0).all()
+    ix.link(threads=2)
+    assert ix.waiting() == 0 and len(ix) == 3001
+    assert (ix.search(x, 1, ef=200)[1] == 0).mean() > 0.999
+    with pytest.raises(ValueError, match="threads"):
+        ix.link(threads=0)
