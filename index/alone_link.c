@@ -164,15 +164,14 @@ void fr_index_changed(fr_index *index, fr_helpers *helpers)
 void fr_index_link_waiting(fr_index *index, uint32_t threads)
 {
     fr_helpers helpers = {.threads = FR_MAX(1u, FR_MIN(threads, FR_HELPERS_MAX))};
-    if (fr_index_waiting(index) == 0) return;
-    fr_index_helpers_start(index, &helpers);
-    link_all(index);
+    if (fr_index_waiting(index) != 0) fr_index_helpers_start(index, &helpers);
+    link_all(index); /* also when nothing waits: searches may have kept dead rows from being freed */
     helpers_stop(index, &helpers);
 }
 
 void fr_index_link_try(fr_index *index)
 {
-    if (pthread_mutex_trylock(&index->writer) != 0) return;
+    if (fr_index_waiting(index) == 0 || pthread_mutex_trylock(&index->writer) != 0) return;
     fr_index_link_waiting(index, 1);
     pthread_mutex_unlock(&index->writer);
 }
