@@ -456,7 +456,6 @@ static void order_heap(fr_candidate *heap, uint32_t count)
 }
 
 #define AHEAD 6u       /* cells that are on their way from memory: their heads; the codes of the next but one */
-#define SKETCH_LEAST 5u /* matches of a group, from which on its bits are looked at: a group's lines cost as much as so many rows' */
 #define GROUPS_AHEAD 3u
 #define BEHIND_MAX 256u /* entries behind those of a kept list, from which on it is made anew */
 
@@ -497,7 +496,8 @@ static void take_rows(cell_scan *scan, const uint32_t *rows, uint32_t count)
     if (scan->count >= BATCH) cell_flush(scan);
 }
 
-static bool cell_may_pass(const cell_scan *scan, uint32_t which)
+/* The leaves of the sieve that some entry of the cell may pass, a bit each. */
+static uint64_t leaves_of(const cell_scan *scan, uint32_t which)
 {
     const fr_sieve *sieve = scan->run->s->sieve;
     uint64_t leaves = 0;
@@ -505,7 +505,13 @@ static bool cell_may_pass(const cell_scan *scan, uint32_t which)
         uint64_t marks = atomic_load_explicit(&scan->columns[l]->of[which].marks, memory_order_relaxed);
         leaves |= (uint64_t)((marks & scan->marks[l]) != 0) << l;
     }
-    return fr_sieve_may_pass(sieve, sieve->root, leaves);
+    return leaves;
+}
+
+static bool cell_may_pass(const cell_scan *scan, uint32_t which)
+{
+    const fr_sieve *sieve = scan->run->s->sieve;
+    return fr_sieve_may_pass(sieve, sieve->root, leaves_of(scan, which));
 }
 
 /* A cell whose entries are judged by their codes: those of its first block from `from` on; the rest is judged when they are taken. */
@@ -564,7 +570,7 @@ static void cell_judge(const cell_scan *scan, fr_candidate next, judged_cell *ce
     for (uint32_t i = 0; i < n; i += 16) /* a line of numbers */
         if (cell->bits[i / 64] >> i % 64 & 0xffff) __builtin_prefetch(cell->rows + first + i);
     for (uint32_t i = 0; i < n; i += 64) matches += (uint32_t)__builtin_popcountll(cell->bits[i / 64]);
-    cell->dense = cell->sketch != NULL && matches * FR_SKETCH_ROWS >= n * SKETCH_LEAST;
+    cell->dense = cell->sketch != NULL && matches * FR_SKETCH_ROWS >= n * FR_SKETCH_LEAST;
     for (uint32_t i = 0; i < GROUPS_AHEAD && cell->dense; i++) send_for_group(scan, cell, first / FR_SKETCH_ROWS + i);
 }
 
@@ -572,7 +578,7 @@ static void cell_judge(const cell_scan *scan, fr_candidate next, judged_cell *ce
 static uint64_t near_of_group(cell_scan *scan, const judged_cell *cell, uint32_t group, uint64_t bits)
 {
     const fr_sketch *sketch = cell->sketch;
-    if ((uint32_t)__builtin_popcountll(bits) < SKETCH_LEAST) return bits;
+    if ((uint32_t)__builtin_popcountll(bits) < FR_SKETCH_LEAST) return bits;
     scan->unsketched |= sketch == NULL;
     if (!cell->dense || group * FR_SKETCH_ROWS >= sketch->count) return bits;
     uint32_t there = sketch->count - group * FR_SKETCH_ROWS; /* later entries have no bits yet */
@@ -631,6 +637,20 @@ static void cell_send_for(const cell_scan *scan, uint32_t which)
     }
 }
 
+/* A bit for each cell that may hold a match, in the order in which their marks lie in memory. */
+static void mark_cells(const cell_scan *scan, uint64_t *may)
+{
+    const fr_sieve *sieve = scan->run->s->sieve;
+    uint64_t all = (1ull << sieve->leaf_count) - 1;
+    bool of_none = fr_sieve_may_pass(sieve, sieve->root, 0), of_all = fr_sieve_may_pass(sieve, sieve->root, all);
+    memset(may, 0, FR_CELLS_MAX / 8);
+    for (uint32_t i = 0; i < scan->cells->count; i++) {
+        uint64_t leaves = leaves_of(scan, i);
+        bool passes = leaves == 0 ? of_none : leaves == all ? of_all : fr_sieve_may_pass(sieve, sieve->root, leaves);
+        may[i / 64] |= (uint64_t)passes << i % 64;
+    }
+}
+
 static fr_candidate pop(fr_candidate *heap, uint32_t *left)
 {
     fr_candidate first = heap[0];
@@ -679,11 +699,13 @@ void fr_run_scan_cells(fr_run *run, const fr_cells *c, const fr_cell_column *con
         if (!judged && tested >= test) { /* the query's neighbourhood was gone through */
             judged = true;
             if (2 * scan.found < measure) { /* the matches are elsewhere, perhaps in few cells */
-                uint32_t may = 0;
+                uint64_t may[FR_CELLS_MAX / 64];
+                uint32_t held = 0;
+                mark_cells(&scan, may);
                 measure = (uint64_t)(OPPOSED_PART * (double)run->match_count);
                 for (uint32_t i = 0; i < left; i++)
-                    if (cell_may_pass(&scan, heap[i].row)) heap[may++] = heap[i];
-                order_heap(heap, left = may);
+                    if (may[heap[i].row / 64] >> heap[i].row % 64 & 1) heap[held++] = heap[i];
+                order_heap(heap, left = held);
             }
         }
         float now = scan.size >= k ? run->s->pool[k - 1].distance : INFINITY;

@@ -151,6 +151,7 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
     double part = fr_cells_part(share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
     double direct = among_cells + part * scan_fine, sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
+    if (share * FR_SKETCH_ROWS < FR_SKETCH_LEAST) sketched = INFINITY; /* groups would be passed by */
     double cost_cells = fmin(direct, sketched);
     info->cost_scan = scan_fine + judge;
     info->cost_walk = among * COST_HOP + judge;

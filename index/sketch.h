@@ -10,6 +10,8 @@
 #include "index/codes.h"
 
 #define FR_SKETCH_ROWS FR_SIGN_ROWS /* of a group */
+/* Matches of a group, from which on its bits are looked at: its 25 lines (of 128 dimensions) cost as much as so many rows' own. */
+#define FR_SKETCH_LEAST 8u
 /* The bound holds with so many standard deviations. Fewer than fresh.h's, for which cells are looked at is a guess as well: at 2.5 recall was the
  * same within 0.003 (photosift1m, shares of 30 % to 3 %), and more rows were measured. */
 #define FR_SKETCH_SIGMAS 1.8
