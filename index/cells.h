@@ -11,6 +11,7 @@
 #include "index/codes.h"
 #include "index/column.h"
 #include "index/epoch.h"
+#include "index/sketch.h"
 
 #define FR_CELLS_MAX 2048u
 #define FR_CELL_ROWS 768u        /* rows of a cell, on average, when they are made */
@@ -20,6 +21,7 @@ typedef struct fr_cell {
     _Atomic(uint32_t *) rows;
     _Atomic uint32_t count;
     uint32_t capacity; /* applier */
+    _Atomic(fr_sketch *) sketch; /* of the first entries; NULL: none */
 } fr_cell;
 
 /* A column's codes of a cell's entries, in their order. Entries behind `count` are younger than whoever sees it. */
@@ -43,12 +45,18 @@ typedef struct fr_cells {
     const fr_codeset *codes; /* they are of no use with others */
     uint32_t count, covered; /* pivots; rows below are in a list (applier) */
     uint64_t rows_then;
+    uint32_t round, sampled; /* applier: of their training, and rows of the round */
+    uint32_t *sums, *members; /* of the round: of each pivot's rows the codes added up, and how many */
     uint64_t entries;        /* applier */
     _Atomic bool broken;     /* a row could not be added: no memory */
     _Atomic(fr_cell_column *) columns[FR_COLUMNS_MAX]; /* of the table's column in the same place */
     fr_cell_column *filling; /* applier: will be columns[filling_at] */
     uint32_t filling_at;
     _Atomic uint32_t wished; /* places of columns that a filter wanted, a bit each */
+    _Atomic bool sketches_wished;
+    _Atomic uint32_t sketched; /* cells that have one */
+    int8_t *signs;           /* of their rotation */
+    float *room;             /* applier */
     uint8_t *pivots;         /* padded bytes each */
     size_t pivots_size;
     int32_t *constants;

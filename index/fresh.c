@@ -243,6 +243,17 @@ static void fill_table(uint8_t *table, const uint32_t u[4])
     fr_store_le64(table + 8, sums + every * u[3]);
 }
 
+static void round_four(const float *v, float inverse, uint8_t *table)
+{
+    uint32_t u[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        float x = v[i] * inverse + (float)FR_FRESH_LEVELS / 2;
+        u[i] = (uint32_t)(x > 0 ? x + 0.5f : 0.0f);
+        u[i] = FR_MIN(u[i], FR_FRESH_LEVELS);
+    }
+    fill_table(table, u);
+}
+
 static void round_query(const fr_table *t, fr_fresh_query *q, const float *centre)
 {
     uint32_t padded = padded_of(t);
@@ -263,16 +274,20 @@ static void round_query(const fr_table *t, fr_fresh_query *q, const float *centr
     }
     q->step = most > 0 ? 2 * most / (float)FR_FRESH_LEVELS : 1.0f;
     q->at_query = t->options.metric == FR_METRIC_L2 ? q->square : t->options.metric == FR_METRIC_IP ? -product : q->square / 2;
-    float inverse = 1.0f / q->step, middle = (float)FR_FRESH_LEVELS / 2;
     for (uint32_t j = 0; j < padded; j += 4) {
-        uint32_t u[4];
-        for (uint32_t i = 0; i < 4; i++) {
-            float v = (rotated[j + i] - centre[j + i]) * inverse + middle;
-            u[i] = (uint32_t)(v > 0 ? v + 0.5f : 0.0f);
-            u[i] = FR_MIN(u[i], FR_FRESH_LEVELS);
-        }
-        fill_table(q->tables + 4 * (size_t)j, u);
+        float v[4];
+        for (uint32_t i = 0; i < 4; i++) v[i] = rotated[j + i] - centre[j + i];
+        round_four(v, 1.0f / q->step, q->tables + 4 * (size_t)j);
     }
+}
+
+float fr_sign_tables(const float *v, uint32_t padded, uint8_t *tables)
+{
+    float most = 0;
+    for (uint32_t j = 0; j < padded; j++) most = fabsf(v[j]) > most ? fabsf(v[j]) : most;
+    float step = most > 0 ? 2 * most / (float)FR_FRESH_LEVELS : 1.0f;
+    for (uint32_t j = 0; j < padded; j += 4) round_four(v + j, 1.0f / step, tables + 4 * (size_t)j);
+    return step;
 }
 
 /* So far the sum S of a row of this spread may be off: FR_FRESH_SIGMAS standard deviations. Convex in the spread, so the straight line

@@ -61,5 +61,7 @@ void fr_fresh_enter(const struct fr_table *t, const float *vector, float *rotate
 /* Rows of a block whose distance may be below the bound: FR_BLOCK_ROWS places. query->rotated and tables are set, the rest is kept
  * from block to block. */
 uint32_t fr_fresh_near(const struct fr_table *t, const fr_fresh_block *block, fr_fresh_query *query, float bound, uint32_t *rows);
+/* Tables (padded floats' room) of sums over the signs of a row: each value rounded to step * (u - LEVELS / 2). Returns the step. */
+float fr_sign_tables(const float *v, uint32_t padded, uint8_t *tables);
 
 #endif

@@ -19,6 +19,8 @@
 #define COST_TEST 0.0002       /* an entry of a cell */
 #define COST_CELLS 8.0         /* the distances to all pivots, and their order */
 #define COST_CODE_BYTE 0.00002 /* of it */
+#define COST_SKETCH 0.0015       /* the bits of an entry of 128 dimensions */
+#define COST_SURVIVORS 12.0      /* of those that the bits leave over */
 #define COST_DOCUMENT 0.15
 #define COST_HOP 2.2           /* an expansion of the walk among passing rows */
 #define COST_SCAN_FINE 60.0    /* a scan that is no dearer is taken: it is exact */
@@ -147,12 +149,15 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     uint64_t estimate = run->match_count = info->matches;
     double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
     double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    double part = fr_cells_part(share, ef), cost_cells = part * (rows * COST_TEST * leaves + scan_fine) + COST_CELLS;
+    double part = fr_cells_part(share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
+    double direct = among_cells + part * scan_fine, sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
+    if (share * FR_SKETCH_ROWS < FR_SKETCH_LEAST) sketched = INFINITY; /* groups would be passed by */
+    double cost_cells = fmin(direct, sketched);
     info->cost_scan = scan_fine + judge;
     info->cost_walk = among * COST_HOP + judge;
     bool cheap = cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && scan_fine > COST_SCAN_FINE;
     bool in_cells = !range && (plan == FR_PLAN_CELLS || (plan == FR_PLAN_ANY && cheap));
-    const fr_cells *cells = in_cells ? fr_run_cells(run, columns) : NULL;
+    const fr_cells *cells = in_cells ? fr_run_cells(run, columns, plan == FR_PLAN_ANY && sketched < direct) : NULL;
     if (cells != NULL) {
         info->plan = "filtered cells";
         run->in_cells = true;

@@ -126,13 +126,21 @@ void fr_run_scan_codes(fr_run *run)
  * cheaper than a document, and than the row's header. No row of s->match is written meanwhile: its slot was taken when the bits were made. */
 void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size)
 {
-    uint32_t capacity = run->rerank;
+    uint32_t capacity = run->rerank, near[2 * SCAN_BATCH], n = 0, leaves = run->sieved && !run->certain ? run->s->sieve->leaf_count : 0;
     float distances[2 * SCAN_BATCH];
     fr_candidate *pool = run->s->pool;
     if (count == 0) return;
     fr_space_distances(&run->space, ids, count, distances);
     run->info->distances += count;
-    for (uint32_t i = 0; i < count; i++) {
+    float worst = *size == capacity ? pool[capacity - 1].distance : INFINITY;
+    for (uint32_t i = 0; i < count; i++) { /* their headers are on the way together */
+        if (distances[i] >= worst) continue;
+        __builtin_prefetch(fr_row_at(run->t, ids[i]));
+        for (uint32_t l = 0; l < leaves; l++) __builtin_prefetch(fr_extent_at(&run->s->sieve->leaves[l].column->codes, ids[i]));
+        near[n++] = i;
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        uint32_t i = near[j];
         if (*size == capacity && distances[i] >= pool[capacity - 1].distance) continue;
         if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !(run->certain || fr_run_passes(run, ids[i]))) continue;
         uint32_t seen = 0; /* a slot that was used again may stand in two cells */
@@ -144,7 +152,9 @@ void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *
 void fr_run_take(fr_run *run, uint32_t size)
 {
     run->found = 0;
-    offer_exact(run, run->s->pool, size, false);
+    if (!run->space.code_query.exact) offer_exact(run, run->s->pool, size, false);
+    else
+        for (uint32_t i = 0; i < size; i++) fr_run_offer(run, run->s->pool[i].row, run->s->pool[i].distance);
 }
 
 /* A batch is fetched while the one before it is measured. */

@@ -1,7 +1,7 @@
 /* filtered: search with filters of falling selectivity, on real vectors with made-up attributes: recall@10, queries per second,
  * beside the unfiltered search of the same process.
  *
- * usage: filtered PREFIX [--rows N] [--queries N] [--ef N[,N...]] [--threads N] [--table FILE] [--json FILE] [--check] [--plans] [--cold] [--only NAME]
+ * usage: filtered PREFIX [--rows N] [--queries N] [--ef N[,N...]] [--threads N] [--table FILE] [--json FILE] [--check] [--plans] [--cold] [--only NAME] [--rounds N]
  * PREFIX as of index_bench. --table: the built table is kept there and opened the next time, the truth of each case beside it. --plans: every plan of every filter.
  * --cold: every query brings a filter that no query before had, so that nothing kept in the scratch serves it; else a case's filter comes
  * again and again (`near` and `opposed`: one of 100). --ef: of the filtered searches; the unfiltered ones run at the default.
@@ -21,12 +21,11 @@
 
 #define K 10u
 #define CLUSTERS 100u
-#define ROUNDS 5
 #define EFS_MAX 8u
 
 typedef struct setup {
     const char *prefix, *json, *table, *only;
-    uint32_t rows, queries, ef, efs[EFS_MAX], ef_count, threads;
+    uint32_t rows, queries, ef, efs[EFS_MAX], ef_count, threads, rounds;
     bool check, plans, cold;
     uint32_t failed;
 } setup;
@@ -279,9 +278,9 @@ static void measure(const fr_table *t, fr_scratch *s, const setup *up, const mat
 
 int main(int argc, char **argv)
 {
-    setup s = {.queries = 200, .threads = 2};
+    setup s = {.queries = 200, .threads = 2, .rounds = 5};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"queries", 1, 0, 'q'}, {"ef", 1, 0, 'e'}, {"threads", 1, 0, 't'}, {"table", 1, 0, 's'},
-                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {"only", 1, 0, 'o'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {"only", 1, 0, 'o'}, {"rounds", 1, 0, 'n'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
         if (o == 'r') s.rows = number;
@@ -295,6 +294,7 @@ int main(int argc, char **argv)
         else if (o == 'p') s.plans = true;
         else if (o == 'c') s.cold = true;
         else if (o == 'o') s.only = optarg;
+        else if (o == 'n') s.rounds = number;
         else return 2;
     }
     if (optind + 1 != argc) return 2;
@@ -349,7 +349,7 @@ int main(int argc, char **argv)
             setup at_ef = s;
             if (s.ef_count != 0) at_ef.ef = s.efs[way % s.ef_count], printf("ef %4u  ", at_ef.ef);
             result plain = {.us = 1e9}, r = {.us = 1e9};
-            for (int round = 0; round < ROUNDS; round++) { /* in turns: the machine has other work, too */
+            for (uint32_t round = 0; round < s.rounds; round++) { /* in turns: the machine has other work, too */
                 measure(t, scratch, &s, &query, none, base.rows, unfiltered, all, FR_PLAN_ANY, &plain);
                 measure(t, scratch, &at_ef, &query, filters, base.rows, truth, counts, plan, &r);
             }
