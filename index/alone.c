@@ -1,6 +1,7 @@
 /* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. The caller's thread is the applier; linking threads live
  * for one call of add. Files: index/README.md, section Files. */
 #include "index/alone_private.h"
+#include "index/bulk.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -38,8 +39,12 @@ void fr_index_free(fr_index *index)
 
 static fr_span key_of(int64_t id, char room[24])
 {
-    int size = snprintf(room, 24, "%lld", (long long)id);
-    return fr_span_of(room, (size_t)size);
+    uint64_t value = id < 0 ? 0 - (uint64_t)id : (uint64_t)id;
+    char *end = room + 24, *at = end;
+    do *--at = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    if (id < 0) *--at = '-';
+    return fr_span_of(at, (size_t)(end - at));
 }
 
 static uint64_t unlinked(const fr_table *t)
@@ -59,6 +64,13 @@ static void *link_until_stopped(void *argument)
     while (!atomic_load_explicit(&index->stop_linking, memory_order_acquire))
         if (!fr_table_link_step(index->table)) usleep(50);
     return NULL;
+}
+
+static uint32_t start_linkers(fr_index *index, pthread_t *workers, uint32_t count)
+{
+    uint32_t started = 0;
+    while (started < count && pthread_create(&workers[started], NULL, link_until_stopped, index) == 0) started++;
+    return started;
 }
 
 static bool exact_in(fr_type type, const float *vector, uint32_t dimension)
@@ -134,22 +146,31 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, u
     pthread_t workers[64];
     threads = threads == 0 ? 1 : FR_MIN(threads, 64u);
     atomic_store(&index->stop_linking, false);
-    while (started + 1 < threads && pthread_create(&workers[started], NULL, link_until_stopped, index) == 0) started++;
+    /* A bulk is the cheaper and the better the larger it is: its linkers wait for the rows. */
+    bool bulk = index->table->bulk_min != 0 && count >= index->table->bulk_min && !fr_table_is_binary(&index->table->options) &&
+                index->table->options.codes != FR_CODES_NONE;
+    uint64_t begin = bulk ? FR_BULK_MAX : 0;
+    if (bulk) fr_fresh_hold_back(index->table, true);
     fr_code code = FR_OK;
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
+        char room[24];
+        if (i == begin) started = start_linkers(index, workers, threads - 1);
         code = add_one(index, ids[i], given + i * bytes, err);
+        if (i + 8 < count) fr_keymap_prefetch(&index->table->keys, key_of(ids[i + 8], room));
         if (i % 256 == 0) fr_table_maintain(index->table, index->commit);
         /* many rows are linked faster in bulk, once all of them are there */
-        bool help = count < index->table->bulk_min && unlinked(index->table) > HELP_UNLINKED;
+        bool help = !bulk && unlinked(index->table) > HELP_UNLINKED;
         if (help || many_dead(index->table)) fr_table_help_step(index->table, true);
     }
+    if (started == 0) started = start_linkers(index, workers, threads - 1);
     while (unlinked(index->table) != 0)
-        if (!fr_table_link_step(index->table)) usleep(20);
+        if (!fr_fresh_asked(index->table) && !fr_table_link_step(index->table)) usleep(20);
+    if (bulk) fr_fresh_hold_back(index->table, false);
     while (fr_table_link_step(index->table)) {}
     atomic_store(&index->stop_linking, true);
     while (started > 0) pthread_join(workers[--started], NULL);
     finish_dead(index);
-    if (index->table->bulk_min != 0 && count >= index->table->bulk_min) fr_mem_trim();
+    if (bulk) fr_mem_trim(); /* what the rooms of a bulk were cut from */
     return code;
 }
 

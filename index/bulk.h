@@ -6,11 +6,12 @@
 #include "index/table_private.h"
 
 #define FR_BULK_MIN   8192u /* fresh rows: from here on bulk beats row by row */
-#define FR_BULK_MAX   524288u /* of one bulk: 384 bytes of candidates each are held meanwhile */
+#define FR_BULK_MAX   1048576u /* of one bulk: about 560 bytes each are held meanwhile */
 #define FR_BULK_SAMPLE 3u    /* of the linked rows, up to so many per fresh row are looked at, too */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
 #define FR_PIECE_ROWS 64u
+#define FR_AROUND     16u    /* candidates of a row that lead on, in the second look: one cache line */
 #define FR_LOOK_FEW   32u /* rows of a piece of the second look where many members are linked: the fresh ones lie farther apart */
 
 /* Key and row: a key grows with the distance, those of one row compare. Its sign is flipped: the order is that of unsigned numbers. */
@@ -64,6 +65,7 @@ typedef struct fr_bulk {
     /* links back, chained by the row they are to be added to */
     _Atomic uint32_t *back_head; /* per row: edge + 1; during the second look: a fresh row's place + 1 */
     uint32_t *back_next;         /* per edge: place in order x FR_LANES_MAX / 2: neighbours together */
+    uint32_t *around;            /* in the same memory, during the second look: FR_AROUND candidates a fresh row, as the groups left them */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
     fr_block_room *rooms;        /* at rest, under bulk_lock: as many as threads worked at a time */
