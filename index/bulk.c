@@ -70,6 +70,7 @@ static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
     b->near_count = hold(b, MEM_NEAR_COUNT, want);
     b->back_head = hold(b, MEM_HEAD, (size_t)rows * sizeof(uint32_t));
     b->back_next = hold(b, MEM_NEXT, (size_t)want * (FR_LANES_MAX / 2) * sizeof(uint32_t));
+    b->around = b->back_next;
     b->targets = hold(b, MEM_TARGETS, (size_t)rows * sizeof(uint32_t));
     return b->targets && b->members && b->assigned && b->group && b->order && b->near && b->near_count && b->back_head && b->back_next;
 }

@@ -58,28 +58,30 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
-/* The candidates that live, by distance on today's codes. */
+/* The candidates that live, by distance on today's codes. A slot that was reused, and what was found by codes of before, may stand twice:
+ * such two are equally far. */
 static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place)
 {
-    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0;
+    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0, n = 0;
     float distances[FR_NEAR_MAX];
     const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
     for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        __builtin_prefetch(fr_row_at(t, fr_near_row(near[i])));
-        fr_space_touch(codes, fr_near_row(near[i]));
-    }
-    fr_visited_clear(s);
-    fr_visit(s, row);
-    for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        uint32_t other = fr_near_row(near[i]); /* a slot that was reused, and what was found by codes of before, may stand twice */
-        if (fr_visit(s, other) && fr_row_alive(fr_row_at(t, other))) ids[count++] = other;
+        uint32_t other = fr_near_row(near[i]);
+        ids[count] = other;
+        count += other != row && fr_row_alive(fr_row_at(t, other));
     }
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, count, distances);
     for (uint32_t i = 0; i < count; i++) s->pool[i] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(s->pool, count);
-    return count;
+    for (uint32_t i = 0; i < count; i++) {
+        fr_candidate next = s->pool[i];
+        bool twice = false;
+        for (uint32_t j = n; j > 0 && s->pool[j - 1].distance >= next.distance; j--) twice |= s->pool[j - 1].row == next.row;
+        if (!twice) s->pool[n++] = next;
+    }
+    return n;
 }
 
 static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order)
@@ -108,13 +110,18 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
 }
 
-/* The candidates of a row that comes soon, and whose they are. */
+/* The candidates of a row that comes soon, and whose they are; its own lanes, and those of the nearest, which is likely to adopt it. */
 static void send_for(const fr_table *t, const fr_codeset *codes, const fr_bulk *b, const uint32_t *places, uint32_t i, uint32_t count)
 {
-    if (i + 2 < count)
+    if (i + 2 < count) {
         for (uint32_t at = 0; at < FR_NEAR_MAX; at += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)places[i + 2] * FR_NEAR_MAX + at);
+        __builtin_prefetch(fr_row_at(t, b->members[places[i + 2]]));
+        fr_space_touch(codes, b->members[places[i + 2]]);
+    }
     if (i + 1 >= count) return;
     const fr_near *near = b->near + (size_t)places[i + 1] * FR_NEAR_MAX;
+    fr_links_prefetch(t, b->members[places[i + 1]]);
+    if (b->near_count[places[i + 1]] != 0) fr_links_prefetch(t, fr_near_row(near[0]));
     for (uint32_t n = 0; n < b->near_count[places[i + 1]]; n++) {
         __builtin_prefetch(fr_row_at(t, fr_near_row(near[n])));
         fr_space_touch(codes, fr_near_row(near[n]));
@@ -165,6 +172,7 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
         else if (fr_tree_link(t, row, ids[i])) candidates[n++] = (fr_candidate){-INFINITY, ids[i]};
     }
     fr_space space;
+    for (uint32_t i = 0; i < known; i++) fr_space_touch(codes, ids[i]);
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, known, distances);
     for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
@@ -173,29 +181,50 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     fr_store_lanes(t, row, chosen, kept);
 }
 
-static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t row)
+/* Takes up to BACK_MAX rows off a chain; their lives are on the way. Returns where it goes on. */
+static uint32_t unchain(const fr_table *t, const fr_bulk *b, uint32_t edge, uint32_t *rows, uint32_t *count_out)
 {
-    uint32_t edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel), more[BACK_MAX];
-    while (edge != 0) {
-        uint32_t n = 0;
-        for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
-            uint32_t from = b->members[b->order[(edge - 1) / EDGES]];
-            if (from != row && is_linked(t, from)) more[n++] = from;
-        }
-        for (uint32_t i = 0; i < n; i++) fr_space_touch(codes, more[i]);
-        fr_spin_lock(fr_row_lock(t, row));
-        if (is_linked(t, row) && n != 0) add_lanes(t, s, codes, row, more, n);
-        fr_spin_unlock(fr_row_lock(t, row));
+    uint32_t n = 0;
+    for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
+        rows[n] = b->members[b->order[(edge - 1) / EDGES]];
+        __builtin_prefetch(fr_row_at(t, rows[n++]));
     }
+    *count_out = n;
+    return edge;
 }
+
+static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t *more, uint32_t count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (more[i] != row && is_linked(t, more[i])) more[n++] = more[i];
+    fr_spin_lock(fr_row_lock(t, row));
+    if (is_linked(t, row) && n != 0) add_lanes(t, s, codes, row, more, n);
+    fr_spin_unlock(fr_row_lock(t, row));
+}
+
+#define BACK_AHEAD 8u /* targets whose chains are followed before the first of them is written to */
 
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
     uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, atomic_load(&b->target_count));
-    for (uint32_t i = from; i < to; i++) {
-        if (i + 1 < to) fr_links_prefetch(t, b->targets[i + 1]), fr_space_touch(codes, b->targets[i + 1]);
-        back_to(t, s, codes, b, b->targets[i]);
+    uint32_t more[BACK_AHEAD][BACK_MAX], counts[BACK_AHEAD], rest[BACK_AHEAD];
+    for (uint32_t at = from; at < to; at += BACK_AHEAD) {
+        uint32_t n = FR_MIN(BACK_AHEAD, to - at);
+        const uint32_t *rows = b->targets + at;
+        for (uint32_t i = 0; i < n; i++) {
+            fr_links_prefetch(t, rows[i]);
+            __builtin_prefetch(fr_row_at(t, rows[i]));
+            rest[i] = unchain(t, b, atomic_exchange_explicit(&b->back_head[rows[i]], 0, memory_order_acq_rel), more[i], &counts[i]);
+        }
+        for (uint32_t i = 0; i < n; i++) {
+            back_to(t, s, codes, rows[i], more[i], counts[i]);
+            while (rest[i] != 0) {
+                rest[i] = unchain(t, b, rest[i], more[i], &counts[i]);
+                back_to(t, s, codes, rows[i], more[i], counts[i]);
+            }
+        }
     }
 }
 
