@@ -58,7 +58,7 @@ static uint32_t due(const fr_table *t)
     return (uint32_t)FR_MIN(fresh, FR_BULK_MAX);
 }
 
-static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
+static bool reserve(const fr_table *t, fr_bulk *b, uint32_t want, uint32_t rows)
 {
     size_t members = rows; /* sampling gives about SAMPLE per fresh row */
     if (members > (size_t)want * (FR_BULK_SAMPLE + 2)) members = (size_t)want * (FR_BULK_SAMPLE + 2);
@@ -69,7 +69,8 @@ static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
     b->near = hold(b, MEM_NEAR, (size_t)want * FR_NEAR_MAX * sizeof(fr_near));
     b->near_count = hold(b, MEM_NEAR_COUNT, want);
     b->back_head = hold(b, MEM_HEAD, (size_t)rows * sizeof(uint32_t));
-    b->back_next = hold(b, MEM_NEXT, (size_t)want * (FR_LANES_MAX / 2) * sizeof(uint32_t));
+    b->edges = FR_MAX(fr_bulk_links_max(t), FR_AROUND);
+    b->back_next = hold(b, MEM_NEXT, (size_t)want * b->edges * sizeof(uint32_t));
     b->around = b->back_next;
     b->targets = hold(b, MEM_TARGETS, (size_t)rows * sizeof(uint32_t));
     return b->targets && b->members && b->assigned && b->group && b->order && b->near && b->near_count && b->back_head && b->back_next;
@@ -114,7 +115,7 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
     fr_spin_unlock(&t->bulk_lock);
     if (!mine) return true;
     fr_bulk *b = fr_zalloc(FR_MEM_LINKS, sizeof *b);
-    if (b != NULL && reserve(b, want, s->row_limit)) {
+    if (b != NULL && reserve(t, b, want, s->row_limit)) {
         b->row_limit = s->row_limit;
         claim(t, b, want);
         if (b->count == 0) { /* others were faster: nothing is left of what was due */

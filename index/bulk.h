@@ -6,7 +6,7 @@
 #include "index/table_private.h"
 
 #define FR_BULK_MIN   8192u /* fresh rows: from here on bulk beats row by row */
-#define FR_BULK_MAX   1048576u /* of one bulk: about 560 bytes each are held meanwhile */
+#define FR_BULK_MAX   1048576u /* of one bulk: about 530 bytes each are held meanwhile */
 #define FR_BULK_SAMPLE 3u    /* of the linked rows, up to so many per fresh row are looked at, too */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
@@ -64,7 +64,8 @@ typedef struct fr_bulk {
     _Atomic uint32_t near_locks[256];
     /* links back, chained by the row they are to be added to */
     _Atomic uint32_t *back_head; /* per row: edge + 1; during the second look: a fresh row's place + 1 */
-    uint32_t *back_next;         /* per edge: place in order x FR_LANES_MAX / 2: neighbours together */
+    uint32_t *back_next;         /* per edge: place in order x edges: neighbours together */
+    uint32_t edges;              /* new links of a row, at most; at least FR_AROUND */
     uint32_t *around;            /* in the same memory, during the second look: FR_AROUND candidates a fresh row, as the groups left them */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
@@ -95,6 +96,7 @@ void fr_bulk_order(fr_bulk *b);   /* pieces of neighbours */
 void fr_bulk_ordered(fr_bulk *b); /* after the second look */
 void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
+static inline uint32_t fr_bulk_links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, FR_LANES_MAX / 2); }
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_refine(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);

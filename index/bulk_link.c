@@ -6,12 +6,9 @@
 
 #include <math.h>
 
-#define EDGES       (FR_LANES_MAX / 2) /* new links of a row, at most */
 #define REFINE_EF   48u
 
 #define BACK_MAX    96u /* links that are added to one row at a time */
-
-static uint32_t links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, EDGES); }
 
 static uint8_t state_of(const fr_table *t, uint32_t row)
 {
@@ -32,7 +29,7 @@ static uint32_t piece_of(const fr_bulk *b, uint32_t piece, const uint32_t **from
 static void back_later(fr_bulk *b, uint32_t at_order, uint32_t edge, uint32_t to)
 {
     if (to >= b->row_limit) return; /* a younger row is no member; its own links will do */
-    uint32_t at = at_order * EDGES + edge;
+    uint32_t at = at_order * b->edges + edge;
     uint32_t before = atomic_exchange_explicit(&b->back_head[to], at + 1, memory_order_acq_rel);
     b->back_next[at] = before;
     if (before == 0) b->targets[atomic_fetch_add_explicit(&b->target_count, 1, memory_order_relaxed)] = to;
@@ -89,7 +86,7 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     uint32_t place = b->order[at_order], row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     fr_row *r = fr_row_at(t, row);
     uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
-    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, links_max(t), chosen);
+    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
     fr_candidate candidates[FR_NEAR_MAX];
     memcpy(candidates, s->pool, size * sizeof *candidates);
     fr_spin_lock(fr_row_lock(t, row));
@@ -186,7 +183,7 @@ static uint32_t unchain(const fr_table *t, const fr_bulk *b, uint32_t edge, uint
 {
     uint32_t n = 0;
     for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
-        rows[n] = b->members[b->order[(edge - 1) / EDGES]];
+        rows[n] = b->members[b->order[(edge - 1) / b->edges]];
         __builtin_prefetch(fr_row_at(t, rows[n++]));
     }
     *count_out = n;
@@ -234,7 +231,7 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 static void choose_again(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order, uint32_t size)
 {
     uint32_t row = b->members[b->order[at_order]], chosen[FR_LANES_MAX];
-    uint32_t count = fr_select(t, s, codes, row, s->pool, size, links_max(t), chosen);
+    uint32_t count = fr_select(t, s, codes, row, s->pool, size, fr_bulk_links_max(t), chosen);
     store_chosen(t, row, chosen, count);
     for (uint32_t i = 0; i < count; i++)
         if (!fr_leads_to(t, chosen[i], row)) back_later(b, at_order, i, chosen[i]);
