@@ -67,6 +67,7 @@ typedef struct fr_bulk {
     uint32_t *back_next;         /* per edge: place in order x edges: neighbours together */
     uint32_t edges;              /* new links of a row, at most; at least FR_AROUND */
     uint32_t *around;            /* in the same memory, during the second look: FR_AROUND candidates a fresh row, as the groups left them */
+    uint32_t *row_at;            /* by place in order; in the memory of `assigned`, from the choice of links on */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
     fr_block_room *rooms;        /* at rest, under bulk_lock: as many as threads worked at a time */

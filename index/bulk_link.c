@@ -85,6 +85,7 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
 {
     uint32_t place = b->order[at_order], row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     fr_row *r = fr_row_at(t, row);
+    b->row_at[at_order] = row;
     uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
     uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
     fr_candidate candidates[FR_NEAR_MAX];
@@ -178,48 +179,61 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     fr_store_lanes(t, row, chosen, kept);
 }
 
-/* Takes up to BACK_MAX rows off a chain; their lives are on the way. Returns where it goes on. */
-static uint32_t unchain(const fr_table *t, const fr_bulk *b, uint32_t edge, uint32_t *rows, uint32_t *count_out)
+#define BACK_AHEAD 8u /* chains that are followed side by side: each step of one waits for memory */
+
+typedef struct fr_chain {
+    uint32_t row, edge, count; /* edge: where it goes on; 0: at its end */
+    uint32_t from[BACK_MAX];
+} fr_chain;
+
+/* Up to BACK_MAX rows off each chain; their lives are on the way. */
+static void unchain(const fr_table *t, const fr_bulk *b, fr_chain *chains, uint32_t n)
 {
-    uint32_t n = 0;
-    for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
-        rows[n] = b->members[b->order[(edge - 1) / b->edges]];
-        __builtin_prefetch(fr_row_at(t, rows[n++]));
+    for (uint32_t i = 0; i < n; i++) chains[i].count = 0;
+    for (bool more = true; more;) {
+        more = false;
+        for (uint32_t i = 0; i < n; i++) {
+            fr_chain *c = &chains[i];
+            if (c->edge == 0 || c->count == BACK_MAX) continue;
+            c->from[c->count++] = b->row_at[(c->edge - 1) / b->edges];
+            c->edge = b->back_next[c->edge - 1];
+            if (c->edge != 0) __builtin_prefetch(&b->back_next[c->edge - 1]);
+            more = true;
+        }
     }
-    *count_out = n;
-    return edge;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < chains[i].count; j++) __builtin_prefetch(fr_row_at(t, chains[i].from[j]));
 }
 
-static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, uint32_t *more, uint32_t count)
+static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_chain *c)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (more[i] != row && is_linked(t, more[i])) more[n++] = more[i];
-    fr_spin_lock(fr_row_lock(t, row));
-    if (is_linked(t, row) && n != 0) add_lanes(t, s, codes, row, more, n);
-    fr_spin_unlock(fr_row_lock(t, row));
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->from[i] != c->row && is_linked(t, c->from[i])) c->from[n++] = c->from[i];
+    fr_spin_lock(fr_row_lock(t, c->row));
+    if (is_linked(t, c->row) && n != 0) add_lanes(t, s, codes, c->row, c->from, n);
+    fr_spin_unlock(fr_row_lock(t, c->row));
 }
-
-#define BACK_AHEAD 8u /* targets whose chains are followed before the first of them is written to */
 
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
     uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, atomic_load(&b->target_count));
-    uint32_t more[BACK_AHEAD][BACK_MAX], counts[BACK_AHEAD], rest[BACK_AHEAD];
+    fr_chain chains[BACK_AHEAD];
     for (uint32_t at = from; at < to; at += BACK_AHEAD) {
         uint32_t n = FR_MIN(BACK_AHEAD, to - at);
-        const uint32_t *rows = b->targets + at;
         for (uint32_t i = 0; i < n; i++) {
-            fr_links_prefetch(t, rows[i]);
-            __builtin_prefetch(fr_row_at(t, rows[i]));
-            rest[i] = unchain(t, b, atomic_exchange_explicit(&b->back_head[rows[i]], 0, memory_order_acq_rel), more[i], &counts[i]);
+            uint32_t row = chains[i].row = b->targets[at + i];
+            fr_links_prefetch(t, row);
+            __builtin_prefetch(fr_row_at(t, row));
+            chains[i].edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel);
         }
+        unchain(t, b, chains, n);
         for (uint32_t i = 0; i < n; i++) {
-            back_to(t, s, codes, rows[i], more[i], counts[i]);
-            while (rest[i] != 0) {
-                rest[i] = unchain(t, b, rest[i], more[i], &counts[i]);
-                back_to(t, s, codes, rows[i], more[i], counts[i]);
+            back_to(t, s, codes, &chains[i]);
+            while (chains[i].edge != 0) {
+                unchain(t, b, &chains[i], 1);
+                back_to(t, s, codes, &chains[i]);
             }
         }
     }
