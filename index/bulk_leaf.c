@@ -11,7 +11,8 @@
 #define LEADERS_FROM 64u /* pivots: from here on they stand in lists around leaders */
 #define LEADS        32u /* pivots of a leader, on average */
 #define LISTS       6u    /* so many are looked at for a row */
-#define NEAREST     36u  /* of one leaf */
+#define NEAREST     30u  /* of one leaf */
+#define FAR_FROM    24u  /* what is farther than so many that a row has already is not looked at */
 #define GUESS_MAX   ((int64_t)1 << 48)
 #define STRIP       16u  /* queries at a time */
 
@@ -121,7 +122,7 @@ static void smallest(int32_t *keys, uint32_t *places, uint32_t count, uint32_t w
 }
 
 _Static_assert(LISTS <= FR_FEW_MAX && FR_FANOUT <= FR_FEW_MAX && LISTS <= STRIP, "in one go, side by side in a room");
-_Static_assert(NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
+_Static_assert(FAR_FROM <= NEAREST && NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
 
 /* The nearest `want` below `cap`, sorted, into room->keys and places; *guess: the distance of the last one, kept from query
  * to query, because neighbours lie in neighbourhoods of like density. */
@@ -342,7 +343,7 @@ static int32_t cap_of(fr_bulk *b, uint32_t place)
 {
     fr_spin_lock(&b->near_locks[place % 256]);
     uint32_t held = b->near_count[place];
-    int32_t cap = held >= NEAREST ? fr_near_key(b->near[(size_t)place * FR_NEAR_MAX + FR_MIN(held, 32u) - 1]) : INT32_MAX;
+    int32_t cap = held >= NEAREST ? fr_near_key(b->near[(size_t)place * FR_NEAR_MAX + FAR_FROM - 1]) : INT32_MAX;
     fr_spin_unlock(&b->near_locks[place % 256]);
     return cap;
 }
