@@ -1,6 +1,7 @@
 /* alone.c: part 2 of freshet.h, a table by itself: int64 ids, no log. Whoever writes is the applier, one at a time; who links, and when:
  * alone_link.c. Files: index/README.md, section Files. */
 #include "index/alone_private.h"
+#include "index/bulk.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -35,8 +36,12 @@ void fr_index_free(fr_index *index)
 
 static fr_span key_of(int64_t id, char room[24])
 {
-    int size = snprintf(room, 24, "%lld", (long long)id);
-    return fr_span_of(room, (size_t)size);
+    uint64_t value = id < 0 ? 0 - (uint64_t)id : (uint64_t)id;
+    char *end = room + 24, *at = end;
+    do *--at = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    if (id < 0) *--at = '-';
+    return fr_span_of(at, (size_t)(end - at));
 }
 
 static bool exact_in(fr_type type, const float *vector, uint32_t dimension)
@@ -92,6 +97,13 @@ static void maintain_often(fr_index *index)
     if (index->puts++ % 256 == 0) fr_table_maintain(index->table, index->commit);
 }
 
+/* Is a bulk of all of them worth waiting for? */
+static bool waits_for_all(const fr_index *index, uint64_t count)
+{
+    const fr_table_options *o = fr_table_settings(index->table);
+    return index->table->bulk_min != 0 && count >= index->table->bulk_min && !fr_table_is_binary(o) && o->codes != FR_CODES_NONE;
+}
+
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)
 {
     size_t bytes = given_bytes(index);
@@ -104,14 +116,21 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, u
     helpers.threads = threads == 0 ? 1 : FR_MIN(threads, FR_HELPERS_MAX);
     helpers.started = 0;
     pthread_mutex_lock(&index->writer);
-    if (fr_index_links_at_once(index, count)) fr_index_helpers_start(index, &helpers);
+    /* A bulk is the cheaper and the better the larger it is: its linkers wait for the rows. */
+    bool now = fr_index_links_at_once(index, count), bulk = now && waits_for_all(index, count);
+    uint64_t begin = bulk ? FR_BULK_MAX : 0;
+    if (bulk) fr_fresh_hold_back(index->table, true);
     fr_code code = FR_OK;
     for (uint64_t i = 0; i < count && code == FR_OK; i++) {
+        char room[24];
+        if (now && i == begin) fr_index_helpers_start(index, &helpers);
         code = add_one(index, ids[i], given + i * bytes, err);
+        if (i + 8 < count) fr_keymap_prefetch(&index->table->keys, key_of(ids[i + 8], room));
         maintain_often(index);
         if (fr_index_many_dead(index)) fr_table_help_step(index->table, true);
     }
     fr_index_changed(index, &helpers);
+    if (bulk) fr_fresh_hold_back(index->table, false), fr_fresh_seal(index->table);
     pthread_mutex_unlock(&index->writer);
     return code;
 }

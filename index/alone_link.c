@@ -81,7 +81,7 @@ static void link_all(fr_index *index)
 {
     bool many = index->table->bulk_min != 0 && fr_index_waiting(index) >= index->table->bulk_min;
     while (fr_index_waiting(index) != 0)
-        if (!fr_table_link_step(index->table)) usleep(20);
+        if (!fr_fresh_asked(index->table) && !fr_table_link_step(index->table)) usleep(20);
     while (fr_table_link_step(index->table)) {}
     finish_dead(index);
     if (many) fr_mem_trim(); /* what a bulk took from the C library's heap */

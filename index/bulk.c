@@ -63,7 +63,7 @@ static uint32_t due(const fr_table *t)
     return (uint32_t)FR_MIN(fresh, FR_BULK_MAX);
 }
 
-static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
+static bool reserve(const fr_table *t, fr_bulk *b, uint32_t want, uint32_t rows)
 {
     size_t members = b->reach ? want : FR_MIN((size_t)rows, (FR_BULK_LINKED + 1) * (size_t)want);
     b->members = hold(b, MEM_MEMBERS, members * sizeof(uint32_t));
@@ -73,7 +73,10 @@ static bool reserve(fr_bulk *b, uint32_t want, uint32_t rows)
     b->near = hold(b, MEM_NEAR, (size_t)want * FR_NEAR_MAX * sizeof(fr_near));
     b->near_count = hold(b, MEM_NEAR_COUNT, want);
     b->back_head = hold(b, MEM_HEAD, (size_t)rows * sizeof(uint32_t));
-    b->back_next = hold(b, MEM_NEXT, (size_t)want * (FR_LANES_MAX / 2) * sizeof(uint32_t));
+    b->edges = FR_MAX(fr_bulk_links_max(t), FR_AROUND);
+    b->back_next = hold(b, MEM_NEXT, (size_t)want * b->edges * sizeof(uint32_t));
+    b->around = b->back_next;
+    b->row_at = b->assigned;
     b->targets = hold(b, MEM_TARGETS, (size_t)rows * sizeof(uint32_t));
     return b->targets && b->members && b->assigned && b->group && b->order && b->near && b->near_count && b->back_head && b->back_next;
 }
@@ -123,7 +126,7 @@ bool fr_bulk_begin(fr_table *t, fr_scratch *s)
     if (!mine) return true;
     fr_bulk *b = fr_zalloc(FR_MEM_LINKS, sizeof *b);
     if (b != NULL) plan(t, b, want);
-    if (b != NULL && reserve(b, want, s->row_limit)) {
+    if (b != NULL && reserve(t, b, want, s->row_limit)) {
         b->row_limit = s->row_limit;
         claim(t, b, want);
         if (b->count == 0) { /* others were faster: nothing is left of what was due */

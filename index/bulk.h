@@ -7,11 +7,12 @@
 
 #define FR_BULK_MIN   2048u /* fresh rows: from here on bulk beats row by row */
 #define FR_BULK_SEED  2048u /* rows that are linked one by one before the first bulk, or a quarter of it */
-#define FR_BULK_MAX   524288u /* of one bulk: 384 bytes of candidates each are held meanwhile */
+#define FR_BULK_MAX   1048576u /* of one bulk: about 530 bytes each are held meanwhile */
 #define FR_BULK_LINKED 3u   /* so many linked rows a fresh one are members of its groups; where there are more the graph leads to them */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
 #define FR_PIECE_ROWS 64u
+#define FR_AROUND     16u    /* candidates of a row that lead on, in the second look: one cache line */
 #define FR_LOOK_FEW   32u /* rows of a piece of the second look where many members are linked: the fresh ones lie farther apart */
 
 /* Key and row: a key grows with the distance, those of one row compare. Its sign is flipped: the order is that of unsigned numbers. */
@@ -63,7 +64,10 @@ typedef struct fr_bulk {
     _Atomic uint32_t near_locks[256];
     /* links back, chained by the row they are to be added to */
     _Atomic uint32_t *back_head; /* per row: edge + 1; during the second look: a fresh row's place + 1 */
-    uint32_t *back_next;         /* per edge: place in order x FR_LANES_MAX / 2: neighbours together */
+    uint32_t *back_next;         /* per edge: place in order x edges: neighbours together */
+    uint32_t edges;              /* new links of a row, at most; at least FR_AROUND */
+    uint32_t *around;            /* in the same memory, during the second look: FR_AROUND candidates a fresh row, as the groups left them */
+    uint32_t *row_at;            /* by place in order; in the memory of `assigned`, from the choice of links on */
     uint32_t *targets;           /* rows that have such a chain, as they came up: neighbours together */
     _Atomic uint32_t target_count;
     fr_block_room *rooms;        /* at rest, under bulk_lock: as many as threads worked at a time */
@@ -101,6 +105,7 @@ static inline uint32_t fr_bulk_place(const fr_bulk *b, uint32_t row) /* of a fre
 /* bulk_reach.c: the same, and the linked rows near them */
 void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
+static inline uint32_t fr_bulk_links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, FR_LANES_MAX / 2); }
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 

@@ -4,7 +4,6 @@
 #include "index/bulk.h"
 
 #define NEAR_FIRST   24u /* of each row of the piece */
-#define NEAR_SECOND  16u /* of each of those */
 #define TAKEN        FR_PLACE_TAKEN
 
 /* From a row not yet taken its neighbours are followed until a piece is full. */
@@ -13,15 +12,14 @@ static uint32_t fill_piece(fr_bulk *b, uint32_t *out, uint32_t begin, uint32_t n
     uint32_t head = n;
     out[n++] = seed;
     while (head < n && n - begin < b->look_rows) {
-        uint32_t rows[NEAR_SECOND], count = fr_bulk_near_of(b, out[head++], NEAR_SECOND, rows);
-        for (uint32_t i = 0; i < count; i++) __builtin_prefetch((const void *)&b->back_head[rows[i]]);
-        for (uint32_t i = 0; i < count && n - begin < b->look_rows; i++) {
+        const uint32_t *rows = b->around + (size_t)out[head++] * FR_AROUND;
+        for (uint32_t i = 0; i < FR_AROUND && rows[i] < b->row_limit; i++) __builtin_prefetch((const void *)&b->back_head[rows[i]]);
+        for (uint32_t i = 0; i < FR_AROUND && rows[i] < b->row_limit && n - begin < b->look_rows; i++) {
             uint32_t place = atomic_load_explicit(&b->back_head[rows[i]], memory_order_relaxed);
             if (place == 0 || place & TAKEN) continue;
             atomic_store_explicit(&b->back_head[rows[i]], place | TAKEN, memory_order_relaxed);
             out[n++] = place - 1;
-            __builtin_prefetch(b->near + (size_t)(place - 1) * FR_NEAR_MAX);
-            __builtin_prefetch(b->near + (size_t)(place - 1) * FR_NEAR_MAX + 8);
+            __builtin_prefetch(b->around + (size_t)(place - 1) * FR_AROUND);
         }
     }
     return n;
@@ -34,7 +32,11 @@ void fr_bulk_order(fr_bulk *b)
     uint32_t n = 0, *out = b->group;
     for (uint32_t i = 0; i < b->member_count; i++)
         if (b->order[i] < b->count) b->order[n++] = b->order[i];
-    for (uint32_t i = 0; i < b->count; i++) atomic_store_explicit(&b->back_head[b->members[i]], i + 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t *rows = b->around + (size_t)i * FR_AROUND, held = fr_bulk_near_of(b, i, FR_AROUND, rows);
+        for (; held < FR_AROUND; held++) rows[held] = FR_ROW_NONE;
+        atomic_store_explicit(&b->back_head[b->members[i]], i + 1, memory_order_relaxed);
+    }
     n = 0;
     for (uint32_t i = 0, begin = 0; i < b->count; i++) {
         uint32_t place = b->order[i];
@@ -53,18 +55,17 @@ void fr_bulk_ordered(fr_bulk *b)
     for (uint32_t i = 0; i < b->count; i++) atomic_store_explicit(&b->back_head[b->members[i]], 0, memory_order_relaxed);
 }
 
-static bool take(const fr_table *t, fr_scratch *s, fr_block_room *room, uint32_t *columns, uint32_t row)
+static uint32_t place_of(const fr_bulk *b, uint32_t row)
 {
-    if (row >= s->row_limit || !fr_visit(s, row) || !fr_row_alive(fr_row_at(t, row))) return false;
-    room->rows[(*columns)++] = row;
-    return true;
+    return row < b->row_limit ? atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~TAKEN : 0;
 }
 
 /* Who is near a row: of a fresh one its candidates, of a linked one where it leads to. */
-static uint32_t near_of(const fr_table *t, fr_bulk *b, uint32_t row, uint32_t max, uint32_t *rows)
+static const uint32_t *near_of(const fr_table *t, const fr_bulk *b, uint32_t row, uint32_t *lanes, uint32_t *count_out)
 {
-    uint32_t place = row < b->row_limit ? atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~TAKEN : 0;
-    return place != 0 ? fr_bulk_near_of(b, place - 1, max, rows) : fr_level0_lanes(t, row, rows);
+    uint32_t place = place_of(b, row);
+    *count_out = place != 0 ? FR_AROUND : fr_level0_lanes(t, row, lanes);
+    return place != 0 ? b->around + (size_t)(place - 1) * FR_AROUND : lanes;
 }
 
 /* What near_of will read of the rows behind this one: whose they are, then their candidates or lanes. */
@@ -72,14 +73,31 @@ static void send_for(const fr_table *t, const fr_bulk *b, const uint32_t *rows, 
 {
     if (at + 16 < end && rows[at + 16] < b->row_limit) __builtin_prefetch((const void *)&b->back_head[rows[at + 16]]);
     if (at + 8 >= end) return;
-    uint32_t row = rows[at + 8], place = row < b->row_limit ? atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~TAKEN : 0;
-    if (place == 0) {
-        fr_links_prefetch(t, row);
-        return;
+    uint32_t place = place_of(b, rows[at + 8]);
+    if (place != 0) __builtin_prefetch(b->around + (size_t)(place - 1) * FR_AROUND);
+    else fr_links_prefetch(t, rows[at + 8]);
+}
+
+/* Those that were not met before; their lives are on the way. */
+static uint32_t take(const fr_table *t, fr_scratch *s, fr_block_room *room, uint32_t columns, const uint32_t *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && columns < room->capacity; i++) {
+        if (rows[i] >= s->row_limit || !fr_visit(s, rows[i])) continue;
+        __builtin_prefetch(fr_row_at(t, rows[i]));
+        room->rows[columns++] = rows[i];
     }
-    __builtin_prefetch(b->near_count + place - 1);
-    __builtin_prefetch(b->near + (size_t)(place - 1) * FR_NEAR_MAX);
-    __builtin_prefetch(b->near + (size_t)(place - 1) * FR_NEAR_MAX + 8);
+    return columns;
+}
+
+static uint32_t keep_alive(const fr_table *t, fr_block_room *room, uint32_t from, uint32_t to)
+{
+    uint32_t kept = from;
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t row = room->rows[i];
+        room->rows[kept] = row;
+        kept += fr_row_alive(fr_row_at(t, row));
+    }
+    return kept;
 }
 
 void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
@@ -89,20 +107,23 @@ void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     if (codes->kind == FR_CODE_NONE || codes->kind == FR_CODE_BIT) return;
     fr_block_room *room = fr_bulk_room_take(t, b, codes->padded);
     if (room == NULL) return; /* the candidates of before will do */
-    uint32_t max = room->capacity;
     fr_visited_clear(s);
-    for (uint32_t i = from; i < to; i++)
-        if (take(t, s, room, &columns, b->members[b->order[i]])) places[count++] = b->order[i];
-    for (uint32_t at = 0, step = 0; step < 2 && columns < max; step++) {
-        uint32_t end = columns;
-        for (; at < end && columns < max; at++) {
-            uint32_t rows[FR_LANES_MAX];
-            send_for(t, b, room->rows, at, end);
-            uint32_t n = near_of(t, b, room->rows[at], step == 0 ? NEAR_FIRST : NEAR_SECOND, rows);
-            for (uint32_t j = 0; j < n; j++) __builtin_prefetch(fr_row_at(t, rows[j]));
-            for (uint32_t j = 0; j < n && columns < max; j++) take(t, s, room, &columns, rows[j]);
-        }
+    for (uint32_t i = from; i < to; i++) {
+        uint32_t row = b->members[b->order[i]];
+        if (!fr_row_alive(fr_row_at(t, row)) || !fr_visit(s, row)) continue;
+        room->rows[columns++] = row;
+        places[count++] = b->order[i];
+        for (uint32_t n = 0; n < FR_NEAR_MAX; n += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)b->order[i] * FR_NEAR_MAX + n);
     }
+    uint32_t rows[FR_LANES_MAX], n, at = columns, end;
+    for (uint32_t i = 0; i < count; i++) columns = take(t, s, room, columns, rows, fr_bulk_near_of(b, places[i], NEAR_FIRST, rows));
+    end = columns = keep_alive(t, room, at, columns);
+    for (; at < end && columns < room->capacity; at++) {
+        send_for(t, b, room->rows, at, end);
+        const uint32_t *next = near_of(t, b, room->rows[at], rows, &n);
+        columns = take(t, s, room, columns, next, n);
+    }
+    columns = keep_alive(t, room, end, columns);
     fr_visited_clear(s);
     fr_bulk_meet(t, b, codes, room, columns, places, count, FR_NEAR_MAX);
     fr_bulk_room_return(t, b, room);

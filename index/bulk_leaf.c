@@ -12,7 +12,8 @@
 #define LEADERS_FROM 64u /* pivots: from here on they stand in lists around leaders */
 #define LEADS        32u /* pivots of a leader, on average */
 #define LISTS       6u    /* so many are looked at for a row */
-#define NEAREST     36u  /* of one leaf */
+#define NEAREST     30u  /* of one leaf */
+#define FAR_FROM    24u  /* what is farther than so many that a row has already is not looked at */
 #define GUESS_MAX   ((int64_t)1 << 48)
 #define STRIP       16u  /* queries at a time */
 
@@ -121,7 +122,8 @@ static void smallest(int32_t *keys, uint32_t *places, uint32_t count, uint32_t w
     }
 }
 
-_Static_assert(NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
+_Static_assert(LISTS <= FR_FEW_MAX && FR_FANOUT <= FR_FEW_MAX && LISTS <= STRIP, "in one go, side by side in a room");
+_Static_assert(FAR_FROM <= NEAREST && NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
 
 /* The nearest `want` below `cap`, sorted, into room->keys and places; *guess: the distance of the last one, kept from query
  * to query, because neighbours lie in neighbourhoods of like density. */
@@ -160,28 +162,6 @@ static uint32_t nearest(const fr_block_kernel *kernel, const fr_block_room *room
 
 /* ==== groups ==== */
 
-/* The nearest of the first n so far, in order; what comes later in keys must be nearer. */
-static uint32_t keep_few(int32_t *best_keys, uint32_t *best, uint32_t n, uint32_t want, const int32_t *keys, const uint32_t *places,
-                         uint32_t found, uint32_t base)
-{
-    for (uint32_t i = 0; i < found; i++) {
-        if (n == want && keys[i] >= best_keys[n - 1]) continue;
-        uint32_t at = n < want ? n++ : n - 1;
-        for (; at > 0 && best_keys[at - 1] > keys[i]; at--) best_keys[at] = best_keys[at - 1], best[at] = best[at - 1];
-        best_keys[at] = keys[i], best[at] = base + places[i];
-    }
-    return n;
-}
-
-/* The nearest few of packed rows, from..to of a packing that begins at a multiple of a tile. */
-static uint32_t few_of(const fr_block_kernel *kernel, const fr_block_room *room, const int32_t *dots, const int32_t *constants,
-                       uint32_t factor, uint32_t from, uint32_t to, uint32_t want, int32_t *best_keys, uint32_t *best, uint32_t n)
-{
-    int32_t bound = n == want ? best_keys[n - 1] : INT32_MAX;
-    uint32_t found = kernel->below(dots, constants, factor, to - from, bound, room->keys, room->places);
-    return keep_few(best_keys, best, n, want, room->keys, room->places, found, from);
-}
-
 /* Random members; those of the second level stand in the lists of the first, of which they are nearest to. */
 bool fr_bulk_partition(fr_table *t, fr_bulk *b)
 {
@@ -216,11 +196,11 @@ bool fr_bulk_partition(fr_table *t, fr_bulk *b)
         }
         kernel->pack(where, leaders, padded, b->leaders);
         for (uint32_t i = 0; i < chosen; i++) {
-            int32_t key;
             if (leaders > 1) {
-                query_of(codes, rows[i], room.queries);
+                as_query(codes, rows[i], room.queries);
                 kernel->dots(room.queries, 1, b->leaders, leaders, padded, room.dots, fr_tile_rows(leaders));
-                few_of(kernel, &room, room.dots, b->leader_constants, factor_of(t), 0, leaders, 1, &key, &list[i], 0);
+                kernel->few(room.dots, b->leader_constants, factor_of(t), leaders, 1, room.keys, room.places);
+                list[i] = room.places[0];
             }
             b->list_count[list[i]]++;
         }
@@ -260,22 +240,28 @@ void fr_bulk_pivots_free(fr_bulk *b)
     b->list_start = b->list_count = b->group_start = NULL;
 }
 
-/* The nearest pivots of one member, out of the lists of the leaders nearest to it. */
+/* The nearest pivots of one member, out of the lists of the leaders nearest to it. constants: room for those of the lists. */
 static void assign_one(const fr_table *t, const fr_bulk *b, const fr_block_room *room, uint32_t padded, const int8_t *query,
-                       const int32_t *leader_dots, uint32_t *assigned)
+                       const int32_t *leader_dots, int32_t *constants, uint32_t *assigned)
 {
     const fr_block_kernel *kernel = fr_simd_block();
-    int32_t keys[LISTS], best_keys[FR_FANOUT];
-    uint32_t lists[LISTS] = {0}, best[FR_FANOUT], n = 0, count = 1;
-    if (b->leader_count > 1)
-        count = few_of(kernel, room, leader_dots, b->leader_constants, factor_of(t), 0, b->leader_count, LISTS, keys, lists, 0);
-    for (uint32_t l = 0; l < count; l++) {
-        uint32_t from = b->list_start[lists[l]], size = b->list_count[lists[l]];
-        if (size == 0) continue;
-        kernel->dots(query, 1, b->pivots + (size_t)from * padded, size, padded, room->dots, fr_tile_rows(size));
-        n = few_of(kernel, room, room->dots, b->pivot_constants + from, factor_of(t), from, from + size, FR_FANOUT, best_keys, best, n);
+    uint32_t lists[LISTS] = {0}, ends[LISTS], count = 1, columns = 0;
+    if (b->leader_count > 1) {
+        count = kernel->few(leader_dots, b->leader_constants, factor_of(t), b->leader_count, LISTS, room->keys, room->places);
+        memcpy(lists, room->places, count * sizeof *lists);
     }
-    memcpy(assigned, best, n * sizeof *best);
+    for (uint32_t l = 0; l < count; l++) { /* one list behind the other: what dots gives past the end of one goes under the next */
+        uint32_t from = b->list_start[lists[l]], size = b->list_count[lists[l]];
+        if (size != 0) kernel->dots(query, 1, b->pivots + (size_t)from * padded, size, padded, room->dots + columns, fr_tile_rows(size));
+        memcpy(constants + columns, b->pivot_constants + from, size * sizeof *constants);
+        ends[l] = columns += size;
+    }
+    uint32_t n = kernel->few(room->dots, constants, factor_of(t), columns, FR_FANOUT, room->keys, room->places);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t place = room->places[i], l = 0;
+        while (place >= ends[l]) l++;
+        assigned[i] = b->list_start[lists[l]] + place - (l != 0 ? ends[l - 1] : 0);
+    }
 }
 
 void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
@@ -288,8 +274,8 @@ void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     uint32_t stride = fr_tile_rows(b->leader_count), who[STRIP];
     for (uint32_t i = from; i < to; i++)
         for (uint32_t f = 0; f < FR_FANOUT; f++) b->assigned[(size_t)i * FR_FANOUT + f] = b->pivot_count; /* none */
-    int32_t *leader_dots = fr_alloc_aligned(FR_MEM_LINKS, 64, (size_t)STRIP * stride * sizeof *leader_dots);
-    uint32_t columns = FR_MAX(b->list_max, stride);
+    uint32_t columns = FR_MAX(LISTS * b->list_max, stride);
+    int32_t *leader_dots = fr_alloc_aligned(FR_MEM_LINKS, 64, ((size_t)STRIP * stride + columns) * sizeof *leader_dots);
     if (room == NULL || columns > room->capacity) room = room_make(&own, columns, padded, false) ? &own : NULL;
     if (leader_dots == NULL || codes->kind == FR_CODE_NONE || room == NULL) to = from;
     for (uint32_t i = from; i < to;) {
@@ -301,7 +287,7 @@ void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
         }
         if (b->leader_count > 1) kernel->dots(room->queries, n, b->leaders, b->leader_count, padded, leader_dots, stride);
         for (uint32_t q = 0; q < n; q++)
-            assign_one(t, b, room, padded, room->queries + (size_t)q * padded, leader_dots + (size_t)q * stride,
+            assign_one(t, b, room, padded, room->queries + (size_t)q * padded, leader_dots + (size_t)q * stride, leader_dots + (size_t)STRIP * stride,
                        b->assigned + (size_t)who[q] * FR_FANOUT);
     }
     fr_free(FR_MEM_LINKS, leader_dots);
@@ -358,7 +344,7 @@ static int32_t cap_of(fr_bulk *b, uint32_t place)
 {
     fr_spin_lock(&b->near_locks[place % 256]);
     uint32_t held = b->near_count[place];
-    int32_t cap = held >= NEAREST ? fr_near_key(b->near[(size_t)place * FR_NEAR_MAX + FR_MIN(held, 32u) - 1]) : INT32_MAX;
+    int32_t cap = held >= NEAREST ? fr_near_key(b->near[(size_t)place * FR_NEAR_MAX + FAR_FROM - 1]) : INT32_MAX;
     fr_spin_unlock(&b->near_locks[place % 256]);
     return cap;
 }
@@ -367,9 +353,10 @@ uint32_t fr_bulk_near_of(fr_bulk *b, uint32_t place, uint32_t max, uint32_t *row
 {
     const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
     fr_spin_lock(&b->near_locks[place % 256]);
-    uint32_t count = FR_MIN(max, b->near_count[place]);
-    uint32_t held = b->near_count[place], first = count / 2; /* half of them the nearest; the rest leads out of a cluster */
-    for (uint32_t i = 0; i < count; i++) rows[i] = fr_near_row(near[i < first ? i : first + (i - first) * (held - first) / (count - first)]);
+    uint32_t held = b->near_count[place], count = FR_MIN(max, held), first = count / 2; /* half of them the nearest; the rest leads out of a cluster */
+    uint32_t step = count != 0 ? ((held - first) << 16) / (count - first) : 0;
+    for (uint32_t i = 0; i < first; i++) rows[i] = fr_near_row(near[i]);
+    for (uint32_t i = first; i < count; i++) rows[i] = fr_near_row(near[first + ((i - first) * step >> 16)]);
     fr_spin_unlock(&b->near_locks[place % 256]);
     return count;
 }

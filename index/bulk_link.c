@@ -6,11 +6,8 @@
 
 #include <math.h>
 
-#define EDGES       (FR_LANES_MAX / 2) /* new links of a row, at most */
 
 #define BACK_MAX    96u /* links that are added to one row at a time */
-
-static uint32_t links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, EDGES); }
 
 static uint8_t state_of(const fr_table *t, uint32_t row)
 {
@@ -31,7 +28,7 @@ static uint32_t piece_of(const fr_bulk *b, uint32_t piece, const uint32_t **from
 static void back_later(fr_bulk *b, uint32_t at_order, uint32_t edge, uint32_t to)
 {
     if (to >= b->row_limit) return; /* a younger row is no member; its own links will do */
-    uint32_t at = at_order * EDGES + edge;
+    uint32_t at = at_order * b->edges + edge;
     uint32_t before = atomic_exchange_explicit(&b->back_head[to], at + 1, memory_order_acq_rel);
     b->back_next[at] = before;
     if (before == 0) b->targets[atomic_fetch_add_explicit(&b->target_count, 1, memory_order_relaxed)] = to;
@@ -57,36 +54,39 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
-/* The candidates that live, by distance on today's codes. */
+/* The candidates that live, by distance on today's codes. A slot that was reused, and what was found by codes of before, may stand twice:
+ * such two are equally far. */
 static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place)
 {
-    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0;
+    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0, n = 0;
     float distances[FR_NEAR_MAX];
     const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
     for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        __builtin_prefetch(fr_row_at(t, fr_near_row(near[i])));
-        fr_space_touch(codes, fr_near_row(near[i]));
-    }
-    fr_visited_clear(s);
-    fr_visit(s, row);
-    for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        uint32_t other = fr_near_row(near[i]); /* a slot that was reused, and what was found by codes of before, may stand twice */
-        if (fr_visit(s, other) && fr_row_alive(fr_row_at(t, other))) ids[count++] = other;
+        uint32_t other = fr_near_row(near[i]);
+        ids[count] = other;
+        count += other != row && fr_row_alive(fr_row_at(t, other));
     }
     fr_space space;
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, count, distances);
     for (uint32_t i = 0; i < count; i++) s->pool[i] = (fr_candidate){distances[i], ids[i]};
     fr_sort_candidates(s->pool, count);
-    return count;
+    for (uint32_t i = 0; i < count; i++) {
+        fr_candidate next = s->pool[i];
+        bool twice = false;
+        for (uint32_t j = n; j > 0 && s->pool[j - 1].distance >= next.distance; j--) twice |= s->pool[j - 1].row == next.row;
+        if (!twice) s->pool[n++] = next;
+    }
+    return n;
 }
 
 static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t at_order)
 {
     uint32_t place = b->order[at_order], row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     fr_row *r = fr_row_at(t, row);
+    b->row_at[at_order] = row;
     uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
-    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, links_max(t), chosen);
+    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
     fr_candidate candidates[FR_NEAR_MAX];
     memcpy(candidates, s->pool, size * sizeof *candidates);
     fr_spin_lock(fr_row_lock(t, row));
@@ -107,13 +107,18 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     fr_mark(t, FR_CHUNK_ROWS_OF, row);
 }
 
-/* The candidates of a row that comes soon, and whose they are. */
+/* The candidates of a row that comes soon, and whose they are; its own lanes, and those of the nearest, which is likely to adopt it. */
 static void send_for(const fr_table *t, const fr_codeset *codes, const fr_bulk *b, const uint32_t *places, uint32_t i, uint32_t count)
 {
-    if (i + 2 < count)
+    if (i + 2 < count) {
         for (uint32_t at = 0; at < FR_NEAR_MAX; at += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)places[i + 2] * FR_NEAR_MAX + at);
+        __builtin_prefetch(fr_row_at(t, b->members[places[i + 2]]));
+        fr_space_touch(codes, b->members[places[i + 2]]);
+    }
     if (i + 1 >= count) return;
     const fr_near *near = b->near + (size_t)places[i + 1] * FR_NEAR_MAX;
+    fr_links_prefetch(t, b->members[places[i + 1]]);
+    if (b->near_count[places[i + 1]] != 0) fr_links_prefetch(t, fr_near_row(near[0]));
     for (uint32_t n = 0; n < b->near_count[places[i + 1]]; n++) {
         __builtin_prefetch(fr_row_at(t, fr_near_row(near[n])));
         fr_space_touch(codes, fr_near_row(near[n]));
@@ -164,6 +169,7 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
         else if (fr_tree_link(t, row, ids[i])) candidates[n++] = (fr_candidate){-INFINITY, ids[i]};
     }
     fr_space space;
+    for (uint32_t i = 0; i < known; i++) fr_space_touch(codes, ids[i]);
     fr_space_of_row(&space, t, codes, row, s->q, s->vector, s->rotated);
     fr_space_distances(&space, ids, known, distances);
     for (uint32_t i = 0; i < known; i++) candidates[n++] = (fr_candidate){distances[i], ids[i]};
@@ -172,28 +178,62 @@ static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint3
     fr_store_lanes(t, row, chosen, kept);
 }
 
-static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t row)
+#define BACK_AHEAD 8u /* chains that are followed side by side: each step of one waits for memory */
+
+typedef struct fr_chain {
+    uint32_t row, edge, count; /* edge: where it goes on; 0: at its end */
+    uint32_t from[BACK_MAX];
+} fr_chain;
+
+/* Up to BACK_MAX rows off each chain; their lives are on the way. */
+static void unchain(const fr_table *t, const fr_bulk *b, fr_chain *chains, uint32_t n)
 {
-    uint32_t edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel), more[BACK_MAX];
-    while (edge != 0) {
-        uint32_t n = 0;
-        for (; edge != 0 && n < BACK_MAX; edge = b->back_next[edge - 1]) {
-            uint32_t from = b->members[b->order[(edge - 1) / EDGES]];
-            if (from != row && is_linked(t, from)) more[n++] = from;
+    for (uint32_t i = 0; i < n; i++) chains[i].count = 0;
+    for (bool more = true; more;) {
+        more = false;
+        for (uint32_t i = 0; i < n; i++) {
+            fr_chain *c = &chains[i];
+            if (c->edge == 0 || c->count == BACK_MAX) continue;
+            c->from[c->count++] = b->row_at[(c->edge - 1) / b->edges];
+            c->edge = b->back_next[c->edge - 1];
+            if (c->edge != 0) __builtin_prefetch(&b->back_next[c->edge - 1]);
+            more = true;
         }
-        for (uint32_t i = 0; i < n; i++) fr_space_touch(codes, more[i]);
-        fr_spin_lock(fr_row_lock(t, row));
-        if (is_linked(t, row) && n != 0) add_lanes(t, s, codes, row, more, n);
-        fr_spin_unlock(fr_row_lock(t, row));
     }
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t j = 0; j < chains[i].count; j++) __builtin_prefetch(fr_row_at(t, chains[i].from[j]));
+}
+
+static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_chain *c)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->from[i] != c->row && is_linked(t, c->from[i])) c->from[n++] = c->from[i];
+    fr_spin_lock(fr_row_lock(t, c->row));
+    if (is_linked(t, c->row) && n != 0) add_lanes(t, s, codes, c->row, c->from, n);
+    fr_spin_unlock(fr_row_lock(t, c->row));
 }
 
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
     uint32_t from = piece * FR_PIECE_ROWS, to = FR_MIN(from + FR_PIECE_ROWS, atomic_load(&b->target_count));
-    for (uint32_t i = from; i < to; i++) {
-        if (i + 1 < to) fr_links_prefetch(t, b->targets[i + 1]), fr_space_touch(codes, b->targets[i + 1]);
-        back_to(t, s, codes, b, b->targets[i]);
+    fr_chain chains[BACK_AHEAD];
+    for (uint32_t at = from; at < to; at += BACK_AHEAD) {
+        uint32_t n = FR_MIN(BACK_AHEAD, to - at);
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t row = chains[i].row = b->targets[at + i];
+            fr_links_prefetch(t, row);
+            __builtin_prefetch(fr_row_at(t, row));
+            chains[i].edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel);
+        }
+        unchain(t, b, chains, n);
+        for (uint32_t i = 0; i < n; i++) {
+            back_to(t, s, codes, &chains[i]);
+            while (chains[i].edge != 0) {
+                unchain(t, b, &chains[i], 1);
+                back_to(t, s, codes, &chains[i]);
+            }
+        }
     }
 }

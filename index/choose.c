@@ -28,7 +28,7 @@ typedef struct fr_rest {
  * differs by rounding. */
 static double far_enough(const fr_rest *r, float distance)
 {
-    return r->inner ? (double)distance - 1e-6 * fabs((double)distance) : (double)distance / (double)SLACK;
+    return r->inner ? (double)distance - 1e-6 * fabs((double)distance) : (double)distance * (1 / (double)SLACK);
 }
 
 static int64_t round_up(double x)
@@ -43,7 +43,7 @@ static void take_codes(fr_rest *r, const uint32_t *ids)
     const fr_codeset *codes = r->codes;
     const uint32_t padded = codes->padded, n = r->count;
     int32_t sums[CHUNK], constants[CHUNK];
-    double unit = codes->kind == FR_CODE_SQ8 ? (double)codes->scale * (double)codes->scale : 1.0;
+    double unit = codes->kind == FR_CODE_SQ8 ? (double)codes->scale * (double)codes->scale : 1.0, whole = 1 / unit;
     for (uint32_t i = 0; i < n; i++) r->code[i] = fr_extent_at(&codes->code, ids[i]);
     memset(r->scratch->q2, 1, padded);
     if (!r->inner && fr_codeset_computes(codes)) {
@@ -55,8 +55,8 @@ static void take_codes(fr_rest *r, const uint32_t *ids)
     for (uint32_t i = 0; i < n; i++) {
         int64_t sum = sums[i], constant = !r->inner ? constants[i] : codes->kind == FR_CODE_U8 ? -128 * sum : 0;
         r->own[i] = !r->inner ? constant + 256 * sum : codes->kind == FR_CODE_U8 ? 0 : 128 * (sum - 128 * (int64_t)padded);
-        double bound = fmin(far_enough(r, r->candidates[i].distance) / unit, 1e15); /* tree links have -INFINITY; they are set below */
-        int64_t least = bound > -1e15 ? round_up(bound) : INT64_MIN / 2;
+        double bound = far_enough(r, r->candidates[i].distance) * whole; /* tree links have -INFINITY; they are set below */
+        int64_t least = bound > 1e15 ? (int64_t)1e15 : bound > -1e15 ? round_up(bound) : INT64_MIN / 2;
         r->least[i] = (r->inner ? least : FR_MAX(least, (int64_t)1)) - constant;
     }
 }

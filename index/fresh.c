@@ -70,7 +70,9 @@ bool fr_ring_push(fr_table *t, uint32_t row)
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_relaxed);
     atomic_store_explicit(&ring->rows[tail & ring->mask], row, memory_order_release);
     atomic_store_explicit(&t->ring_tail, tail + 1, memory_order_release);
-    if ((tail + 1 - atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed)) % 64 == 0) fr_fresh_seal(t); /* a block at once when it is full */
+    if ((tail + 1 - atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed)) % 64 != 0) return true;
+    if (t->fresh.held_back) fr_fresh_asked(t);
+    else fr_fresh_seal(t); /* a block at once when it is full */
     return true;
 }
 
@@ -208,6 +210,20 @@ void fr_fresh_seal(fr_table *t)
     if (from > sealed) atomic_store_explicit(&t->fresh.sealed, from, memory_order_release);
 }
 
+void fr_fresh_hold_back(fr_table *t, bool held_back)
+{
+    t->fresh.held_back = held_back;
+    atomic_store_explicit(&t->fresh.looked, false, memory_order_relaxed);
+}
+
+bool fr_fresh_asked(fr_table *t)
+{
+    if (!atomic_load_explicit(&t->fresh.looked, memory_order_relaxed)) return false;
+    uint64_t before = atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed);
+    fr_fresh_seal(t);
+    return atomic_load_explicit(&t->fresh.sealed, memory_order_relaxed) != before;
+}
+
 void fr_fresh_free(fr_table *t)
 {
     for (fr_fresh_block *block = atomic_load(&t->fresh.first), *next; block != NULL; block = next) {
@@ -230,6 +246,9 @@ fr_fresh_view fr_fresh_look(const fr_table *t)
     low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
     view.tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     view.from = FR_MAX(low, sealed);
+    _Atomic bool *looked = (_Atomic bool *)(uintptr_t)&t->fresh.looked;
+    if (view.tail - view.from >= FR_BLOCK_ROWS && !atomic_load_explicit(looked, memory_order_relaxed))
+        atomic_store_explicit(looked, true, memory_order_relaxed);
     return view;
 }
 

@@ -34,6 +34,8 @@ typedef struct fr_fresh {
     fr_fresh_block *last; /* applier */
     _Atomic uint64_t sealed; /* ring positions before this one are linked, or in a block */
     int8_t *signs;           /* of the rotation; made with the first block, never changed */
+    bool held_back;          /* applier: blocks are made only once a search has looked: the rows are about to be linked in bulk */
+    _Atomic bool looked;     /* a search met so many rows outside of blocks that they would have made one */
 } fr_fresh;
 
 #define FR_FRESH_LEVELS 31u /* 5 bits: eight of them added up are a byte */
@@ -55,6 +57,9 @@ typedef struct fr_fresh_view {
 
 void fr_fresh_free(struct fr_table *t);
 void fr_fresh_seal(struct fr_table *t); /* applier: seal what is full, drop what is linked; does nothing without memory */
+/* A load that is linked in bulk at once holds blocks back, and makes those that searches ask for, one a call; true: it made one. */
+void fr_fresh_hold_back(struct fr_table *t, bool held_back); /* applier */
+bool fr_fresh_asked(struct fr_table *t);                     /* applier */
 fr_fresh_view fr_fresh_look(const struct fr_table *t);
 /* A vector in the space of the blocks: `rotated` has room for the padded dimension. */
 void fr_fresh_enter(const struct fr_table *t, const float *vector, float *rotated);

@@ -21,16 +21,22 @@ static uint32_t children_of(const fr_table *t, uint32_t row, uint32_t *children)
     return n;
 }
 
-bool fr_tree_adopt(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t parent, uint32_t child)
+/* Only a row with many lanes has its children counted: each is a row to be read. */
+static bool may_adopt(const fr_table *t, uint32_t parent)
 {
     uint32_t children[FR_LANES_MAX];
+    return fr_level0_lanes(t, parent, children) < children_max(t) || children_of(t, parent, children) < children_max(t);
+}
+
+bool fr_tree_adopt(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t parent, uint32_t child)
+{
     if (parent == child) return false;
     fr_spin_lock(fr_row_lock(t, parent));
     /* A dead row may still adopt until its burial begins, for that passes its children on. */
     uint8_t state = atomic_load_explicit(&fr_row_at(t, parent)->linked, memory_order_acquire);
     bool in_tree = state == FR_LINKED || (state == FR_UNLINKED && parent_of(t, parent) != FR_ROW_NONE) ||
                    (uint32_t)atomic_load_explicit(&t->root, memory_order_acquire) == parent + 1;
-    bool fine = in_tree && state != FR_MENDING && state != FR_REPAIRED && children_of(t, parent, children) < children_max(t);
+    bool fine = in_tree && state != FR_MENDING && state != FR_REPAIRED && may_adopt(t, parent);
     if (fine) {
         atomic_store_explicit(&fr_row_at(t, child)->parent, parent, memory_order_release);
         fr_add_lane(t, s, codes, parent, child);

@@ -72,6 +72,20 @@ FR_INLINE void block_order_each(int32_t *keys, uint32_t *places, uint32_t count)
     }
 }
 
+FR_INLINE uint32_t block_few_each(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, uint32_t want,
+                                  int32_t *keys, uint32_t *places)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t key = (int32_t)((uint32_t)constants[i] - factor * (uint32_t)dots[i]);
+        if (n == want && key >= keys[n - 1]) continue;
+        uint32_t at = n < want ? n++ : n - 1;
+        for (; at > 0 && keys[at - 1] > key; at--) keys[at] = keys[at - 1], places[at] = places[at - 1];
+        keys[at] = key, places[at] = i;
+    }
+    return n;
+}
+
 /* Each file has its own flags for the loop, and its own order. */
 FR_INLINE int32_t block_bound_by(void (*order)(int32_t *, uint32_t *, uint32_t), const int32_t *keys, uint32_t count, uint32_t want)
 {

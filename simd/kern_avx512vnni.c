@@ -114,6 +114,25 @@ FR_INLINE void dots_tile(int Q, const int8_t *queries, const uint8_t *first, uin
     }
 }
 
+/* One query: four chains, for its sums wait for each other. */
+FR_INLINE void dots_alone(const int8_t *query, const uint8_t *first, uint32_t n, int32_t *out)
+{
+    const uint8_t *second = first + (size_t)n * 16;
+    __m512i low[2], high[2];
+    low[0] = low[1] = high[0] = high[1] = _mm512_setzero_si512();
+    for (uint32_t w = 0; w < n; w += 8) {
+        _Pragma("GCC unroll 2") for (uint32_t h = 0; h < 2; h++) {
+            int32_t four;
+            memcpy(&four, query + w + 4 * h, 4);
+            __m512i broad = _mm512_set1_epi32(four);
+            low[h] = add_products(low[h], _mm512_loadu_si512(first + 16 * (size_t)(w + 4 * h)), broad);
+            high[h] = add_products(high[h], _mm512_loadu_si512(second + 16 * (size_t)(w + 4 * h)), broad);
+        }
+    }
+    _mm512_storeu_si512(out, _mm512_add_epi32(low[0], low[1]));
+    _mm512_storeu_si512(out + 16, _mm512_add_epi32(high[0], high[1]));
+}
+
 static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_t *packed, uint32_t count, uint32_t n,
                        int32_t *out, size_t stride)
 {
@@ -122,7 +141,7 @@ static void block_dots(const int8_t *queries, uint32_t query_count, const uint8_
         uint32_t q = 0;
         for (; q + TILE_QUERIES <= query_count; q += TILE_QUERIES)
             dots_tile(TILE_QUERIES, queries + (size_t)q * n, rows, n, out + q * stride + i, stride);
-        for (; q < query_count; q++) dots_tile(1, queries + (size_t)q * n, rows, n, out + q * stride + i, stride);
+        for (; q < query_count; q++) dots_alone(queries + (size_t)q * n, rows, n, out + q * stride + i);
     }
 }
 
@@ -155,34 +174,88 @@ static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint3
     return keep_below(_mm512_mask_cmplt_epi32_mask(inside, key, limit), key, place, keys, places, found);
 }
 
-/* A key's place is how many are smaller, or equal and before it: counted against all of them at once, no branch on a key. */
-static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
+/* A key's place is how many are smaller, or equal and before it: counted against all of them at once, no branch on a key. V vectors stay in
+ * registers; of two in different vectors it is known which stands before. */
+FR_INLINE void order_as(const uint32_t V, int32_t *keys, uint32_t *places, uint32_t count)
 {
-    enum { VECTORS = FR_ORDER_MAX / 16 };
-    __m512i key[VECTORS], place[VECTORS], rank[VECTORS];
-    uint32_t vectors = (count + 15) / 16;
-    for (uint32_t v = 0; v < vectors; v++) {
-        __mmask16 inside = (__mmask16)(count - 16 * v >= 16 ? 0xffffu : (1u << (count - 16 * v)) - 1);
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i key[8], place[8], rank[8];
+    __mmask16 inside = 0xffff;
+    _Pragma("GCC unroll 8") for (uint32_t v = 0; v < V; v++) {
+        if (v + 1 == V) inside = (__mmask16)(0xffffu >> (16 * V - count));
         key[v] = _mm512_maskz_loadu_epi32(inside, keys + 16 * v);
         place[v] = _mm512_maskz_loadu_epi32(inside, places + 16 * v);
         rank[v] = _mm512_setzero_si512();
     }
-    const __m512i one = _mm512_set1_epi32(1);
-    for (uint32_t i = 0; i < count; i++) {
-        const __m512i mine = _mm512_set1_epi32(keys[i]);
-        uint32_t own = i / 16;
-        for (uint32_t v = 0; v < vectors; v++) {
-            __mmask16 after = (__mmask16)(v > own ? 0xffffu : v < own ? 0 : 0xfffeu << i % 16);
-            __mmask16 less = _mm512_cmplt_epi32_mask(mine, key[v]);
-            less |= _mm512_mask_cmpeq_epi32_mask(after, mine, key[v]);
-            rank[v] = _mm512_mask_add_epi32(rank[v], less, rank[v], one);
+    _Pragma("GCC unroll 8") for (uint32_t own = 0; own < V; own++) {
+        for (uint32_t i = 0; i < 16 && 16 * own + i < count; i++) {
+            const __m512i mine = _mm512_set1_epi32(keys[16 * own + i]);
+            _Pragma("GCC unroll 8") for (uint32_t v = 0; v < V; v++) {
+                __mmask16 less = v > own ? _mm512_cmple_epi32_mask(mine, key[v]) : _mm512_cmplt_epi32_mask(mine, key[v]);
+                if (v == own) less |= _mm512_mask_cmpeq_epi32_mask((__mmask16)(0xfffeu << i), mine, key[v]);
+                rank[v] = _mm512_mask_add_epi32(rank[v], less, rank[v], one);
+            }
         }
     }
-    for (uint32_t v = 0; v < vectors; v++) {
-        __mmask16 inside = (__mmask16)(count - 16 * v >= 16 ? 0xffffu : (1u << (count - 16 * v)) - 1);
-        _mm512_mask_i32scatter_epi32(keys, inside, rank[v], key[v], 4);
-        _mm512_mask_i32scatter_epi32(places, inside, rank[v], place[v], 4);
+    _Pragma("GCC unroll 8") for (uint32_t v = 0; v < V; v++) {
+        __mmask16 mask = v + 1 == V ? inside : (__mmask16)0xffff;
+        _mm512_mask_i32scatter_epi32(keys, mask, rank[v], key[v], 4);
+        _mm512_mask_i32scatter_epi32(places, mask, rank[v], place[v], 4);
     }
+}
+
+_Static_assert(FR_ORDER_MAX == 8 * 16, "one case for each number of vectors");
+
+static void block_order(int32_t *keys, uint32_t *places, uint32_t count)
+{
+    switch ((count + 15) / 16) {
+    case 0: break;
+    case 1: order_as(1, keys, places, count); break;
+    case 2: order_as(2, keys, places, count); break;
+    case 3: order_as(3, keys, places, count); break;
+    case 4: order_as(4, keys, places, count); break;
+    case 5: order_as(5, keys, places, count); break;
+    case 6: order_as(6, keys, places, count); break;
+    case 7: order_as(7, keys, places, count); break;
+    default: order_as(8, keys, places, count);
+    }
+}
+
+/* The want-th of sixteen: of each how many are smaller, by turning them past each other. */
+FR_INLINE int32_t bound_of_lanes(__m512i lanes, uint32_t want)
+{
+    const __m512i one = _mm512_set1_epi32(1);
+    __m512i turn = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), rank = _mm512_setzero_si512();
+    _Pragma("GCC unroll 15") for (int i = 1; i < 16; i++) {
+        turn = _mm512_add_epi32(turn, one); /* modulo 16 */
+        rank = _mm512_mask_add_epi32(rank, _mm512_cmplt_epi32_mask(_mm512_permutexvar_epi32(turn, lanes), lanes), rank, one);
+    }
+    return _mm512_mask_reduce_max_epi32(_mm512_cmplt_epi32_mask(rank, _mm512_set1_epi32((int)want)), lanes);
+}
+
+/* Key i is of lane i % 16: at least `want` keys are not above the want-th of the lanes' least, and seldom many more. */
+static uint32_t block_few(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, uint32_t want,
+                          int32_t *keys, uint32_t *places)
+{
+    const __m512i next = _mm512_set1_epi32(16);
+    const __m128i shift = _mm_cvtsi32_si128((int)(factor - 1));
+    __m512i place = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), least = _mm512_set1_epi32(INT32_MAX);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i += 16) {
+        __mmask16 inside = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
+        __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i), _mm512_sll_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), shift));
+        least = _mm512_mask_min_epi32(least, inside, least, key);
+    }
+    const __m512i limit = _mm512_set1_epi32(bound_of_lanes(least, want));
+    for (uint32_t i = 0; i < count; i += 16) {
+        __mmask16 inside = (__mmask16)(count - i >= 16 ? 0xffffu : (1u << (count - i)) - 1);
+        __m512i key = _mm512_sub_epi32(_mm512_maskz_loadu_epi32(inside, constants + i), _mm512_sll_epi32(_mm512_maskz_loadu_epi32(inside, dots + i), shift));
+        found = keep_below(_mm512_mask_cmple_epi32_mask(inside, key, limit), key, place, keys, places, found);
+        place = _mm512_add_epi32(place, next);
+    }
+    if (found > FR_ORDER_MAX) return block_few_each(dots, constants, factor, count, want, keys, places); /* there are many equal ones */
+    block_order(keys, places, found);
+    return found < want ? found : want;
 }
 
 static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want) { return block_bound_by(block_order, keys, count, want); }
@@ -259,7 +332,7 @@ const fr_simd_tier fr_simd_avx512vnni = {
     .same = {[FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = {hamming_one, hamming_many, hamming_gather, "avx512vnni"}},
              [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = {jaccard_one, jaccard_many, jaccard_gather, "avx512vnni"}}},
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, "avx512vnni", dot_gather_constant},
-    .block = {block_pack, block_dots, block_below, block_order, block_bound, "avx512vnni"},
+    .block = {block_pack, block_dots, block_below, block_few, block_order, block_bound, "avx512vnni"},
 };
 #else
 typedef int fr_no_avx512vnni_here; /* ISO C wants a declaration */

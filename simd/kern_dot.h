@@ -95,6 +95,11 @@ FR_INLINE uint32_t block_below_each(const int32_t *dots, const int32_t *constant
     {                                                                                                                  \
         return block_below_each(dots, constants, factor, count, bound, keys, places);                                  \
     }                                                                                                                  \
+    static uint32_t block_few(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, uint32_t want, \
+                              int32_t *keys, uint32_t *places)                                                         \
+    {                                                                                                                  \
+        return block_few_each(dots, constants, factor, count, want, keys, places);                                     \
+    }                                                                                                                  \
     static void block_order(int32_t *keys, uint32_t *places, uint32_t count) { block_order_each(keys, places, count); }      \
     static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want)                                     \
     {                                                                                                                  \

@@ -106,6 +106,12 @@ static uint32_t block_below(const int32_t *dots, const int32_t *constants, uint3
     return found;
 }
 
+static uint32_t block_few(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, uint32_t want,
+                          int32_t *keys, uint32_t *places)
+{
+    return block_few_each(dots, constants, factor, count, want, keys, places);
+}
+
 static void block_order(int32_t *keys, uint32_t *places, uint32_t count) { block_order_each(keys, places, count); }
 
 static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want) { return block_bound_by(block_order, keys, count, want); }
@@ -305,7 +311,7 @@ const fr_simd_tier fr_simd_scalar = {
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
     .encode = {rotate, bytes, nibbles_of, shift, query_of},
-    .block = {block_pack, block_dots, block_below, block_order, block_bound, "scalar"},
+    .block = {block_pack, block_dots, block_below, block_few, block_order, block_bound, "scalar"},
     .to_f32 = fr_simd_scalar_to_f32,
     .from_f32 = fr_simd_scalar_from_f32,
     .narrowest = fr_simd_scalar_narrowest,

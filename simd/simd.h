@@ -124,11 +124,14 @@ uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
  *           Queries lie one after the other, `dimension` bytes each.
  *   below   the places with key = constants[i] - factor * dots[i] < bound, in order; returns how many. Room for
  *           fr_tile_rows(count) + 16 in both outputs. Keys wrap like unsigned numbers; callers know that theirs fit. factor: 1 or 2.
+ *   few     the `want` (at most FR_FEW_MAX) least of such keys, as order has them: equal ones by place; returns how many: all where there are
+ *           fewer. Room as for below.
  *   order   sorts up to FR_ORDER_MAX keys, their places with them; equal keys stay in order.
  *   bound   a key that at least `want` of the keys are not above, and not many more: the want-th of the least keys of FR_BOUND_GROUPS groups
  *           (key i is of group i % FR_BOUND_GROUPS); INT32_MAX where there are not so many groups. */
 #define FR_TILE_ROWS 32u
 #define FR_ORDER_MAX 128u
+#define FR_FEW_MAX 16u
 #define FR_BOUND_GROUPS 64u
 static inline uint32_t fr_tile_rows(uint32_t count) { return (count + FR_TILE_ROWS - 1) / FR_TILE_ROWS * FR_TILE_ROWS; }
 typedef struct fr_block_kernel {
@@ -137,6 +140,8 @@ typedef struct fr_block_kernel {
                  int32_t *out, size_t stride);
     uint32_t (*below)(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, int32_t bound,
                       int32_t *keys, uint32_t *places);
+    uint32_t (*few)(const int32_t *dots, const int32_t *constants, uint32_t factor, uint32_t count, uint32_t want,
+                    int32_t *keys, uint32_t *places);
     void (*order)(int32_t *keys, uint32_t *places, uint32_t count);
     int32_t (*bound)(const int32_t *keys, uint32_t count, uint32_t want);
     const char *isa;

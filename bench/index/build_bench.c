@@ -302,11 +302,13 @@ int main(int argc, char **argv)
     if (bulk_min != UINT32_MAX) r.table->bulk_min = bulk_min;
     uint32_t first = batch + grown == 0 ? r.base.rows : base_rows != 0 ? FR_MIN(base_rows, r.base.rows) : r.base.rows / 2;
     double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
+    fr_fresh_hold_back(r.table, !library && batch + grown == 0 && bulk_min != 0); /* as fr_index_add does */
     if (library) add(&r, 0, first);
     for (uint32_t i = 0; i < first && !library; i++) put(&r, i);
     double put_cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (library) fr_index_link(r.index, r.threads);
     else link_all(&r);
+    fr_fresh_hold_back(r.table, false);
     printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", argv[optind], first, r.threads,
            bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu,
            (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / first * 1e6, put_cpu / first * 1e6);

@@ -72,6 +72,36 @@ static void full_blocks_are_sealed(void **state)
     model_free(m);
 }
 
+/* A load whose rows are linked in bulk makes no blocks that nobody looks at, and, once a search looks, those it lacks. */
+static void blocks_held_back(void **state)
+{
+    (void)state;
+    model *m = model_create(DIMENSION);
+    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
+    fr_table *t;
+    rng r = {9};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    fr_fresh_hold_back(t, true);
+    for (uint32_t key = 0; key < 4 * FR_BLOCK_ROWS; key++) {
+        rng_vector(&r, KIND_F32, DIMENSION, model_vector(m, key));
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+        if (key % 64 == 0) fr_table_maintain(t, key + 1);
+    }
+    assert_false(fr_fresh_asked(t));
+    assert_null(t->fresh.first);
+    fr_fresh_view view = fr_fresh_look(t);
+    assert_int_equal(view.tail - view.from, 4 * FR_BLOCK_ROWS);
+    for (uint32_t key = 0; key < 64; key++) assert_int_equal(table_put(t, m, 4 * FR_BLOCK_ROWS + key, key, 5000 + key), FR_OK); /* a put makes some */
+    assert_non_null(t->fresh.first);
+    while (fr_fresh_asked(t)) {}
+    view = fr_fresh_look(t);
+    assert_true(view.tail - view.from < FR_BLOCK_ROWS);
+    fr_fresh_hold_back(t, false);
+    assert_false(fr_fresh_asked(t));
+    fr_table_free(t);
+    model_free(m);
+}
+
 /* Is the row the first hit of its own vector (or equal to it)? */
 static bool finds_itself(const fr_table *t, fr_scratch *s, const model *m, uint32_t key, uint32_t ef, uint64_t *fresh)
 {
@@ -199,7 +229,7 @@ static void put_while_linking(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(blocks_held_back), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
                                        cmocka_unit_test(cosines_unlinked), cmocka_unit_test(products_unlinked), cmocka_unit_test(uncoded_unlinked),
                                        cmocka_unit_test(put_while_linking)};
     return cmocka_run_group_tests(tests, NULL, NULL);

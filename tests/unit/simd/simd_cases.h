@@ -409,6 +409,19 @@ static void case_blocks(void)
                     want++;
                 }
                 CHECK(want == found, "%s below: %u found, %u are", tiers[t], found, want);
+                for (uint32_t i = 0; i < count && round % 3 == 0; i++) /* few distinct keys, so that some are equal */
+                    constants[i] = (int32_t)(factor * (uint32_t)dots[q * BROAD + i] + (uint32_t)(random64() % (2 + round / 4)));
+                uint32_t few = 1 + (uint32_t)(random64() % FR_FEW_MAX), got = kernel->few(dots + q * BROAD, constants, factor, count, few, keys, places);
+                CHECK(got == (few < count ? few : count), "%s few: %u of %u, %u wanted", tiers[t], got, count, few);
+                for (uint32_t f = 0; f < got; f++) { /* as many come before it as stand before it */
+                    uint32_t before = 0;
+                    for (uint32_t i = 0; i < count; i++) {
+                        int32_t key = (int32_t)((uint32_t)constants[i] - factor * (uint32_t)dots[q * BROAD + i]);
+                        before += key < keys[f] || (key == keys[f] && i < places[f]);
+                        CHECK(i != places[f] || key == keys[f], "%s few: another key at place %u", tiers[t], i);
+                    }
+                    CHECK(before == f && places[f] < count, "%s few: number %u of %u has %u before it", tiers[t], f, got, before);
+                }
                 uint32_t some = (uint32_t)(random64() % (FR_ORDER_MAX + 1)); /* few distinct keys: equal ones stay in order */
                 for (uint32_t i = 0; i < some; i++) ordered[i] = (int32_t)(random64() % (1 + round)) - 20, whose[i] = i;
                 int64_t sum = 0;
