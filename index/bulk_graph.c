@@ -57,7 +57,7 @@ void fr_bulk_ordered(fr_bulk *b)
 
 static uint32_t place_of(const fr_bulk *b, uint32_t row)
 {
-    return row < b->row_limit ? atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~TAKEN : 0;
+    return row < b->row_limit ? fr_bulk_place(b, row) : 0;
 }
 
 /* Who is near a row: of a fresh one its candidates, of a linked one where it leads to. */
