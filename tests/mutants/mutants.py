@@ -56,7 +56,7 @@ MUTANTS = [
     ("slot_crc_unchecked", "log/segment.c", "if (fr_load_le32(at + 36) != fr_simd_crc32c(0, at, 36)) return slot;", "", "test_log_guards"),
     ("header_crc_unchecked", "log/segment.c", "if (fr_load_le32(page + 508) != fr_simd_crc32c(0, page, 508))", "if (page == NULL)", "test_log_guards"),
     ("chunk_crc_unchecked", "server/engine/snapshot.c", "(data == NULL || fr_simd_crc32c(0, data, c->size) != c->crc32c)", "data == NULL", "test_engine_snapshot"),
-    ("manifest_crc_unchecked", "server/engine/manifest.c", "if (fr_load_le32(bytes + size - 4) != fr_simd_crc32c(0, bytes, size - 4))", "if (bytes == NULL)", "sim"),
+    ("manifest_crc_unchecked", "server/engine/manifest.c", "if (fr_load_le32(bytes + size - 4) != fr_simd_crc32c(0, bytes, size - 4))", "if (bytes == NULL)", "test_engine_snapshot"),
     ("base_offset_unchecked", "log/segment.c", "header_out->baseOffset != c->expected || header_out->partitionLeaderEpoch != 0", "header_out->partitionLeaderEpoch != 0", "test_log"),
     # ---- recovery and undo ----
     ("torn_tail_not_cut", "log/log_open.c", "        FR_TRY(io->truncate(io, segment->file, end_bytes, err));\n", "", "test_log"),
