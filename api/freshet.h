@@ -855,7 +855,7 @@ FR_API void fr_index_free(fr_index *index);
 FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;
 /* Rows that wait, and linking them now. save_file and ef_for do it, too; free does not: it drops them. */
-#define FR_INDEX_WAIT_MAX 16384u
+#define FR_INDEX_WAIT_MAX 8192u
 FR_API uint64_t fr_index_waiting(const fr_index *index); /* any thread */
 FR_API void fr_index_link(fr_index *index, uint32_t threads);
 FR_API fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uint64_t *removed_out) FR_MUST_CHECK;

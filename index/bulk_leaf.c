@@ -245,7 +245,7 @@ static void assign_one(const fr_table *t, const fr_bulk *b, const fr_block_room 
                        const int32_t *leader_dots, int32_t *constants, uint32_t *assigned)
 {
     const fr_block_kernel *kernel = fr_simd_block();
-    uint32_t lists[LISTS] = {0}, ends[LISTS], count = 1, columns = 0;
+    uint32_t lists[LISTS] = {0}, ends[LISTS] = {0}, count = 1, columns = 0;
     if (b->leader_count > 1) {
         count = kernel->few(leader_dots, b->leader_constants, factor_of(t), b->leader_count, LISTS, room->keys, room->places);
         memcpy(lists, room->places, count * sizeof *lists);

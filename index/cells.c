@@ -580,7 +580,7 @@ static uint64_t near_of_group(cell_scan *scan, const judged_cell *cell, uint32_t
     const fr_sketch *sketch = cell->sketch;
     if ((uint32_t)__builtin_popcountll(bits) < FR_SKETCH_LEAST) return bits;
     scan->unsketched |= sketch == NULL;
-    if (!cell->dense || group * FR_SKETCH_ROWS >= sketch->count) return bits;
+    if (!cell->dense || sketch == NULL || group * FR_SKETCH_ROWS >= sketch->count) return bits;
     uint32_t there = sketch->count - group * FR_SKETCH_ROWS; /* later entries have no bits yet */
     uint64_t behind = there < FR_SKETCH_ROWS ? UINT64_MAX << there : 0;
     const fr_run *run = scan->run;

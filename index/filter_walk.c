@@ -80,7 +80,7 @@ static void gather(fr_run *run, const uint32_t *from, uint32_t count, batch *b)
 {
     const fr_table *t = run->t;
     fr_scratch *s = run->s;
-    uint32_t ids[FR_LANES_MAX], found[FR_LANES_MAX + 16], failing[AT_ONCE * FR_LANES_MAX + 1], start[AT_ONCE + 1] = {0}, seen[AT_ONCE], bridges = 0;
+    uint32_t ids[FR_LANES_MAX], found[FR_LANES_MAX + 16], failing[AT_ONCE * FR_LANES_MAX + 1] = {0}, start[AT_ONCE + 1] = {0}, seen[AT_ONCE], bridges = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t all = lanes_of(run, from[i], ids), at = 0;
         seen[i] = fr_simd_sift(s->match, s->row_limit, ids, all, found);
@@ -152,7 +152,7 @@ static uint32_t start(fr_run *run)
 {
     batch b;
     b.count = 0;
-    uint32_t size = 0, limit = run->s->row_limit, nearest[FR_STARTS], near_count = nearest_rows(run, nearest);
+    uint32_t size = 0, limit = run->s->row_limit, nearest[FR_STARTS] = {0}, near_count = nearest_rows(run, nearest);
     const fr_router_map *map = atomic_load_explicit(&run->t->routers, memory_order_acquire);
     uint32_t routers = map != NULL ? map->count : 0, asked = FR_MIN(routers, SEED_ROUTERS);
     for (uint32_t i = 0; i < asked; i++) {

@@ -126,7 +126,7 @@ static void into_lists(fr_router_map *map, const uint32_t *sampled, uint32_t cou
     for (uint32_t l = 0; l < map->leaders; l++) put(map, l, sampled[(uint64_t)l * count / map->leaders]);
     for (uint32_t i = 0; i < count; i++) map->from[1 + (home[i] = (uint8_t)nearest_leader(map, sampled[i], q))]++;
     for (uint32_t l = 0; l < map->leaders; l++) map->from[l + 1] += map->from[l];
-    uint32_t fill[LEADERS_MAX];
+    uint32_t fill[LEADERS_MAX] = {0};
     memcpy(fill, map->from, map->leaders * sizeof *fill);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = fill[home[i]]++;

@@ -139,7 +139,7 @@ class Index:
             lib.fr_index_free(handle)
 
     def add(self, ids, vectors, threads=1):
-        """Add rows; the row of an id that exists is replaced. All are searchable on return; up to 16,384 rows wait to be linked together.
+        """Add rows; the row of an id that exists is replaced. All are searchable on return; up to 8,192 rows wait to be linked together.
         Every number must be exact in the index's dtype."""
         threads = _number("threads", threads, 1, THREADS_MAX)
         ids, (rows, _) = _ids(ids), self._rows("vectors", vectors)
@@ -154,7 +154,7 @@ class Index:
         return lib.fr_index_waiting(self._handle)
 
     def link(self, threads=1):
-        """Link the rows that wait. Without it they are linked when 16,384 wait (fewer of long vectors), or 50 ms after the last change."""
+        """Link the rows that wait. Without it they are linked when 8,192 wait (fewer of long vectors), or 50 ms after the last change."""
         threads = _number("threads", threads, 1, THREADS_MAX)
         with self._writing:
             lib.fr_index_link(self._handle, threads)
