@@ -97,11 +97,13 @@ static void maintain_often(fr_index *index)
     if (index->puts++ % 256 == 0) fr_table_maintain(index->table, index->commit);
 }
 
-/* Is a bulk of all of them worth waiting for? */
+/* Is a bulk of all of them worth waiting for? Rows that are replaced give their slots back only while somebody links: a load beside as many rows
+ * does not wait. */
 static bool waits_for_all(const fr_index *index, uint64_t count)
 {
     const fr_table_options *o = fr_table_settings(index->table);
-    return index->table->bulk_min != 0 && count >= index->table->bulk_min && !fr_table_is_binary(o) && o->codes != FR_CODES_NONE;
+    bool many = index->table->bulk_min != 0 && count >= index->table->bulk_min && count >= 2 * fr_index_size(index);
+    return many && !fr_table_is_binary(o) && o->codes != FR_CODES_NONE;
 }
 
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)
