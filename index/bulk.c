@@ -99,10 +99,8 @@ static void claim(fr_table *t, fr_bulk *b, uint32_t want)
     b->member_count = b->count;
     if (b->reach) return;
     uint32_t room = (uint32_t)FR_MIN((uint64_t)b->row_limit, (FR_BULK_LINKED + 1) * (uint64_t)want);
-    for (uint32_t row = 0; row < b->row_limit && b->member_count < room; row++) {
-        const fr_row *r = fr_row_at(t, row);
-        if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED) b->members[b->member_count++] = row;
-    }
+    for (uint32_t row = 0; row < b->row_limit && b->member_count < room; row++)
+        if (fr_row_linked(fr_row_at(t, row))) b->members[b->member_count++] = row;
     b->look_rows = b->count >= b->member_count - b->member_count / 4 ? FR_PIECE_ROWS : FR_LOOK_FEW;
 }
 

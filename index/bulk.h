@@ -100,7 +100,7 @@ void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 #define FR_PLACE_TAKEN 0x80000000u /* of back_head during the second look: it stands in a piece */
 static inline uint32_t fr_bulk_place(const fr_bulk *b, uint32_t row) /* of a fresh row, + 1; 0: it is none */
 {
-    return atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~FR_PLACE_TAKEN;
+    return row < b->row_limit ? atomic_load_explicit(&b->back_head[row], memory_order_relaxed) & ~FR_PLACE_TAKEN : 0;
 }
 /* bulk_reach.c: the same, and the linked rows near them */
 void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);

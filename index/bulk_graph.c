@@ -55,16 +55,11 @@ void fr_bulk_ordered(fr_bulk *b)
     for (uint32_t i = 0; i < b->count; i++) atomic_store_explicit(&b->back_head[b->members[i]], 0, memory_order_relaxed);
 }
 
-static uint32_t place_of(const fr_bulk *b, uint32_t row)
-{
-    return row < b->row_limit ? fr_bulk_place(b, row) : 0;
-}
-
 /* Who is near a row: of a fresh one its candidates, of a linked one where it leads to. */
 static const uint32_t *near_of(const fr_table *t, const fr_bulk *b, uint32_t row, uint32_t *lanes, uint32_t *count_out)
 {
-    uint32_t place = place_of(b, row);
-    *count_out = place != 0 ? FR_AROUND : fr_level0_lanes(t, row, lanes);
+    uint32_t place = fr_bulk_place(b, row);
+    *count_out = place != 0 ? FR_AROUND : fr_row_lanes(t, row, lanes);
     return place != 0 ? b->around + (size_t)(place - 1) * FR_AROUND : lanes;
 }
 
@@ -73,7 +68,7 @@ static void send_for(const fr_table *t, const fr_bulk *b, const uint32_t *rows, 
 {
     if (at + 16 < end && rows[at + 16] < b->row_limit) __builtin_prefetch((const void *)&b->back_head[rows[at + 16]]);
     if (at + 8 >= end) return;
-    uint32_t place = place_of(b, rows[at + 8]);
+    uint32_t place = fr_bulk_place(b, rows[at + 8]);
     if (place != 0) __builtin_prefetch(b->around + (size_t)(place - 1) * FR_AROUND);
     else fr_links_prefetch(t, rows[at + 8]);
 }

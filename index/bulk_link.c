@@ -9,13 +9,6 @@
 
 #define BACK_MAX    96u /* links that are added to one row at a time */
 
-static uint8_t state_of(const fr_table *t, uint32_t row)
-{
-    return atomic_load_explicit(&fr_row_at(t, row)->linked, memory_order_acquire);
-}
-
-static bool is_linked(const fr_table *t, uint32_t row) { return fr_row_alive(fr_row_at(t, row)) && state_of(t, row) == FR_LINKED; }
-
 /* The fresh rows of a piece, neighbours together. */
 static uint32_t piece_of(const fr_bulk *b, uint32_t piece, const uint32_t **from_out)
 {
@@ -41,7 +34,7 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
 {
     uint32_t ids[FR_LANES_MAX], held, tree = 0, kept[FR_LANES_MAX], n = 0;
     fr_spin_lock(fr_row_lock(t, row));
-    held = fr_level0_lanes(t, row, ids);
+    held = fr_row_lanes(t, row, ids);
     for (uint32_t i = 0; i < held; i++)
         if (fr_tree_link(t, row, ids[i])) kept[tree++] = ids[i];
     n = tree;
@@ -147,7 +140,7 @@ void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 /* Adds links to a row: appended while there is room, else all are weighed once. Under the row's lock. */
 static void add_lanes(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t row, const uint32_t *more, uint32_t more_count)
 {
-    uint32_t ids[FR_LANES_MAX + BACK_MAX], chosen[FR_LANES_MAX], held = fr_level0_lanes(t, row, ids), count = held;
+    uint32_t ids[FR_LANES_MAX + BACK_MAX], chosen[FR_LANES_MAX], held = fr_row_lanes(t, row, ids), count = held;
     _Atomic uint32_t *lanes = fr_links_at(t, row);
     for (uint32_t i = 0; i < more_count; i++) {
         uint32_t there = more[i] == row;
@@ -208,9 +201,9 @@ static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_chai
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < c->count; i++)
-        if (c->from[i] != c->row && is_linked(t, c->from[i])) c->from[n++] = c->from[i];
+        if (c->from[i] != c->row && fr_row_linked(fr_row_at(t, c->from[i]))) c->from[n++] = c->from[i];
     fr_spin_lock(fr_row_lock(t, c->row));
-    if (is_linked(t, c->row) && n != 0) add_lanes(t, s, codes, c->row, c->from, n);
+    if (fr_row_linked(fr_row_at(t, c->row)) && n != 0) add_lanes(t, s, codes, c->row, c->from, n);
     fr_spin_unlock(fr_row_lock(t, c->row));
 }
 

@@ -1,5 +1,5 @@
 /* bulk_reach.c: who of the linked rows is near the fresh rows of a bulk, found through the graph: beams in step. The rows of a piece, which
- * are near each other, walk level 0 together: in each turn every row names the nearest of its candidates that nobody of the piece
+ * are near each other, walk the graph together: in each turn every row names the nearest of its candidates that nobody of the piece
  * has expanded yet, and whoever they lead to and the piece has not met is one block, compared with all rows of the piece. What one row
  * meets serves the others, and distances come by blocks; the linked rows need no groups, however many they are.
  * Where the beams begin: a few of the rows walk by themselves, a little. */
@@ -93,8 +93,8 @@ static void choose_next(reach *r)
 /* Of a fresh row its candidates, of a linked one where it leads to. */
 static uint32_t leads(const reach *r, uint32_t row, uint32_t *rows)
 {
-    uint32_t place = row < r->b->row_limit ? fr_bulk_place(r->b, row) : 0;
-    return place != 0 ? fr_bulk_near_of(r->b, place - 1, BEAM, rows) : fr_level0_lanes(r->t, row, rows);
+    uint32_t place = fr_bulk_place(r->b, row);
+    return place != 0 ? fr_bulk_near_of(r->b, place - 1, BEAM, rows) : fr_row_lanes(r->t, row, rows);
 }
 
 void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)

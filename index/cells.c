@@ -86,7 +86,7 @@ static fr_cells *create(const fr_table *t)
     c->pivots_size = (size_t)want * codes->padded;
     c->pivots = fr_alloc_pages(FR_MEM_CODES, c->pivots_size);
     c->constants = fr_alloc(FR_MEM_CODES, want * sizeof(int32_t));
-    c->signs = fr_alloc(FR_MEM_CODES, (size_t)FR_ROTATION_ROUNDS * codes->padded);
+    c->signs = fr_rotation_signs(codes->padded, t->options.seed);
     c->room = fr_alloc(FR_MEM_CODES, 2 * codes->padded * sizeof(float));
     c->round = codes->metric == FR_METRIC_IP ? ROUNDS : 0; /* a mean of rows is no middle there */
     c->sums = c->round == 0 ? fr_zalloc(FR_MEM_CODES, c->pivots_size * sizeof *c->sums) : NULL;
@@ -96,7 +96,6 @@ static fr_cells *create(const fr_table *t)
         fr_cells_free(c);
         return NULL;
     }
-    for (uint32_t i = 0; i < FR_ROTATION_ROUNDS * codes->padded; i++) c->signs[i] = fr_mix64(t->options.seed + 1 + i) & 1 ? 1 : -1;
     for (uint64_t i = 0; i < want; i++) {
         uint64_t from = rows * i / want, to = rows * (i + 1) / want;
         uint32_t row = (uint32_t)(from + fr_mix64(t->options.seed ^ i) % (to - from));

@@ -8,7 +8,7 @@ static fr_code broken(fr_err *err, int number, uint32_t row, const char *what)
 
 static fr_code check_lanes(const fr_table *t, uint32_t row, fr_err *err)
 {
-    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+    uint32_t ids[FR_LANES_MAX], count = fr_row_lanes(t, row, ids);
     for (uint32_t i = 0; i < count; i++) {
         if (ids[i] >= t->row_count) return broken(err, 1, row, "a lane leads to no row");
         if (ids[i] == row) return broken(err, 2, row, "a lane leads to the row itself");
@@ -36,7 +36,7 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
         const fr_row *r = fr_row_at(t, row);
         if (atomic_load(&r->birth) == FR_NEVER) continue;
         if (!fr_row_alive(r)) { /* walks still come by until it is swept */
-            uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+            uint32_t ids[FR_LANES_MAX], count = fr_row_lanes(t, row, ids);
             for (uint32_t i = 0; i < count; i++)
                 if (atomic_load(&fr_row_at(t, ids[i])->birth) == FR_NEVER) return broken(err, 3, row, "a lane of a dead row leads to a free slot");
             continue;
@@ -47,7 +47,7 @@ fr_code fr_table_check(const fr_table *t, fr_err *err)
         if (fr_table_find(t, blob.key, FR_VISIBLE_ALL) != row) return broken(err, 6, row, "its key leads elsewhere");
         if (fr_row_bare(r)) {
             uint32_t ids[FR_LANES_MAX];
-            if (fr_level0_lanes(t, row, ids) != 0) return broken(err, 11, row, "a row without a vector has links");
+            if (fr_row_lanes(t, row, ids) != 0) return broken(err, 11, row, "a row without a vector has links");
             bare++;
             continue;
         }
@@ -84,7 +84,7 @@ uint64_t fr_table_unreachable(const fr_table *t)
     seen[queue[0]] = 1;
     while (head < tail) {
         uint32_t row = queue[head++];
-        uint32_t count = fr_level0_lanes(t, row, ids);
+        uint32_t count = fr_row_lanes(t, row, ids);
         for (uint32_t i = 0; i < count; i++)
             if (!seen[ids[i]]) seen[ids[i]] = 1, queue[tail++] = ids[i];
     }

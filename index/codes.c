@@ -21,12 +21,11 @@ fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dime
     fr_extents_init(&s->cst, sizeof(int32_t), FR_MEM_CODES);
     if (kind != FR_CODE_SQ8) return s;
     s->centre = fr_zalloc(FR_MEM_CODES, s->padded * sizeof(float));
-    s->signs = fr_alloc(FR_MEM_CODES, (size_t)FR_ROTATION_ROUNDS * s->padded);
+    s->signs = fr_rotation_signs(s->padded, seed);
     if (s->centre == NULL || s->signs == NULL) {
         fr_codeset_free(s);
         return NULL;
     }
-    for (uint32_t i = 0; i < FR_ROTATION_ROUNDS * s->padded; i++) s->signs[i] = fr_mix64(seed + 1 + i) & 1 ? 1 : -1;
     return s;
 }
 
@@ -45,6 +44,14 @@ bool fr_codeset_reserve(fr_codeset *s, uint32_t rows)
 {
     return s->kind == FR_CODE_NONE || (fr_extents_reserve(&s->code, rows) && (fr_codeset_computes(s) || fr_extents_reserve(&s->cst, rows)) &&
                                        (!s->has_fine || fr_extents_reserve(&s->fine, rows)));
+}
+
+int8_t *fr_rotation_signs(uint32_t padded, uint64_t seed)
+{
+    uint32_t count = FR_ROTATION_ROUNDS * padded;
+    int8_t *signs = fr_alloc(FR_MEM_CODES, count);
+    for (uint32_t i = 0; i < count && signs != NULL; i++) signs[i] = fr_mix64(seed + 1 + i) & 1 ? 1 : -1;
+    return signs;
 }
 
 void fr_rotate(const int8_t *signs, uint32_t padded, float *x) { fr_simd_encode()->rotate(signs, FR_ROTATION_ROUNDS, padded, x); }

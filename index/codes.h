@@ -69,6 +69,7 @@ typedef struct fr_code_query {
 /* In place; orthonormal. signs: FR_ROTATION_ROUNDS x padded of 1 or -1. */
 #define FR_ROTATION_ROUNDS 4u
 void fr_rotate(const int8_t *signs, uint32_t padded, float *x);
+int8_t *fr_rotation_signs(uint32_t padded, uint64_t seed); /* FR_MEM_CODES; NULL: no memory */
 fr_codeset *fr_codeset_create(fr_code_kind kind, fr_metric metric, uint32_t dimension, uint64_t seed);
 void fr_codeset_free(fr_codeset *set);
 bool fr_codeset_reserve(fr_codeset *set, uint32_t rows);

@@ -1,4 +1,4 @@
-/* filter_walk.c: the walk of level 0 among the rows that pass a filter. The pool holds only such rows; rows that fail are gone
+/* filter_walk.c: the walk among the rows that pass a filter. The pool holds only such rows; rows that fail are gone
  * through, once each, to the ones behind them, so that the walk's graph is the rows that pass, joined over one bridge.
  * It begins at the nearest routers that pass, at the end of the descent, and at a few matches from all over the table: a
  * filter that leaves out the query's whole neighbourhood needs those.

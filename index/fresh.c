@@ -177,13 +177,8 @@ static bool seal_block(fr_table *t, uint64_t from)
 
 static bool make_signs(fr_table *t)
 {
-    uint32_t count = FR_ROTATION_ROUNDS * padded_of(t);
-    if (t->fresh.signs != NULL) return true;
-    int8_t *signs = fr_alloc(FR_MEM_CODES, count);
-    if (signs == NULL) return false;
-    for (uint32_t i = 0; i < count; i++) signs[i] = fr_mix64(t->options.seed + 1 + i) & 1 ? 1 : -1;
-    t->fresh.signs = signs;
-    return true;
+    if (t->fresh.signs == NULL) t->fresh.signs = fr_rotation_signs(padded_of(t), t->options.seed);
+    return t->fresh.signs != NULL;
 }
 
 /* Blocks leave in order, so a centre goes with the last block that has it. */

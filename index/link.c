@@ -144,8 +144,7 @@ static uint32_t any_linked(const fr_table *t, const fr_scratch *s, const fr_spac
     uint32_t n = 0;
     for (uint32_t i = 1; i < s->row_limit && n < max; i++) {
         uint32_t other = (uint32_t)(((uint64_t)row + i) % s->row_limit);
-        const fr_row *r = fr_row_at(t, other);
-        if (!fr_row_alive(r) || atomic_load_explicit(&r->linked, memory_order_acquire) != FR_LINKED) continue;
+        if (!fr_row_linked(fr_row_at(t, other))) continue;
         pool[n].row = other;
         fr_space_distances(space, &other, 1, &pool[n++].distance);
     }

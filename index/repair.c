@@ -32,10 +32,8 @@ static void replace_entry(fr_table *t, uint32_t dead)
     uint32_t held = atomic_load_explicit(&t->entry, memory_order_acquire);
     while (held == dead + 1) {
         uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_acquire), found = 0;
-        for (uint32_t row = 0; row < rows && found == 0; row++) { /* rare: one row in a million is the entry */
-            const fr_row *r = fr_row_at(t, row);
-            if (fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED) found = row + 1;
-        }
+        for (uint32_t row = 0; row < rows && found == 0; row++) /* rare: one row in a million is the entry */
+            if (fr_row_linked(fr_row_at(t, row))) found = row + 1;
         if (atomic_compare_exchange_strong(&t->entry, &held, found)) return;
     }
 }
@@ -62,7 +60,7 @@ void fr_repair_row(fr_table *t, fr_scratch *s, uint32_t p)
         uint32_t picked = nearest_to(t, s, codes, z, near, n, REPAIR_LINKS, chosen);
         for (uint32_t j = 0; j < picked; j++) fr_link_back(t, s, codes, z, chosen[j]);
     }
-    uint32_t count = fr_level0_lanes(t, p, out);
+    uint32_t count = fr_row_lanes(t, p, out);
     for (uint32_t i = 0; i < count; i++) {
         if (out[i] >= s->row_limit || !fr_row_alive(fr_row_at(t, out[i]))) continue;
         uint32_t picked = nearest_to(t, s, codes, out[i], near, n, REPAIR_LINKS, chosen);
@@ -81,7 +79,7 @@ static bool gone(const fr_table *t, uint32_t row)
 
 static void sweep_row(fr_table *t, uint32_t row)
 {
-    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids);
+    uint32_t ids[FR_LANES_MAX], count = fr_row_lanes(t, row, ids);
     for (uint32_t i = 0; i < count; i++)
         if (gone(t, ids[i])) fr_unlink_lane(t, row, ids[i]);
 }

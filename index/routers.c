@@ -32,12 +32,6 @@ uint64_t fr_routers_bytes(const fr_table *t)
     return map == NULL ? 0 : sizeof *map + map->code_size + (2 * (uint64_t)map->count + 2 * (uint64_t)map->leaders + 1) * 4;
 }
 
-static bool linked(const fr_table *t, uint32_t row)
-{
-    const fr_row *r = fr_row_at(t, row);
-    return fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED;
-}
-
 /* ==== making it ==== */
 
 static uint32_t wanted(const fr_codeset *codes, uint64_t rows)
@@ -88,8 +82,8 @@ static uint32_t sample(const fr_table *t, uint32_t want, uint32_t *rows_out)
     uint32_t count = 0;
     for (uint64_t p = 0; p < want; p++) {
         uint64_t from = rows * p / want, to = rows * (p + 1) / want, row = from + fr_mix64(t->options.seed + p) % (to - from);
-        for (uint64_t i = 0; i < FR_MIN(to - from, 64u) && !linked(t, (uint32_t)row); i++) row = row + 1 < to ? row + 1 : from;
-        if (linked(t, (uint32_t)row)) rows_out[count++] = (uint32_t)row;
+        for (uint64_t i = 0; i < FR_MIN(to - from, 64u) && !fr_row_linked(fr_row_at(t, (uint32_t)row)); i++) row = row + 1 < to ? row + 1 : from;
+        if (fr_row_linked(fr_row_at(t, (uint32_t)row))) rows_out[count++] = (uint32_t)row;
     }
     return count;
 }
@@ -101,16 +95,24 @@ static void put(const fr_router_map *map, uint32_t at, uint32_t row)
     map->constants[at] = fr_codeset_constant(codes, row);
 }
 
-static uint32_t nearest_leader(const fr_router_map *map, uint32_t row, int8_t *q)
+static uint32_t least(const float *found, uint32_t count)
 {
-    fr_code_query query = {.q = q};
-    float found[LEADERS_MAX];
     uint32_t best = 0;
-    fr_codeset_query_row(map->codes, row, &query);
-    fr_codeset_distances_of(map->codes, &query, map->code, map->constants, map->leaders, found);
-    for (uint32_t l = 1; l < map->leaders; l++)
+    for (uint32_t l = 1; l < count; l++)
         if (found[l] < found[best]) best = l;
     return best;
+}
+
+static void leader_distances(const fr_router_map *map, const fr_code_query *query, float found[LEADERS_MAX])
+{
+    fr_codeset_distances_of(map->codes, query, map->code, map->constants, map->leaders, found);
+}
+
+static uint32_t nearest_leader(const fr_router_map *map, const fr_code_query *query)
+{
+    float found[LEADERS_MAX];
+    leader_distances(map, query, found);
+    return least(found, map->leaders);
 }
 
 /* Leaders are routers, too: every so many of them. */
@@ -124,7 +126,12 @@ static void into_lists(fr_router_map *map, const uint32_t *sampled, uint32_t cou
         return;
     }
     for (uint32_t l = 0; l < map->leaders; l++) put(map, l, sampled[(uint64_t)l * count / map->leaders]);
-    for (uint32_t i = 0; i < count; i++) map->from[1 + (home[i] = (uint8_t)nearest_leader(map, sampled[i], q))]++;
+    for (uint32_t i = 0; i < count; i++) {
+        fr_code_query query = {.q = q};
+        fr_codeset_query_row(map->codes, sampled[i], &query);
+        home[i] = (uint8_t)nearest_leader(map, &query);
+        map->from[1 + home[i]]++;
+    }
     for (uint32_t l = 0; l < map->leaders; l++) map->from[l + 1] += map->from[l];
     uint32_t fill[LEADERS_MAX] = {0};
     memcpy(fill, map->from, map->leaders * sizeof *fill);
@@ -209,23 +216,13 @@ static uint32_t nearest_plain(const fr_table *t, const fr_scratch *s, const fr_s
     return size;
 }
 
-static uint32_t least(const float *found, uint32_t count)
-{
-    uint32_t best = 0;
-    for (uint32_t l = 1; l < count; l++)
-        if (found[l] < found[best]) best = l;
-    return best;
-}
-
 uint32_t fr_table_list(const fr_table *t, fr_scratch *s, const void *vector)
 {
     const fr_router_map *map = map_of(t);
-    float found[LEADERS_MAX];
     fr_space space;
     if (map == NULL || map->codes != fr_codes_of(t) || map->codes->kind == FR_CODE_NONE || !fr_scratch_fit(s, t, 1)) return 0;
     fr_space_of_vector(&space, t, map->codes, vector, s->q, s->rotated);
-    fr_codeset_distances_of(map->codes, &space.code_query, map->code, map->constants, map->leaders, found);
-    return least(found, map->leaders);
+    return nearest_leader(map, &space.code_query);
 }
 
 uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts)
@@ -235,7 +232,7 @@ uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_spa
     if (map->codes->kind == FR_CODE_NONE) return nearest_plain(t, s, space, map, starts);
     float found[LEADERS_MAX];
     uint32_t size = 0, scanned = 0, lists = map->codes->padded >= LONG_FROM ? LISTS_LONG : LISTS;
-    fr_codeset_distances_of(map->codes, &space->code_query, map->code, map->constants, map->leaders, found);
+    leader_distances(map, &space->code_query, found);
     for (uint32_t i = 0; i < FR_MIN(lists, map->leaders) && scanned < SCANNED_MAX; i++) {
         uint32_t best = least(found, map->leaders);
         found[best] = INFINITY;

@@ -79,6 +79,15 @@ static void offer_exact(fr_run *run, fr_candidate *candidates, uint32_t count, b
     for (uint32_t i = 0; i < count && !run->failed; i++) fr_run_offer(run, candidates[i].row, candidates[i].distance);
 }
 
+/* The first of the pool: their distances may be the true ones already. */
+static void offer_pool(fr_run *run, uint32_t count, bool all)
+{
+    fr_candidate *pool = run->s->pool;
+    if (!run->space.code_query.exact) offer_exact(run, pool, count, all);
+    else
+        for (uint32_t i = 0; i < count; i++) fr_run_offer(run, pool[i].row, pool[i].distance);
+}
+
 /* ==== scans ==== */
 
 void fr_run_scan_originals(fr_run *run)
@@ -152,9 +161,7 @@ void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *
 void fr_run_take(fr_run *run, uint32_t size)
 {
     run->found = 0;
-    if (!run->space.code_query.exact) offer_exact(run, run->s->pool, size, false);
-    else
-        for (uint32_t i = 0; i < size; i++) fr_run_offer(run, run->s->pool[i].row, run->s->pool[i].distance);
+    offer_pool(run, size, false);
 }
 
 /* A batch is fetched while the one before it is measured. */
@@ -293,9 +300,7 @@ static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *r
         while (at < run->found && run->s->found[at].row != pool[i].row) at++;
         if (at == run->found) pool[kept++] = pool[i];
     }
-    if (!exact) offer_exact(run, pool, kept, ranged);
-    else
-        for (uint32_t i = 0; i < kept; i++) fr_run_offer(run, pool[i].row, pool[i].distance);
+    offer_pool(run, kept, ranged);
 }
 
 /* ==== the walk ==== */

@@ -64,7 +64,7 @@ void fr_run_walk_end(fr_run *run);
 /* plan.c */
 fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err);
 bool fr_run_scan_is_cheaper(const fr_run *run);
-/* filter_walk.c: level 0 among the rows that pass. False: it grew dearer than a scan of the matches. */
+/* filter_walk.c: the walk among the rows that pass. False: it grew dearer than a scan of the matches. */
 bool fr_run_walk_filtered(fr_run *run, uint32_t *size_out);
 
 #endif

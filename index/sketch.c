@@ -8,11 +8,9 @@
 
 #include <math.h>
 
-static uint32_t group_bytes(uint32_t padded) { return FR_SKETCH_ROWS * (padded / 8 + 9); }
-
 size_t fr_sketch_bytes(const fr_codeset *codes, uint32_t count)
 {
-    return sizeof(fr_sketch) + (size_t)((count + FR_SKETCH_ROWS - 1) / FR_SKETCH_ROWS) * group_bytes(codes->padded);
+    return sizeof(fr_sketch) + (count + FR_SKETCH_ROWS - 1) / FR_SKETCH_ROWS * fr_sketch_group_bytes(codes->padded);
 }
 
 static void enter(const fr_codeset *codes, const int8_t *signs, float *x)
@@ -60,11 +58,11 @@ fr_sketch *fr_sketch_make(const fr_codeset *codes, const int8_t *signs, const ui
     float *centre = room, *o = room + padded;
     memset(sketch, 0, size);
     sketch->count = count;
-    if (whole != 0) memcpy(sketch->groups, old->groups, (size_t)whole * group_bytes(padded));
+    if (whole != 0) memcpy(sketch->groups, old->groups, whole * fr_sketch_group_bytes(padded));
     for (uint32_t j = 0; j < padded; j++) centre[j] = codes->scale * (float)(pivot[j] - 128);
     enter(codes, signs, centre);
     for (uint32_t i = whole * FR_SKETCH_ROWS; i < count; i++) {
-        uint8_t *group = sketch->groups + (size_t)(i / FR_SKETCH_ROWS) * group_bytes(padded);
+        uint8_t *group = sketch->groups + i / FR_SKETCH_ROWS * fr_sketch_group_bytes(padded);
         seal(codes, signs, fr_extent_at(&codes->code, rows[i]), pivot, centre, group, i % FR_SKETCH_ROWS, o);
     }
     return sketch;

@@ -40,9 +40,10 @@ void fr_sketch_ask(const fr_codeset *codes, const int8_t *signs, const fr_code_q
 void fr_sketch_turn(fr_sketch_query *query, float at_pivot); /* to the cell whose pivot is so far away */
 /* A bit for each entry of a group that may be nearer than `bound`. */
 uint64_t fr_sketch_near(const fr_sketch *sketch, const fr_sketch_query *query, uint32_t group, float bound);
+static inline size_t fr_sketch_group_bytes(uint32_t padded) { return FR_SKETCH_ROWS * ((size_t)padded / 8 + 9); }
 static inline const uint8_t *fr_sketch_group(const fr_sketch *sketch, uint32_t padded, uint32_t group)
 {
-    return sketch->groups + (size_t)group * FR_SKETCH_ROWS * (padded / 8 + 9);
+    return sketch->groups + group * fr_sketch_group_bytes(padded);
 }
 
 #endif

@@ -28,7 +28,7 @@ typedef struct fr_table_options {
     uint32_t dimension;
     fr_metric metric;
     fr_codes codes;
-    uint32_t m;               /* 0 = FR_M_DEFAULT, or FR_M_COMPACT: level 0 has 2m lanes (m <= 32) */
+    uint32_t m;               /* 0 = FR_M_DEFAULT, or FR_M_COMPACT: a row has 2m lanes (m <= 32) */
     uint32_t ef_construction; /* 0 = 100 */
     uint64_t seed;
     fr_id_type id_type;
@@ -217,7 +217,7 @@ bool fr_table_settle_step(fr_table *table);
 
 /* Graph and row invariants (index/README.md, numbered). Quiescent table: no other thread. */
 fr_code fr_table_check(const fr_table *table, fr_err *err);
-/* Level-0 rows not reachable from the entry point; quiescent. */
+/* Linked rows not reachable from the entry point; quiescent. */
 uint64_t fr_table_unreachable(const fr_table *table);
 
 #endif

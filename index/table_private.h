@@ -199,6 +199,11 @@ static inline bool fr_row_visible(const fr_row *r, uint64_t visible)
            atomic_load_explicit(&r->death, memory_order_acquire) > visible;
 }
 static inline bool fr_row_bare(const fr_row *r) { return atomic_load_explicit(&r->linked, memory_order_relaxed) == FR_BARE; }
+/* In the graph, to be linked to. */
+static inline bool fr_row_linked(const fr_row *r)
+{
+    return fr_row_alive(r) && atomic_load_explicit(&r->linked, memory_order_acquire) == FR_LINKED;
+}
 /* What a search may find. A row is bare for all of its life: where it is visible, relaxed is enough. */
 static inline bool fr_row_findable(const fr_row *r, uint64_t visible) { return fr_row_visible(r, visible) && !fr_row_bare(r); }
 /* Mark the chunk of a row as changed, after the change. An exchange, not a test: the change must not pass the mark, or a
@@ -314,8 +319,6 @@ static inline bool fr_visit(fr_scratch *s, uint32_t row) /* true: first time */
 void fr_visited_clear(fr_scratch *s);
 
 /* walk.c */
-/* Inserts in order; returns the place, or capacity when too far. */
-uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
 /* Fills the pool with where a walk begins: the nearest routers or, without any, the entry point; marks them visited. */
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
 /* routers.c: about the `starts` nearest linked routers, at most FR_STARTS, into the pool; count. 0: there is no map, or all of them went. */
@@ -344,7 +347,7 @@ uint32_t fr_walk_whole(const fr_table *t, fr_scratch *s, const fr_space *space, 
 /* The entry point and its distance; FR_ROW_NONE: nothing is linked yet. */
 uint32_t fr_walk_entry(const fr_table *t, const fr_scratch *s, const fr_space *space, float *distance_out);
 bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to);
-uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
+uint32_t fr_row_lanes(const fr_table *t, uint32_t row, uint32_t *ids);
 
 /* choose.c, link.c, repair.c */
 void fr_link_row(fr_table *t, fr_scratch *s, uint32_t row);

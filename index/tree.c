@@ -1,4 +1,4 @@
-/* tree.c: why no row is ever lost. Every linked row but one (the root) has a parent on level 0: parent and child lead to each other, and
+/* tree.c: why no row is ever lost. Every linked row but one (the root) has a parent: parent and child lead to each other, and
  * no prune drops such a link. Parents form a tree, so every row is reachable from every other, whatever the diversity rule does to
  * the rest: thousands of equal vectors, clusters far apart, hubs under inner product.
  *
@@ -15,7 +15,7 @@ static uint32_t parent_of(const fr_table *t, uint32_t row) { return atomic_load_
 /* Under the row's lock, or for a hint. */
 static uint32_t children_of(const fr_table *t, uint32_t row, uint32_t *children)
 {
-    uint32_t ids[FR_LANES_MAX], count = fr_level0_lanes(t, row, ids), n = 0;
+    uint32_t ids[FR_LANES_MAX], count = fr_row_lanes(t, row, ids), n = 0;
     for (uint32_t i = 0; i < count; i++)
         if (parent_of(t, ids[i]) == row) children[n++] = ids[i];
     return n;
@@ -25,7 +25,7 @@ static uint32_t children_of(const fr_table *t, uint32_t row, uint32_t *children)
 static bool may_adopt(const fr_table *t, uint32_t parent)
 {
     uint32_t children[FR_LANES_MAX];
-    return fr_level0_lanes(t, parent, children) < children_max(t) || children_of(t, parent, children) < children_max(t);
+    return fr_row_lanes(t, parent, children) < children_max(t) || children_of(t, parent, children) < children_max(t);
 }
 
 bool fr_tree_adopt(fr_table *t, fr_scratch *s, const fr_codeset *codes, uint32_t parent, uint32_t child)

@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-uint32_t fr_level0_lanes(const fr_table *t, uint32_t row, uint32_t *ids)
+uint32_t fr_row_lanes(const fr_table *t, uint32_t row, uint32_t *ids)
 {
     const _Atomic uint32_t *lanes = fr_links_at(t, row);
     uint32_t count = 0;
@@ -28,24 +28,6 @@ bool fr_leads_to(const fr_table *t, uint32_t row, uint32_t to)
     return false;
 }
 
-/* Insert into the sorted pool. Returns the place, or capacity when it is too far. */
-uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
-{
-    uint32_t n = *size;
-    if (n == capacity && distance >= pool[n - 1].distance) return capacity;
-    uint32_t low = 0;
-    for (uint32_t left = n, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
-        half = left / 2;
-        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
-    }
-    low += n != 0 && pool[low].distance <= distance;
-    uint32_t moved = (n < capacity ? n : capacity - 1) - low;
-    memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
-    pool[low] = (fr_candidate){distance, row};
-    *size = n < capacity ? n + 1 : n;
-    return low;
-}
-
 uint32_t fr_walk_entry(const fr_table *t, const fr_scratch *s, const fr_space *space, float *distance_out)
 {
     uint32_t entry = atomic_load_explicit(&t->entry, memory_order_acquire), row = entry - 1;
@@ -63,8 +45,9 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
     float distance;
     uint32_t start = fr_walk_entry(t, s, space, &distance);
     *distances += start != FR_ROW_NONE;
-    if (start != FR_ROW_NONE && fr_visit(s, start)) fr_pool_insert(s->pool, &kept, ef, distance, start);
-    return kept;
+    if (start == FR_ROW_NONE || !fr_visit(s, start)) return 0;
+    s->pool[0] = (fr_candidate){distance, start};
+    return 1;
 }
 
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef)
@@ -76,6 +59,8 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->record = false;
     w->merge = fr_simd_pool()->merge;
 }
+
+_Static_assert(FR_LANES_MAX <= FR_MERGE_MAX, "a hop's neighbours are merged at once");
 
 /* The lanes of a row, less rows that are younger than this search; the bits of all of them are on their way. */
 static uint32_t lanes_read(const fr_table *t, const fr_scratch *s, uint32_t row, uint32_t *ids)

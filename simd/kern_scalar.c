@@ -279,25 +279,31 @@ static void pool_distances(const int32_t *dots, const int32_t *constants, uint32
     }
 }
 
+uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
+{
+    uint32_t n = *size;
+    if (n == capacity && distance >= pool[n - 1].distance) return capacity;
+    uint32_t low = 0;
+    for (uint32_t left = n, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
+        half = left / 2;
+        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
+    }
+    low += n != 0 && pool[low].distance <= distance;
+    uint32_t moved = (n < capacity ? n : capacity - 1) - low;
+    memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
+    pool[low] = (fr_candidate){distance, row};
+    *size = n < capacity ? n + 1 : n;
+    return low;
+}
+
 static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
                            uint32_t *first_out)
 {
     uint32_t first = capacity;
-    float worst = size == capacity ? pool[size - 1].distance : __builtin_inff();
     for (uint32_t i = 0; i < count; i++) {
-        float distance = distances[i];
-        if (!(distance < worst)) continue;
-        uint32_t low = 0;
-        for (uint32_t left = size, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
-            half = left / 2;
-            low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
-        }
-        low += size != 0 && pool[low].distance <= distance;
-        memmove(&pool[low + 1], &pool[low], ((size < capacity ? size : capacity - 1) - low) * sizeof *pool);
-        pool[low] = (fr_candidate){distance, rows[i]};
-        size += size < capacity;
-        first = FR_MIN(first, low);
-        if (size == capacity) worst = pool[size - 1].distance;
+        if (!(distances[i] < (size == capacity ? pool[size - 1].distance : __builtin_inff()))) continue;
+        uint32_t place = fr_pool_insert(pool, &size, capacity, distances[i], rows[i]);
+        first = FR_MIN(first, place);
     }
     *first_out = first;
     return size;

@@ -67,6 +67,8 @@ typedef struct fr_candidate {
     float distance;
     uint32_t row;
 } fr_candidate;
+/* Takes in one, behind equal ones; returns its place, or capacity when it is too far. The same code in every tier. */
+uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row);
 #define FR_MERGE_MAX 64u
 typedef struct fr_pool_kernel {
     void (*distances)(const int32_t *dots, const int32_t *constants, uint32_t count, double k, double cm, double a, double low, float *out);

@@ -174,7 +174,7 @@ static void print_graph(const run *r, bool check)
     for (uint32_t row = 0; row < r->table->row_count; row++) {
         uint32_t ids[FR_LANES_MAX];
         if (!fr_row_alive(fr_row_at(r->table, row))) continue;
-        lanes += fr_level0_lanes(r->table, row, ids);
+        lanes += fr_row_lanes(r->table, row, ids);
         linked++;
     }
     fr_err err = {0};

@@ -52,15 +52,21 @@ static void signs_agree(void **state)
     assert_true(fr_simd_force(tiers[count - 1]));
 }
 
+static fr_table *plain_table(void)
+{
+    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
+    fr_table *t;
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    return t;
+}
+
 /* Never a whole block's rows in the ring: a search compares those one by one. */
 static void full_blocks_are_sealed(void **state)
 {
     (void)state;
     model *m = model_create(DIMENSION);
-    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
-    fr_table *t;
+    fr_table *t = plain_table();
     rng r = {9};
-    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
     for (uint32_t key = 0; key < 1500; key++) {
         rng_vector(&r, KIND_F32, DIMENSION, model_vector(m, key));
         assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
@@ -77,10 +83,8 @@ static void blocks_held_back(void **state)
 {
     (void)state;
     model *m = model_create(DIMENSION);
-    fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
-    fr_table *t;
+    fr_table *t = plain_table();
     rng r = {9};
-    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
     fr_fresh_hold_back(t, true);
     for (uint32_t key = 0; key < 4 * FR_BLOCK_ROWS; key++) {
         rng_vector(&r, KIND_F32, DIMENSION, model_vector(m, key));
