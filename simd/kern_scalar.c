@@ -279,23 +279,6 @@ static void pool_distances(const int32_t *dots, const int32_t *constants, uint32
     }
 }
 
-uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
-{
-    uint32_t n = *size;
-    if (n == capacity && distance >= pool[n - 1].distance) return capacity;
-    uint32_t low = 0;
-    for (uint32_t left = n, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
-        half = left / 2;
-        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
-    }
-    low += n != 0 && pool[low].distance <= distance;
-    uint32_t moved = (n < capacity ? n : capacity - 1) - low;
-    memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
-    pool[low] = (fr_candidate){distance, row};
-    *size = n < capacity ? n + 1 : n;
-    return low;
-}
-
 static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
                            uint32_t *first_out)
 {

@@ -4,10 +4,12 @@
  * the kernel does not keep across task switches. FRESHET_ISA names a lower tier; an unknown name or a tier that this
  * CPU lacks is noted and the best tier is used. No ifunc: two threads that probe at once find and store the same.
  * Source: Intel SDM volume 1, sections 13.3 and 15.2 to 15.4.
+ * What no tier has of its own stands here, too: kern_ files export nothing (scripts/check-isa).
  */
 #include "simd/kern.h"
 
 #include <stdlib.h>
+#include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #elif defined(__aarch64__)
@@ -202,4 +204,21 @@ const fr_block_kernel *fr_simd_block(void)
     const fr_simd_tier *tier = fr_simd_active();
     while (tier->block.dots == NULL) tier = tier->below;
     return &tier->block;
+}
+
+uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, float distance, uint32_t row)
+{
+    uint32_t n = *size;
+    if (n == capacity && distance >= pool[n - 1].distance) return capacity;
+    uint32_t low = 0;
+    for (uint32_t left = n, half; left > 1; left -= half) { /* no branches on distances: they cannot be predicted */
+        half = left / 2;
+        low += half & -(uint32_t)(pool[low + half - 1].distance <= distance);
+    }
+    low += n != 0 && pool[low].distance <= distance;
+    uint32_t moved = (n < capacity ? n : capacity - 1) - low;
+    memmove(&pool[low + 1], &pool[low], moved * sizeof *pool);
+    pool[low] = (fr_candidate){distance, row};
+    *size = n < capacity ? n + 1 : n;
+    return low;
 }
