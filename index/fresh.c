@@ -11,9 +11,9 @@
 
 #define RING_LEAST 64u
 #define RING_KEPT  4096u             /* a ring of more places is given back once it is empty */
-#define AHEAD_MAX ((size_t)16 << 10) /* bytes of a block: of a larger one the processor fetches the rest as it is read */
 
-_Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX && FR_BLOCK_ROWS % FR_SIGN_ROWS == 0, "as fr_simd_below wants it");
+_Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX, "as fr_simd_below wants it");
+_Static_assert(4 * FR_FRESH_FEWER <= FR_SIGN_NEAR_MAX && FR_BLOCK_ROWS % FR_SIGN_ROWS == 0, "as fr_simd_signs_near wants it");
 
 static uint32_t padded_of(const fr_table *t) { return (t->options.dimension + 63) / 64 * 64; }
 
@@ -78,45 +78,65 @@ bool fr_ring_push(fr_table *t, uint32_t row)
 
 /* ==== sealing ==== */
 
+static size_t groups_size(uint32_t padded) { return FR_BLOCK_ROWS / FR_SIGN_ROWS * fr_sign_group_bytes(padded / 8); }
+
 static fr_fresh_block *block_create(uint32_t padded)
 {
-    size_t bits = (sizeof(fr_fresh_block) + 63) / 64 * 64, size = bits + (size_t)FR_BLOCK_ROWS * padded / 8;
+    size_t head = (sizeof(fr_fresh_block) + 63) / 64 * 64, size = head + groups_size(padded);
     uint8_t *memory = fr_alloc_aligned(FR_MEM_CODES, 64, size);
     if (memory == NULL) return NULL;
     memset(memory, 0, size);
     fr_fresh_block *block = (void *)memory;
-    block->bits = memory + bits;
+    block->groups = memory + head;
     return block;
 }
 
-/* The numbers of one row, and its spread; `o` is the rotated vector less the centre. */
-static float seal_row(fr_fresh_block *block, uint32_t i, fr_metric metric, const float *o, uint32_t padded)
+/* The upper half of a float not above v. */
+static uint32_t down_to_half(double v)
 {
-    uint8_t *bits = block->bits + (size_t)(i / FR_SIGN_ROWS) * padded / 8 * FR_SIGN_ROWS + i % FR_SIGN_ROWS;
+    float f = (float)v;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (bits >> 31 ? bits + 0xffff : bits) >> 16; /* of a negative one the size goes up */
+}
+
+/* Of one row; o is the rotated vector less the centre. */
+typedef struct row_numbers {
+    float spread;
+    uint32_t both; /* as fr_simd_signs_near has them */
+} row_numbers;
+
+static row_numbers measure_row(fr_metric metric, const float *o, const float *centre, uint32_t padded, bool unknown)
+{
     double square = 0, sum = 0, with_centre = 0, root = sqrt((double)padded);
     for (uint32_t j = 0; j < padded; j++) {
         double v = (double)o[j];
-        square += v * v, sum += fabs(v), with_centre += v * (double)block->centre[j];
-        if (o[j] >= 0) bits[j / 8 * FR_SIGN_ROWS] |= (uint8_t)(1u << (j % 8));
+        square += v * v, sum += fabs(v), with_centre += v * (double)centre[j];
     }
     double length = sqrt(square), x = length > 0 ? FR_MIN(sum / (root * length), 1.0) : 1.0;
-    double gain = length > 0 ? -length / (root * x) : 0;
+    double gain = length > 0 ? -length / (root * x) : 0, base = metric == FR_METRIC_L2 ? square : metric == FR_METRIC_IP ? -with_centre : square / 2;
     if (metric == FR_METRIC_L2) gain *= 2;
-    if (block->base[i] == 0) block->base[i] = (float)(metric == FR_METRIC_L2 ? square : metric == FR_METRIC_IP ? -with_centre : square / 2);
-    block->gain[i] = (float)gain;
-    return (float)sqrt(1 - x * x);
+    return (row_numbers){(float)sqrt(1 - x * x), down_to_half(unknown ? -INFINITY : base) << 16 | down_to_half(FR_MAX(gain, -1e38))};
 }
 
-static void seal_spreads(fr_fresh_block *block, const float *spreads)
+static void place_row(fr_fresh_block *block, uint32_t i, const float *o, uint32_t padded, uint32_t both)
 {
-    block->spread_low = block->spread_high = spreads[0];
-    for (uint32_t i = 1; i < FR_BLOCK_ROWS; i++) {
-        block->spread_low = fminf(block->spread_low, spreads[i]);
-        block->spread_high = fmaxf(block->spread_high, spreads[i]);
-    }
-    float step = (block->spread_high - block->spread_low) / 255;
-    for (uint32_t i = 0; i < FR_BLOCK_ROWS && step > 0; i++)
-        block->spread[i] = (uint8_t)fminf(255, ceilf((spreads[i] - block->spread_low) / step));
+    uint8_t *group = block->groups + i / FR_SIGN_ROWS * fr_sign_group_bytes(padded / 8), *bits = group + i % FR_SIGN_ROWS;
+    for (uint32_t j = 0; j < padded; j++)
+        if (o[j] >= 0) bits[j / 8 * FR_SIGN_ROWS] |= (uint8_t)(1u << (j % 8));
+    fr_store_le32(group + (size_t)padded / 8 * FR_SIGN_ROWS + i % FR_SIGN_ROWS * 4, both);
+}
+
+/* The places of rows by rising spread, in 255 steps. */
+static void sort_rows(const row_numbers *numbers, uint32_t *order)
+{
+    uint32_t starts[257] = {0};
+    float low = INFINITY, high = 0;
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) low = fminf(low, numbers[i].spread), high = fmaxf(high, numbers[i].spread);
+    float steps = high > low ? 255 / (high - low) : 0;
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) starts[1 + FR_MIN(255u, (uint32_t)((numbers[i].spread - low) * steps))]++;
+    for (uint32_t i = 0; i < 256; i++) starts[i + 1] += starts[i];
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) order[starts[FR_MIN(255u, (uint32_t)((numbers[i].spread - low) * steps))]++] = i;
 }
 
 /* The centre of the block before serves when it is about as near to the rows as their own mean: then a search rounds its query once
@@ -140,19 +160,39 @@ static bool choose_centre(fr_table *t, fr_fresh_block *block, const float *vecto
     return block->centre != NULL;
 }
 
+static void fill_block(fr_fresh_block *block, fr_metric metric, float *vectors, const uint32_t *rows, const bool *unknown, uint32_t padded)
+{
+    row_numbers numbers[FR_BLOCK_ROWS];
+    uint32_t order[FR_BLOCK_ROWS];
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) {
+        float *o = vectors + (size_t)i * padded;
+        for (uint32_t j = 0; j < padded; j++) o[j] -= block->centre[j];
+        numbers[i] = measure_row(metric, o, block->centre, padded, unknown[i]);
+    }
+    sort_rows(numbers, order);
+    float least = 1;
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) {
+        const row_numbers *n = &numbers[order[i]];
+        least = fminf(least, n->spread);
+        block->spreads[i / 16] = fmaxf(block->spreads[i / 16], n->spread);
+        block->rows[i] = rows[order[i]];
+        place_row(block, i, vectors + (size_t)order[i] * padded, padded, n->both);
+    }
+    block->inverse = 1 / fmaxf(least, 1e-6f);
+}
+
 static bool seal_block(fr_table *t, uint64_t from)
 {
-    uint32_t padded = padded_of(t);
+    uint32_t padded = padded_of(t), rows[FR_BLOCK_ROWS];
+    bool unknown[FR_BLOCK_ROWS];
     fr_fresh_block *block = block_create(padded);
     float *vectors = fr_alloc(FR_MEM_CODES, ((size_t)FR_BLOCK_ROWS + 1) * padded * sizeof *vectors), *spare = NULL;
     const fr_ring *ring = atomic_load_explicit(&t->ring, memory_order_relaxed);
     if (vectors != NULL) spare = vectors + (size_t)FR_BLOCK_ROWS * padded;
     for (uint32_t i = 0; i < FR_BLOCK_ROWS && block != NULL && vectors != NULL; i++) {
-        block->rows[i] = atomic_load_explicit(&ring->rows[(from + i) & ring->mask], memory_order_relaxed) & ~FR_RING_DONE;
-        if (!fr_row_original(t, fr_codes_of(t), block->rows[i], spare)) { /* cannot be read: never passed over */
-            memset(spare, 0, t->options.dimension * sizeof *spare);
-            block->base[i] = -INFINITY;
-        }
+        rows[i] = atomic_load_explicit(&ring->rows[(from + i) & ring->mask], memory_order_relaxed) & ~FR_RING_DONE;
+        unknown[i] = !fr_row_original(t, fr_codes_of(t), rows[i], spare); /* cannot be read: never passed over */
+        if (unknown[i]) memset(spare, 0, t->options.dimension * sizeof *spare);
         fr_fresh_enter(t, spare, vectors + (size_t)i * padded);
     }
     if (block == NULL || vectors == NULL || !choose_centre(t, block, vectors, spare, padded)) {
@@ -160,13 +200,7 @@ static bool seal_block(fr_table *t, uint64_t from)
         fr_free(FR_MEM_CODES, vectors);
         return false;
     }
-    float spreads[FR_BLOCK_ROWS];
-    for (uint32_t i = 0; i < FR_BLOCK_ROWS; i++) {
-        float *o = vectors + (size_t)i * padded;
-        for (uint32_t j = 0; j < padded; j++) o[j] -= block->centre[j];
-        spreads[i] = seal_row(block, i, t->options.metric, o, padded);
-    }
-    seal_spreads(block, spreads);
+    fill_block(block, t->options.metric, vectors, rows, unknown, padded);
     fr_free(FR_MEM_CODES, vectors);
     block->end = from + FR_BLOCK_ROWS;
     if (t->fresh.last == NULL) atomic_store_explicit(&t->fresh.first, block, memory_order_release);
@@ -247,25 +281,25 @@ fr_fresh_view fr_fresh_look(const fr_table *t)
     return view;
 }
 
-/* The sums of four, each as it is where its bit is set, else LEVELS less it. */
-static void fill_table(uint8_t *table, const uint32_t u[4])
+/* The sums of four, each as it is where its bit is set, else `levels` less it. */
+static void fill_table(uint8_t *table, const uint32_t u[4], uint32_t levels)
 {
     static const uint64_t ones[] = {0x0100010001000100, 0x0101000001010000, 0x0101010100000000};
-    uint64_t every = 0x0101010101010101, sums = 0, last = every * (FR_FRESH_LEVELS - u[3]);
-    for (uint32_t i = 0; i < 3; i++) sums += ones[i] * u[i] + (every ^ ones[i]) * (FR_FRESH_LEVELS - u[i]);
+    uint64_t every = 0x0101010101010101, sums = 0, last = every * (levels - u[3]);
+    for (uint32_t i = 0; i < 3; i++) sums += ones[i] * u[i] + (every ^ ones[i]) * (levels - u[i]);
     fr_store_le64(table, sums + last);
     fr_store_le64(table + 8, sums + every * u[3]);
 }
 
-static void round_four(const float *v, float inverse, uint8_t *table)
+static inline void round_four(const float *v, float inverse, uint32_t levels, uint8_t *table)
 {
     uint32_t u[4];
     for (uint32_t i = 0; i < 4; i++) {
-        float x = v[i] * inverse + (float)FR_FRESH_LEVELS / 2;
+        float x = v[i] * inverse + (float)levels / 2;
         u[i] = (uint32_t)(x > 0 ? x + 0.5f : 0.0f);
-        u[i] = FR_MIN(u[i], FR_FRESH_LEVELS);
+        u[i] = FR_MIN(u[i], levels);
     }
-    fill_table(table, u);
+    fill_table(table, u, levels);
 }
 
 static void round_query(const fr_table *t, fr_fresh_query *q, const float *centre)
@@ -280,18 +314,20 @@ static void round_query(const fr_table *t, fr_fresh_query *q, const float *centr
             squares[i] += v * v, with_centre[i] += centre[j + i] * rotated[j + i];
         }
     q->centre = centre;
-    q->square = 0;
-    double product = 0;
+    double square = 0, product = 0, d = padded;
     for (uint32_t i = 0; i < 8; i++) {
         most = fmaxf(most, largest[i]);
-        q->square += (double)squares[i], product += (double)with_centre[i];
+        square += (double)squares[i], product += (double)with_centre[i];
     }
-    q->step = most > 0 ? 2 * most / (float)FR_FRESH_LEVELS : 1.0f;
-    q->at_query = t->options.metric == FR_METRIC_L2 ? q->square : t->options.metric == FR_METRIC_IP ? -product : q->square / 2;
+    q->step = most > 0 ? 2 * most / (float)FR_FRESH_FEWER : 1.0f;
+    q->error = (float)sqrt(square * d / (d - 1));
+    q->rounding = (float)sqrt(d / 12) * q->step;
+    q->bend = square > 0 ? (float)(1 / (2 * d * square)) : 0;
+    q->at_query = t->options.metric == FR_METRIC_L2 ? square : t->options.metric == FR_METRIC_IP ? -product : square / 2;
     for (uint32_t j = 0; j < padded; j += 4) {
         float v[4];
         for (uint32_t i = 0; i < 4; i++) v[i] = rotated[j + i] - centre[j + i];
-        round_four(v, 1.0f / q->step, q->tables + 4 * (size_t)j);
+        round_four(v, 1.0f / q->step, FR_FRESH_FEWER, q->tables + 4 * (size_t)j);
     }
 }
 
@@ -300,38 +336,34 @@ float fr_sign_tables(const float *v, uint32_t padded, uint8_t *tables)
     float most = 0;
     for (uint32_t j = 0; j < padded; j++) most = fabsf(v[j]) > most ? fabsf(v[j]) : most;
     float step = most > 0 ? 2 * most / (float)FR_FRESH_LEVELS : 1.0f;
-    for (uint32_t j = 0; j < padded; j += 4) round_four(v + j, 1.0f / step, tables + 4 * (size_t)j);
+    for (uint32_t j = 0; j < padded; j += 4) round_four(v + j, 1.0f / step, FR_FRESH_LEVELS, tables + 4 * (size_t)j);
     return step;
 }
 
-/* So far the sum S of a row of this spread may be off: FR_FRESH_SIGMAS standard deviations. Convex in the spread, so the straight line
- * between two of them lies above it. */
-static double error_at(const fr_fresh_query *q, double d, double spread)
+/* So far the sum S of a row may be off: FR_FRESH_SIGMAS standard deviations. The part of the query along the signs of the row is in S, so
+ * the error is of what is left of it, |q|^2 (1 - z^2) with z = S / (sqrt(D) |q|). With a the spread's part of the error and b that of
+ * rounding, y = b^2 / a^2: sqrt(a^2 (1 - z^2) + b^2) <= sqrt(a^2 + b^2) (1 - (1 - y) z^2 / 2), and sqrt(a^2 + b^2) <= a + min(b, a y / 2). */
+static void errors_of(const fr_fresh_query *q, const fr_fresh_block *block, float *error, fr_simd_near *near)
 {
-    return FR_FRESH_SIGMAS * sqrt(q->square * spread * spread * d / (d - 1) + d * (double)q->step * (double)q->step / 12);
-}
-
-/* The next block is on its way while this one is looked at. */
-static void ahead(const fr_fresh_block *next, uint32_t padded)
-{
-    size_t size = next == NULL ? 0 : FR_MIN(sizeof *next + (size_t)FR_BLOCK_ROWS * padded / 8, AHEAD_MAX);
-    for (size_t at = 0; at < size; at += 64) __builtin_prefetch((const char *)next + at, 0, 2);
+    float sigmas = (float)FR_FRESH_SIGMAS, ratio = q->error > 0 ? q->rounding * block->inverse / q->error : 1, more = q->rounding * fminf(1, ratio / 2);
+    for (uint32_t i = 0; i < FR_BLOCK_ROWS / 16; i++) error[i] = sigmas * q->error * block->spreads[i] + sigmas * more;
+    near->bend = q->bend * fmaxf(0, 1 - ratio * ratio);
 }
 
 uint32_t fr_fresh_near(const fr_table *t, const fr_fresh_block *block, fr_fresh_query *q, float bound, uint32_t *rows)
 {
     uint32_t padded = padded_of(t);
-    ahead(atomic_load_explicit(&block->next, memory_order_acquire), padded);
     if (!(bound < INFINITY)) {
         memcpy(rows, block->rows, sizeof block->rows);
         return FR_BLOCK_ROWS;
     }
     if (q->centre != block->centre) round_query(t, q, block->centre);
-    double d = (double)padded, least = error_at(q, d, (double)block->spread_low), most = error_at(q, d, (double)block->spread_high);
-    fr_simd_bound below = {.tables = q->tables, .bits = block->bits, .bytes = padded / 8, .count = FR_BLOCK_ROWS, .base = block->base,
-                           .gain = block->gain, .spread = block->spread, .ids = block->rows,
-                           .scale = q->step, .slope = (float)((most - least) / 255),
-                           .offset = (float)(least - (double)q->step * d * FR_FRESH_LEVELS / 2),
-                           .limit = (float)((double)bound - q->at_query + 1e-4 * fabs((double)bound))};
-    return fr_simd_below(&below, rows);
+    const fr_fresh_block *next = atomic_load_explicit(&block->next, memory_order_acquire);
+    float error[FR_BLOCK_ROWS / 16];
+    fr_simd_near near = {.tables = q->tables, .groups = block->groups, .ahead = next != NULL ? (const uint8_t *)next + (block->groups - (const uint8_t *)block) : NULL,
+                         .bytes = padded / 8, .count = FR_BLOCK_ROWS, .error = error, .ids = block->rows,
+                         .scale = q->step, .offset = -q->step * (float)padded * FR_FRESH_FEWER / 2,
+                         .limit = (float)((double)bound - q->at_query + 1e-4 * fabs((double)bound))};
+    errors_of(q, block, error, &near);
+    return fr_simd_signs_near(&near, rows);
 }

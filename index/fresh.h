@@ -20,13 +20,11 @@ struct fr_table;
 
 typedef struct fr_fresh_block {
     _Atomic(struct fr_fresh_block *) next;
-    uint64_t end;            /* of the ring positions it covers */
-    float spread_low, spread_high; /* of sqrt(1 - x^2) of its rows; x: cosine of a row and its sign vector */
-    float *centre;           /* padded floats, rotated; shared with the blocks next to it */
-    uint8_t *bits;           /* padded bits a row, as fr_simd_below has them */
-    uint32_t rows[FR_BLOCK_ROWS];
-    float base[FR_BLOCK_ROWS], gain[FR_BLOCK_ROWS]; /* distance = at_query + base + gain * S; S = sum of sign * (query - centre) */
-    uint8_t spread[FR_BLOCK_ROWS]; /* low to high in 255 steps, rounded up */
+    uint64_t end;      /* of the ring positions it covers */
+    float *centre;     /* padded floats, rotated; shared with the blocks next to it */
+    float spreads[FR_BLOCK_ROWS / 16], inverse; /* of sqrt(1 - x^2), x the cosine of a row and its sign vector: the largest of 16 rows; 1 / the least */
+    uint8_t *groups;   /* as fr_simd_signs_near has them: distance = at_query + base + gain * S, S = sum of sign * (query - centre) */
+    uint32_t rows[FR_BLOCK_ROWS]; /* rising spread */
 } fr_fresh_block;
 
 typedef struct fr_fresh {
@@ -38,14 +36,17 @@ typedef struct fr_fresh {
     _Atomic bool looked;     /* a search met so many rows outside of blocks that they would have made one */
 } fr_fresh;
 
-#define FR_FRESH_LEVELS 31u /* 5 bits: eight of them added up are a byte */
+#define FR_FRESH_LEVELS 31u /* of fr_sign_tables; 5 bits: eight of them added up are a byte */
+#define FR_FRESH_FEWER 15u  /* of a query of blocks; 4 bits: sixteen of them */
 
-/* The query as seen from one centre, as small integers: step * (u - LEVELS / 2). With the other sign it is LEVELS - u. */
+/* The query as seen from one centre, as small integers: step * (u - FEWER / 2). With the other sign it is FEWER - u. */
 typedef struct fr_fresh_query {
     const float *rotated; /* padded */
     const float *centre;  /* of what follows; NULL: not rounded yet */
     float step;
-    double at_query, square;
+    double at_query;
+    float error, rounding; /* standard deviations of a sum: for a spread of 1, for rounded values */
+    float bend;            /* 1 / (2 D |q|^2), or 0 */
     uint8_t *tables; /* of four dimensions 16 bytes: as many bytes as padded floats */
 } fr_fresh_query;
 

@@ -129,10 +129,11 @@ FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff0
 
 /* Vectors add up even and odd rows in 16 bits each: so many bytes of a row are at most 256 x 248. */
 #define FR_SIGN_PART_BYTES 256u
-/* signs.c by vectors. below: NULL where it is made of sums. */
+/* signs.c by vectors. below, near: NULL where they are made of sums. */
 typedef struct fr_signs_kernel {
     void (*sums)(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
     uint32_t (*below)(const fr_simd_bound *bound, uint32_t *out);
+    uint32_t (*near)(const fr_simd_near *near, uint32_t *out);
 } fr_signs_kernel;
 extern const fr_signs_kernel fr_signs_avx2, fr_signs_avx512;
 

@@ -320,7 +320,7 @@ static void sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes
     }
 }
 
-const fr_signs_kernel fr_signs_avx2 = {sign_sums, NULL};
+const fr_signs_kernel fr_signs_avx2 = {sign_sums, NULL, NULL};
 #else
 typedef int fr_no_avx2_here; /* ISO C wants a declaration */
 #endif

@@ -50,3 +50,28 @@ uint32_t fr_simd_below(const fr_simd_bound *b, uint32_t *out)
     }
     return n;
 }
+
+static float upper_half(uint32_t bits)
+{
+    float out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+uint32_t fr_simd_signs_near(const fr_simd_near *n, uint32_t *out)
+{
+    const fr_signs_kernel *k = kernel();
+    if (k != NULL && k->near != NULL) return k->near(n, out);
+    uint32_t found = 0, sums[FR_SIGN_ROWS];
+    const uint8_t *group = n->groups;
+    for (uint32_t at = 0; at < n->count; at += FR_SIGN_ROWS, group += fr_sign_group_bytes(n->bytes)) {
+        fr_simd_sign_sums(n->tables, group, n->bytes, sums);
+        for (uint32_t i = 0; i < FR_SIGN_ROWS; i++) {
+            uint32_t both = fr_load_le32(group + (size_t)n->bytes * FR_SIGN_ROWS + 4 * (size_t)i);
+            float sum = n->scale * (float)(int32_t)sums[i] + n->offset, most = sum + n->error[(at + i) / 16] * (1 - n->bend * (sum * sum));
+            out[found] = n->ids[at + i];
+            found += upper_half(both & 0xffff0000u) + upper_half(both << 16) * FR_MAX(most, 0.0f) <= n->limit;
+        }
+    }
+    return found;
+}

@@ -119,6 +119,20 @@ typedef struct fr_simd_bound {
 } fr_simd_bound;
 uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
 
+/* The same of rows that lie for one look: a group is its bits and behind them 64 u32, the upper halves of two floats a row: base in the
+ * upper half, gain (not above 0) in the lower. A row passes where base + gain * max(0, S + error * (1 - bend * S * S)) <= limit, S = scale *
+ * sum + offset; 16 rows share an error. Tables: at most FR_SIGN_NEAR_MAX. ahead: what is looked at next, as many bytes, sent for meanwhile. */
+#define FR_SIGN_NEAR_MAX 60u
+static inline size_t fr_sign_group_bytes(uint32_t bytes) { return (size_t)(bytes + 4) * FR_SIGN_ROWS; }
+typedef struct fr_simd_near {
+    const uint8_t *tables, *groups, *ahead;
+    uint32_t bytes, count;
+    const float *error; /* count / 16 */
+    const uint32_t *ids;
+    float scale, offset, bend, limit;
+} fr_simd_near;
+uint32_t fr_simd_signs_near(const fr_simd_near *near, uint32_t *out);
+
 /* Blocks: many rows against many rows, for building graphs. Rows are packed once and then met by tiles of queries.
  *   pack    count rows of `dimension` codes (a multiple of 64) into `packed`, which has room for
  *           fr_tile_rows(count) * dimension bytes and is 64-byte aligned. The layout is the tier's own.

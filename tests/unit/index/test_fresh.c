@@ -52,6 +52,58 @@ static void signs_agree(void **state)
     assert_true(fr_simd_force(tiers[count - 1]));
 }
 
+static float half(uint32_t bits)
+{
+    float out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+/* The look at groups: the same rows in every tier, sums up to the largest. */
+static void looks_agree(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {8, 16, 264, 520};
+    const char *tiers[8];
+    uint32_t count = fr_simd_tiers(tiers, 8), sums[2 * FR_SIGN_ROWS], near[2 * FR_SIGN_ROWS], ids[2 * FR_SIGN_ROWS];
+    uint8_t *groups = fr_alloc_aligned(FR_MEM_TEST, 64, 2 * fr_sign_group_bytes(520)), tables[32 * 520];
+    rng r = {6};
+    for (uint32_t size = 0; size < FR_COUNT_OF(sizes); size++) {
+        uint32_t bytes = sizes[size];
+        float error[8], middle = 0;
+        for (uint32_t i = 0; i < 32 * bytes; i++) tables[i] = size % 2 != 0 ? FR_SIGN_NEAR_MAX : (uint8_t)(rng_next(&r) % (FR_SIGN_NEAR_MAX + 1));
+        for (uint32_t i = 0; i < 2 * fr_sign_group_bytes(bytes); i++) groups[i] = (uint8_t)rng_next(&r);
+        for (uint32_t i = 0; i < 8; i++) error[i] = 50.0f + rng_float(&r);
+        for (uint32_t i = 0; i < 2 * FR_SIGN_ROWS; i++) {
+            uint8_t *numbers = groups + i / FR_SIGN_ROWS * fr_sign_group_bytes(bytes) + (size_t)bytes * FR_SIGN_ROWS + i % FR_SIGN_ROWS * 4;
+            fr_store_le32(numbers, (i % 7 == 0 ? 0xff80u : 0x4100u + rng_below(&r, 256)) << 16 | (0xbf00u + rng_below(&r, 128)));
+            ids[i] = 1000 + i;
+        }
+        fr_simd_near look = {.tables = tables, .groups = groups, .bytes = bytes, .count = 2 * FR_SIGN_ROWS, .error = error, .ids = ids, .scale = 1,
+                             .bend = 1e-5f / (float)bytes};
+        for (uint32_t i = 0; i < 2; i++) fr_simd_sign_sums(tables, groups + i * fr_sign_group_bytes(bytes), bytes, sums + i * FR_SIGN_ROWS);
+        for (uint32_t i = 0; i < 2 * FR_SIGN_ROWS; i++) middle += (float)sums[i] / (2 * FR_SIGN_ROWS);
+        look.offset = -middle;
+        look.limit = -8;
+        for (uint32_t tier = 0; tier < count; tier++) {
+            assert_true(fr_simd_force(tiers[tier]));
+            uint32_t n = fr_simd_signs_near(&look, near), at = 0, passed = 0;
+            for (uint32_t i = 0; i < 2 * FR_SIGN_ROWS; i++) {
+                uint32_t both = fr_load_le32(groups + i / FR_SIGN_ROWS * fr_sign_group_bytes(bytes) + (size_t)bytes * FR_SIGN_ROWS + i % FR_SIGN_ROWS * 4);
+                float s = (float)sums[i] + look.offset, most = fmaxf(0, s + error[i / 16] * (1 - look.bend * s * s));
+                float d = half(both & 0xffff0000) + half(both << 16) * most;
+                passed += d <= look.limit;
+                if (fabsf(d - look.limit) < 1e-2f) continue; /* rounding decides */
+                while (at < n && near[at] < 1000 + i) at++;
+                assert_int_equal(at < n && near[at] == 1000 + i, d <= look.limit);
+            }
+            assert_true(passed > 2 * FR_SIGN_ROWS / 7 && (passed < 2 * FR_SIGN_ROWS || size % 2 != 0));
+        }
+    }
+    assert_true(fr_simd_force(tiers[count - 1]));
+    fr_free(FR_MEM_TEST, groups);
+}
+
 static fr_table *plain_table(void)
 {
     fr_table_options options = {.dimension = DIMENSION, .metric = FR_METRIC_L2, .seed = 3};
@@ -104,6 +156,56 @@ static void blocks_held_back(void **state)
     assert_false(fr_fresh_asked(t));
     fr_table_free(t);
     model_free(m);
+}
+
+/* What lies within a bound is not passed over, and little else is compared: rows around 16 points, queries as near to a row as half of
+ * that. most: survivors of 10,000 rows. */
+static void blocks_bound(fr_metric metric, uint32_t most)
+{
+    enum { QUERIES = 1000, ROWS_IN_BLOCKS = 8 * FR_BLOCK_ROWS };
+    model *m = model_create(DIMENSION);
+    fr_table_options options = {.dimension = DIMENSION, .metric = metric, .seed = 3};
+    fr_table *t;
+    rng r = {31};
+    assert_int_equal(fr_table_create(&options, &t, NULL), FR_OK);
+    for (uint32_t key = 0; key < ROWS_IN_BLOCKS; key++) {
+        rng point = {100 + key % 16};
+        for (uint32_t j = 0; j < DIMENSION; j++) model_vector(m, key)[j] = rng_float(&point) + 0.6f * rng_float(&r);
+        assert_int_equal(table_put(t, m, key, key, key + 1), FR_OK);
+    }
+    float query[DIMENSION], rotated[DIMENSION], room[DIMENSION], distances[ROWS_IN_BLOCKS];
+    uint32_t rows[FR_BLOCK_ROWS], hidden = 0, within = 0, kept = 0;
+    const fr_kernel *kernel = fr_simd_kernel(metric == FR_METRIC_L2 ? FR_SIMD_L2 : FR_SIMD_DOT, FR_SCALAR_F32);
+    for (uint32_t i = 0; i < QUERIES; i++) {
+        fr_fresh_query q = {.rotated = rotated, .tables = (uint8_t *)(void *)room};
+        bool seen[ROWS_IN_BLOCKS] = {false};
+        float bound = INFINITY;
+        for (uint32_t j = 0; j < DIMENSION; j++) query[j] = model_vector(m, i)[j] + 0.3f * rng_float(&r);
+        fr_fresh_enter(t, query, rotated);
+        for (uint32_t row = 0; row < ROWS_IN_BLOCKS; row++) {
+            distances[row] = kernel->one(query, model_vector(m, row), DIMENSION);
+            bound = fminf(bound, distances[row]);
+        }
+        bound = metric == FR_METRIC_L2 ? bound * 1.5f : bound;
+        for (const fr_fresh_block *b = t->fresh.first; b != NULL; b = b->next) {
+            uint32_t n = fr_fresh_near(t, b, &q, bound, rows);
+            kept += n;
+            for (uint32_t j = 0; j < n; j++) seen[rows[j]] = true;
+        }
+        for (uint32_t row = 0; row < ROWS_IN_BLOCKS; row++) within += distances[row] <= bound, hidden += distances[row] <= bound && !seen[row];
+    }
+    assert_true(within >= QUERIES && hidden <= 1);
+    uint32_t left = (uint32_t)(kept * 10000ull / (QUERIES * ROWS_IN_BLOCKS));
+    if (left > most) fail_msg("%u of 10,000 rows are left", left);
+    fr_table_free(t);
+    model_free(m);
+}
+
+static void distances_bounded(void **state)
+{
+    (void)state;
+    blocks_bound(FR_METRIC_L2, 300); /* 407 without the bend, 239 with it */
+    blocks_bound(FR_METRIC_IP, 300);
 }
 
 /* Is the row the first hit of its own vector (or equal to it)? */
@@ -233,7 +335,7 @@ static void put_while_linking(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(blocks_held_back), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(signs_agree), cmocka_unit_test(looks_agree), cmocka_unit_test(distances_bounded), cmocka_unit_test(full_blocks_are_sealed), cmocka_unit_test(blocks_held_back), cmocka_unit_test(floats_unlinked), cmocka_unit_test(bytes_unlinked),
                                        cmocka_unit_test(cosines_unlinked), cmocka_unit_test(products_unlinked), cmocka_unit_test(uncoded_unlinked),
                                        cmocka_unit_test(put_while_linking)};
     return cmocka_run_group_tests(tests, NULL, NULL);
