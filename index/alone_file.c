@@ -6,6 +6,7 @@
 #include "index/alone_private.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #define END_ID UINT64_MAX
 #define PAGE 4096u
 #define ALIGN_FROM (16u << 10)
+#define CHECK_FROM (256u << 10) /* bytes of a file whose checksums two threads take */
 
 typedef struct fr_file_header {
     uint64_t magic;
@@ -32,8 +34,10 @@ typedef struct fr_file_chunk { /* version 1 */
 
 typedef struct fr_file_place { /* an entry of version 2's list */
     uint64_t id, at, size;
-    uint32_t crc, checked; /* checked: in memory; 0 in the file */
+    uint32_t crc;
+    _Atomic uint32_t checked; /* in memory, as below; 0 in the file */
 } fr_file_place;
+enum { UNCHECKED, TAKEN, GOOD, BAD };
 _Static_assert(sizeof(fr_file_place) == 32, "32 bytes");
 
 typedef struct fr_file_end {
@@ -145,6 +149,9 @@ typedef struct fr_file_source {
     size_t next; /* chunks are mostly asked for in file order */
     fr_vector_store *store;
     bool attached; /* the store reads originals from the file, too */
+    pthread_t checker; /* takes checksums from the last chunk on, while the table is loaded from the first */
+    bool checks;
+    _Atomic bool stop_checking;
 } fr_file_source;
 
 static fr_file_place *find_place(fr_file_source *file, uint64_t id)
@@ -158,12 +165,29 @@ static fr_file_place *find_place(fr_file_source *file, uint64_t id)
     return NULL;
 }
 
+/* False: somebody else takes it, or did. */
+static bool take_checksum(fr_file_place *place, const void *bytes)
+{
+    uint32_t state = UNCHECKED;
+    if (!atomic_compare_exchange_strong(&place->checked, &state, TAKEN)) return false;
+    atomic_store(&place->checked, fr_simd_crc32c(0, bytes, place->size) == place->crc ? GOOD : BAD);
+    return true;
+}
+
 static fr_code check_place(fr_file_place *place, const void *bytes, fr_err *err)
 {
-    if (place->checked == 0 && fr_simd_crc32c(0, bytes, place->size) != place->crc)
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %llu is wrong", (unsigned long long)place->at);
-    place->checked = 1;
-    return FR_OK;
+    if (!take_checksum(place, bytes))
+        while (atomic_load(&place->checked) == TAKEN) sched_yield();
+    if (atomic_load(&place->checked) == GOOD) return FR_OK;
+    return fr_fail(err, FR_ERR_CORRUPT, NULL, "checksum of the chunk at byte %llu is wrong", (unsigned long long)place->at);
+}
+
+static void *check_from_behind(void *argument)
+{
+    fr_file_source *file = argument;
+    for (size_t i = file->list.count; i > 0 && !atomic_load_explicit(&file->stop_checking, memory_order_relaxed); i--)
+        take_checksum(&file->list.places[i - 1], file->bytes + file->list.places[i - 1].at);
+    return NULL;
 }
 
 static fr_code file_find(fr_source *source, uint64_t id, void **data_out, size_t *size_out, fr_err *err)
@@ -176,7 +200,21 @@ static fr_code file_find(fr_source *source, uint64_t id, void **data_out, size_t
     return check_place(place, *data_out, err);
 }
 
-/* One mapping for all that lie side by side. Checksums are taken of the bytes where they will be used. */
+/* Most of the file, and of no use before the rows are judged. */
+static bool checked_late(uint64_t id)
+{
+    uint64_t kind = id >> 32;
+    return kind == FR_CHUNK_CODES || kind == FR_CHUNK_CST || kind == FR_CHUNK_LINKS || kind == FR_CHUNK_FINE;
+}
+
+static fr_code file_check(fr_source *source, fr_err *err)
+{
+    fr_file_source *file = source->user;
+    for (size_t i = 0; i < file->list.count; i++) FR_TRY(check_place(&file->list.places[i], file->bytes + file->list.places[i].at, err));
+    return FR_OK;
+}
+
+/* One mapping for all that lie side by side. Its pages are the file's, as those that the checksums are taken of. */
 static fr_code file_over(fr_source *source, uint64_t first, uint32_t count, void *to, size_t size, uint32_t *done_out, fr_err *err)
 {
     fr_file_source *file = source->user;
@@ -189,7 +227,7 @@ static fr_code file_over(fr_source *source, uint64_t first, uint32_t count, void
     if (mmap(to, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fileno(file->in), (off_t)place->at) != to)
         return fr_fail(err, FR_ERR_NO_MEMORY, "path", "cannot map the chunks at byte %llu: %s", (unsigned long long)place->at, strerror(errno));
     memcpy((uint8_t *)to + whole, file->bytes + place->at + whole, n * size - whole);
-    for (size_t i = 0; i < n; i++) FR_TRY(check_place(&place[i], (uint8_t *)to + i * size, err));
+    for (size_t i = 0; i < n && !checked_late(first); i++) FR_TRY(check_place(&place[i], (uint8_t *)to + i * size, err));
     file->next = (size_t)(place - file->list.places) + n;
     *done_out = (uint32_t)n;
     return FR_OK;
@@ -237,7 +275,7 @@ static fr_code list_chunks(fr_file_source *file, fr_err *err)
         memcpy(&place, file->bytes + end.list_at + i * sizeof place, sizeof place);
         if (place.at > file->size || place.size > file->size - place.at)
             return fr_fail(err, FR_ERR_CORRUPT, NULL, "chunk %llu lies outside of the file", (unsigned long long)i);
-        place.checked = 0;
+        atomic_store(&place.checked, UNCHECKED);
         FR_TRY(add_place(&file->list, &place, err));
     }
     return FR_OK;
@@ -266,6 +304,8 @@ static fr_code open_source(const char *path, fr_file_source *file, fr_file_heade
 static void *settle_behind(void *argument)
 {
     fr_index *index = argument;
+    if (index->opened != NULL) munmap(index->opened, index->opened_size);
+    index->opened = NULL;
     while (!atomic_load_explicit(&index->stop_settling, memory_order_acquire) && fr_table_settle_step(index->table)) {}
     return NULL;
 }
@@ -284,12 +324,12 @@ static fr_code load_index(fr_index *index, fr_file_source *file, const fr_file_h
                                 .type = (fr_type)(header->codes >> 24),
                                 .m = header->m, .ef_construction = header->ef_construction, .seed = 42, .id_type = FR_ID_INT64};
     options.store = file->store = index->store = fr_alone_store_create(NULL);
-    fr_source source = {.chunk = file_find, .over = file_over, .place = file->store != NULL ? file_place : NULL, .user = file};
+    file->checks = file->size >= CHECK_FROM && pthread_create(&file->checker, NULL, check_from_behind, file) == 0;
+    fr_source source = {.chunk = file_find, .over = file_over, .check = file_check, .place = file->store != NULL ? file_place : NULL, .user = file};
     bool keeps;
     FR_TRY(fr_table_load(&options, &source, header->at, &index->table, &keeps, err));
     index->next_offset = header->at + 1;
     while (atomic_load(&index->table->ring_tail) != atomic_load(&index->table->ring_low)) fr_table_link_step(index->table);
-    index->settles = pthread_create(&index->settler, NULL, settle_behind, index) == 0; /* else whoever writes first does it */
     return FR_OK;
 }
 
@@ -300,9 +340,19 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
     fr_index *index = fr_index_new();
     fr_code code = index != NULL ? open_source(path, &file, &header, err) : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     if (code == FR_OK) code = load_index(index, &file, &header, err);
-    if (code == FR_OK) *index_out = index;
-    else fr_index_free(index);
-    if (file.bytes != NULL) munmap(file.bytes, file.size);
+    atomic_store(&file.stop_checking, true);
+    if (file.checks) pthread_join(file.checker, NULL);
+    if (code == FR_OK) {
+        index->opened = file.bytes;
+        index->opened_size = file.size;
+        index->settles = pthread_create(&index->settler, NULL, settle_behind, index) == 0; /* else whoever writes first does it */
+        *index_out = index;
+    } else {
+        fr_index_free(index);
+    }
+    bool keeps = code == FR_OK && index->settles;
+    if (code == FR_OK && !keeps) index->opened = NULL;
+    if (file.bytes != NULL && !keeps) munmap(file.bytes, file.size);
     if (file.in != NULL) fclose(file.in);
     fr_free(FR_MEM_ROWS, file.list.places);
     return code;

@@ -24,6 +24,8 @@ struct fr_index {
     pthread_t settler;
     bool settles;
     _Atomic bool stop_settling;
+    void *opened; /* the file's bytes as they were mapped for opening: the settler lets go of them first */
+    size_t opened_size;
 };
 
 void fr_index_settle_stop(fr_index *index); /* before the table goes */

@@ -329,6 +329,7 @@ static fr_code load_all(fr_table *t, fr_source *source, const fr_chunk_header *h
     /* settle.c fills it: the room must be there, for it cannot fail */
     if (t->live != 0 && !fr_keymap_fill(&t->keys, t->live, &t->retired)) return no_memory(err);
     if (fr_table_is_sparse(&t->options)) FR_TRY(fr_postings_load(t, err));
+    if (source->check != NULL) FR_TRY(source->check(source, err)); /* the routers are the first to rely on codes and links */
     t->all_i8 = h->kind == FR_CODE_I8;
     load_entry(t, (uint32_t)h->entry); /* the upper half was a level */
     count_linked(t);

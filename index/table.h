@@ -204,6 +204,9 @@ typedef struct fr_source {
     /* May be NULL. Makes the chunks first, first + 1, ... of `size` bytes each stand at `to`, private pages of the table, as images of
      * the file: as many of `count` as lie side by side there, checked. *done_out 0: none, the table copies. Any size for a single one. */
     fr_code (*over)(struct fr_source *source, uint64_t first, uint32_t count, void *to, size_t size, uint32_t *done_out, fr_err *err);
+    /* May be NULL. Called once, before a search: CORRUPT where a chunk that `over` gave is damaged. A source that has it may leave
+     * the check of codes, their constants and links until then, and take it beside the load. */
+    fr_code (*check)(struct fr_source *source, fr_err *err);
     void *user;
 } fr_source;
 /* at = the offset the save was fixed at: rows made after it are dropped, rows ended after it live again. CORRUPT when chunks
