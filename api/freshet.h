@@ -847,10 +847,10 @@ typedef struct fr_index_options {
 FR_API fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, fr_err *err) FR_MUST_CHECK;
 FR_API void fr_index_free(fr_index *index);
 /* Add or replace many: ids[count], vectors[count x dimension] (floats; VECTOR_BINARY: bytes). Returns when all are searchable. Rows that
- * are not linked into the graph yet wait, up to FR_INDEX_WAIT_MAX of 128 dimensions, fewer of more: every search looks at them one by
- * one. The call that reaches that number links all of them together, by `threads` threads; what waits without a change for 50 ms is
- * linked by a thread of the index, which then ends. The first 2,048 rows, and binary vectors, are linked by the call that adds them. Calls
- * of add, remove, link and save take turns.
+ * are not linked into the graph yet wait, up to FR_INDEX_WAIT_MAX of 128 dimensions, fewer of more, and twice as many until a search comes:
+ * every search looks at them one by one. The call that reaches that number links all of them together, by `threads` threads; what waits
+ * without a change for 50 ms is linked by a thread of the index, which then ends. The first 2,048 rows, and binary vectors, are linked by
+ * the call that adds them. Calls of add, remove, link and save take turns.
  * INVALID, and nothing is added, when the index has a type and a vector is not exact in it. */
 FR_API fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads,
                             fr_err *err) FR_MUST_CHECK;

@@ -41,11 +41,12 @@ bool fr_index_many_dead(const fr_index *index)
     return fr_table_dead(index->table) > FR_MIN((uint64_t)DEAD_MAX, FR_MAX((uint64_t)256, live / 64));
 }
 
-/* A search looks at all that waits, the longer the longer a row is. */
+/* A search looks at all that waits, the longer the longer a row is. While nobody searches a larger bulk is cheaper. */
 static uint64_t wait_max(const fr_index *index)
 {
     uint32_t padded = (index->table->options.dimension + 63) / 64 * 64;
-    return FR_MIN((uint64_t)index->wait_max, FR_MAX((uint64_t)WAIT_LEAST, (uint64_t)FR_INDEX_WAIT_MAX * 128 / padded));
+    uint64_t most = FR_MIN((uint64_t)index->wait_max, FR_MAX((uint64_t)WAIT_LEAST, (uint64_t)FR_INDEX_WAIT_MAX * 128 / padded));
+    return atomic_load_explicit(&index->table->fresh.searched, memory_order_relaxed) ? most : 2 * most;
 }
 
 bool fr_index_links_at_once(const fr_index *index, uint64_t more)
@@ -83,6 +84,7 @@ static void link_all(fr_index *index)
     while (fr_index_waiting(index) != 0)
         if (!fr_fresh_asked(index->table) && !fr_table_link_step(index->table)) usleep(20);
     while (fr_table_link_step(index->table)) {}
+    atomic_store_explicit(&index->table->fresh.searched, false, memory_order_relaxed);
     finish_dead(index);
     if (many) fr_mem_trim(); /* what a bulk took from the C library's heap */
 }

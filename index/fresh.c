@@ -267,6 +267,12 @@ void fr_fresh_free(fr_table *t)
 
 /* ==== looking ==== */
 
+static void note_once(const _Atomic bool *mark)
+{
+    _Atomic bool *own = (_Atomic bool *)(uintptr_t)mark;
+    if (!atomic_load_explicit(own, memory_order_relaxed)) atomic_store_explicit(own, true, memory_order_relaxed);
+}
+
 /* In this order: a block that `sealed` counts is in the list, unless all its rows were linked before it left. */
 fr_fresh_view fr_fresh_look(const fr_table *t)
 {
@@ -275,9 +281,8 @@ fr_fresh_view fr_fresh_look(const fr_table *t)
     low = atomic_load_explicit(&t->ring_low, memory_order_acquire);
     view.tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     view.from = FR_MAX(low, sealed);
-    _Atomic bool *looked = (_Atomic bool *)(uintptr_t)&t->fresh.looked;
-    if (view.tail - view.from >= FR_BLOCK_ROWS && !atomic_load_explicit(looked, memory_order_relaxed))
-        atomic_store_explicit(looked, true, memory_order_relaxed);
+    if (view.tail - view.from >= FR_BLOCK_ROWS) note_once(&t->fresh.looked);
+    if (view.tail != low) note_once(&t->fresh.searched);
     return view;
 }
 
@@ -360,7 +365,8 @@ uint32_t fr_fresh_near(const fr_table *t, const fr_fresh_block *block, fr_fresh_
     if (q->centre != block->centre) round_query(t, q, block->centre);
     const fr_fresh_block *next = atomic_load_explicit(&block->next, memory_order_acquire);
     float error[FR_BLOCK_ROWS / 16];
-    fr_simd_near near = {.tables = q->tables, .groups = block->groups, .ahead = next != NULL ? (const uint8_t *)next + (block->groups - (const uint8_t *)block) : NULL,
+    fr_simd_near near = {.tables = q->tables, .groups = block->groups,
+                         .ahead = next != NULL ? (const uint8_t *)next + (block->groups - (const uint8_t *)block) : NULL, /* without a look at `next` */
                          .bytes = padded / 8, .count = FR_BLOCK_ROWS, .error = error, .ids = block->rows,
                          .scale = q->step, .offset = -q->step * (float)padded * FR_FRESH_FEWER / 2,
                          .limit = (float)((double)bound - q->at_query + 1e-4 * fabs((double)bound))};

@@ -34,6 +34,7 @@ typedef struct fr_fresh {
     int8_t *signs;           /* of the rotation; made with the first block, never changed */
     bool held_back;          /* applier: blocks are made only once a search has looked: the rows are about to be linked in bulk */
     _Atomic bool looked;     /* a search met so many rows outside of blocks that they would have made one */
+    _Atomic bool searched;   /* a search met rows that wait; whoever links clears it */
 } fr_fresh;
 
 #define FR_FRESH_LEVELS 31u /* of fr_sign_tables; 5 bits: eight of them added up are a byte */

@@ -114,20 +114,49 @@ static void rows_wait_and_are_found(void **state)
     world_free(w);
 }
 
+/* As a walk does: so small a table is scanned. test_fresh: a search of a larger one. */
+static void search_once(world *w) { (void)fr_fresh_look(w->index->table); }
+
 static void many_are_linked_together(void **state)
 {
     (void)state;
     world *w = world_make(500, true);
     uint32_t before = threads_of_process();
     add(w, 0, SEED, 1);
-    for (uint32_t key = SEED; key < SEED + 499; key++) add(w, key, 1, 1);
+    for (uint32_t key = SEED; key < SEED + 499; key++) {
+        add(w, key, 1, 1);
+        search_once(w);
+    }
     add(w, SEED + 499, 1, 3); /* this one pays */
     assert_int_equal(fr_index_waiting(w->index), 0);
-    add(w, 1000, 600, 1); /* more than may wait */
+    add(w, 1000, 1200, 1); /* more than may wait */
     assert_int_equal(fr_index_waiting(w->index), 0);
     find_all(w);
     for (uint32_t i = 0; w->index->behind_made && threads_of_process() > before && i < 2000; i++) usleep(1000);
     assert_int_equal(threads_of_process(), before); /* what had begun to wait has ended */
+    is_whole(w);
+    world_free(w);
+}
+
+/* Twice as many wait until a search looks at them. */
+static void more_wait_while_nobody_searches(void **state)
+{
+    (void)state;
+    world *w = world_make(500, false);
+    add(w, 0, SEED, 1);
+    search_once(w); /* nothing waits: it says nothing about what comes */
+    add(w, SEED, 990, 1);
+    add(w, SEED + 990, 9, 1);
+    assert_int_equal(fr_index_waiting(w->index), 999);
+    search_once(w);
+    add(w, SEED + 999, 1, 1);
+    assert_int_equal(fr_index_waiting(w->index), 0);
+    add(w, SEED + 1000, 600, 1); /* linking forgets that somebody searched */
+    assert_int_equal(fr_index_waiting(w->index), 600);
+    search_once(w);
+    drop(w, SEED + 1000);
+    assert_int_equal(fr_index_waiting(w->index), 0);
+    find_all(w);
     is_whole(w);
     world_free(w);
 }
@@ -287,7 +316,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_wait_and_are_found), cmocka_unit_test(many_are_linked_together), cmocka_unit_test(a_pause_links),
+        cmocka_unit_test(rows_wait_and_are_found), cmocka_unit_test(many_are_linked_together), cmocka_unit_test(more_wait_while_nobody_searches), cmocka_unit_test(a_pause_links),
         cmocka_unit_test(free_drops_what_waits), cmocka_unit_test(save_links_first), cmocka_unit_test(ef_for_measures_the_graph),
         cmocka_unit_test(bits_do_not_wait), cmocka_unit_test(any_order), cmocka_unit_test(beside_searches)};
     return cmocka_run_group_tests(tests, NULL, NULL);

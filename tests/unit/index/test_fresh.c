@@ -248,7 +248,7 @@ static void unlinked(enum vector_kind kind, fr_metric metric, fr_codes codes)
     }
     assert_true(t->fresh.first != NULL);
     for (uint32_t key = 0; key < ROWS; key += metric == FR_METRIC_IP ? ROWS : 5 * LESS) assert_true(finds_itself(t, s, m, key, 16, &fresh));
-    assert_true(metric == FR_METRIC_IP || fresh > ROWS);
+    assert_true((metric == FR_METRIC_IP || fresh > ROWS) && atomic_load(&t->fresh.searched));
     for (uint32_t i = 0; i < queries; i++) { /* what is not linked is found exactly: recall is that of the codes */
         float query[DIMENSION];
         rng_vector(&r, kind, DIMENSION, query);
