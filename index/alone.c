@@ -12,6 +12,7 @@ fr_code fr_index_create(const fr_index_options *options, fr_index **index_out, f
 {
     if (options->type != FR_TYPE_NONE && fr_vector_bytes(options->type, 1) == 0)
         return fr_fail(err, FR_ERR_INVALID, "type", "type must be one of dense or binary vectors, got %d", (int)options->type);
+    if (options->folder != NULL) FR_TRY(fr_alone_folder_check(options->folder, err)); /* not when the first chunk is to be written there */
     fr_index *index = fr_index_new();
     if (index == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
     fr_table_options own = {.dimension = options->dimension, .metric = options->metric, .codes = options->codes, .m = options->m,
@@ -63,14 +64,14 @@ static size_t given_bytes(const fr_index *index)
     return fr_table_is_binary(o) ? o->dimension / 8 : o->dimension * sizeof(float);
 }
 
-static fr_code check_vector(const fr_index *index, const void *vector, uint64_t i, fr_err *err)
+static fr_code check_vector(const fr_index *index, const char *field, const void *vector, uint64_t i, fr_err *err)
 {
     const fr_table_options *o = fr_table_settings(index->table);
     if (fr_table_is_binary(o)) return FR_OK;
     if (!fr_simd_all_finite(vector, o->dimension))
-        return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu holds a value that is not finite", (unsigned long long)i);
+        return fr_fail(err, FR_ERR_INVALID, field, "vector %llu holds a value that is not finite", (unsigned long long)i);
     if (o->metric == FR_METRIC_COSINE && !(fr_simd_norm_squared(vector, o->dimension) > 0))
-        return fr_fail(err, FR_ERR_INVALID, "vectors", "vector %llu is zero: cosine is not defined for it", (unsigned long long)i);
+        return fr_fail(err, FR_ERR_INVALID, field, "vector %llu is zero: cosine is not defined for it", (unsigned long long)i);
     return FR_OK;
 }
 
@@ -111,7 +112,7 @@ fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, u
     size_t bytes = given_bytes(index);
     const uint8_t *given = vectors;
     for (uint64_t i = 0; i < count; i++) {
-        FR_TRY(check_vector(index, given + i * bytes, i, err));
+        FR_TRY(check_vector(index, "vectors", given + i * bytes, i, err));
         FR_TRY(check_type(index, given + i * bytes, i, err));
     }
     fr_helpers helpers;
@@ -272,7 +273,7 @@ fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t quer
     if (ef > FR_EF_MAX) return fr_fail(err, FR_ERR_INVALID, "ef", "ef must be 0 to %u, got %u", FR_EF_MAX, ef);
     size_t bytes = given_bytes(index);
     const uint8_t *given = queries;
-    for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, given + i * bytes, i, err));
+    for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, "queries", given + i * bytes, i, err));
     fr_search_job jobs[64];
     pthread_t workers[64];
     uint32_t parts = (uint32_t)FR_MIN((uint64_t)FR_MAX(1u, FR_MIN(threads, 64u)), FR_MAX(query_count, 1u)), started = 0;
@@ -297,18 +298,19 @@ fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, void *
     size_t bytes = given_bytes(index);
     fr_scratch *s = fr_scratch_borrow();
     if (s == NULL) return FR_ERR_NO_MEMORY;
-    for (uint64_t i = 0; i < count; i++) {
+    fr_code code = FR_OK;
+    for (uint64_t i = 0; i < count && code == FR_OK; i++) {
         char room[24];
         uint8_t *vector = vectors_out == NULL ? NULL : (uint8_t *)vectors_out + i * bytes;
         fr_table_enter(index->table, s);
         uint32_t row = fr_table_find(index->table, key_of(ids[i], room), atomic_load_explicit(&index->visible, memory_order_acquire));
         present_out[i] = row != FR_ROW_NONE;
-        if (vector != NULL && row != FR_ROW_NONE) fr_table_vector(index->table, row, vector);
-        else if (vector != NULL) memset(vector, 0, bytes);
+        if (vector != NULL && row == FR_ROW_NONE) memset(vector, 0, bytes);
+        else if (vector != NULL && !fr_table_vector(index->table, row, vector)) code = FR_ERR_IO;
         fr_table_leave(index->table, s);
     }
     fr_scratch_return(s);
-    return FR_OK;
+    return code;
 }
 
 void fr_index_settings(const fr_index *index, fr_index_options *options_out)

@@ -20,7 +20,10 @@ static int create_unnamed(const char *folder)
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0) return fd;
     char path[4096];
-    if (snprintf(path, sizeof path, "%s/freshet-vectors-XXXXXX", folder) >= (int)sizeof path) return -1;
+    if (snprintf(path, sizeof path, "%s/freshet-vectors-XXXXXX", folder) >= (int)sizeof path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     fd = mkostemp(path, O_CLOEXEC);
     if (fd >= 0) (void)!unlink(path);
     return fd;
@@ -56,6 +59,15 @@ static fr_code store_read(fr_vector_store *store, fr_read_ring *ring, const fr_v
         batch[i] = (fr_file_read){.at = reads[i].at, .to = reads[i].to, .size = reads[i].size,
                                    .fd = reads[i].file == FR_ALONE_FILE_ATTACHED ? file->attached : fd};
     return fr_read_batch(ring, batch, count);
+}
+
+fr_code fr_alone_folder_check(const char *folder, fr_err *err)
+{
+    int fd = create_unnamed(folder);
+    if (fd < 0)
+        return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "folder", "cannot write into %s: %s", folder, strerror(errno));
+    close(fd);
+    return FR_OK;
 }
 
 fr_vector_store *fr_alone_store_create(const char *folder)

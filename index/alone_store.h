@@ -6,6 +6,8 @@
 
 /* The file is created by the first write, in folder (copied; NULL = $TMPDIR or /var/tmp). NULL: no memory. */
 fr_vector_store *fr_alone_store_create(const char *folder);
+/* NOT_FOUND or IO when no file can be made in it. */
+fr_code fr_alone_folder_check(const char *folder, fr_err *err);
 /* A file that is only read, and open as long as the store (its descriptor is duplicated): number FR_ALONE_FILE_ATTACHED in reads. */
 #define FR_ALONE_FILE_ATTACHED 1u
 bool fr_alone_store_attach(fr_vector_store *store, int descriptor);

@@ -15,6 +15,8 @@
 
 #define FR_CELLS_MAX 2048u
 #define FR_CELL_ROWS 768u        /* rows of a cell, on average, when they are made */
+#define FR_CELL_LEVELS 4u        /* of shares: cell_part.c */
+#define FR_CELL_BINS 256u
 #define FR_CELLS_FROM 50000u     /* rows of a table: smaller ones are scanned or walked */
 
 typedef struct fr_cell {
@@ -55,6 +57,9 @@ typedef struct fr_cells {
     _Atomic uint32_t wished; /* places of columns that a filter wanted, a bit each */
     _Atomic bool sketches_wished;
     _Atomic uint32_t sketched; /* cells that have one */
+    uint32_t measured;       /* applier: queries of the measurement below, and how often a neighbour lay so deep in the order of cells */
+    uint32_t seen[FR_CELL_LEVELS][FR_CELL_BINS];
+    float part[FR_CELL_LEVELS]; /* of all rows, that holds enough of the neighbours; fixed when they are published */
     int8_t *signs;           /* of their rotation */
     float *room;             /* applier */
     uint8_t *pivots;         /* padded bytes each */
@@ -67,6 +72,7 @@ struct fr_table;
 void fr_cells_put(struct fr_table *t, uint32_t row); /* applier: the row's code is written, the row is not published */
 void fr_cells_step(struct fr_table *t);              /* applier: makes them, a few thousand rows a call, once they are wished for */
 bool fr_cells_wait(const struct fr_table *t);        /* there is something to do for step */
+bool fr_cells_measure(const struct fr_table *t, fr_cells *cells); /* applier: a query a call; true: done (cell_part.c) */
 void fr_cells_free(fr_cells *cells);
 uint64_t fr_cells_bytes(const struct fr_table *t);
 

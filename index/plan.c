@@ -149,7 +149,7 @@ static fr_code run_sieved(fr_run *run, uint32_t ef, double share, fr_err *err)
     uint64_t estimate = run->match_count = info->matches;
     double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
     double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
-    double part = fr_cells_part(share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
+    double part = fr_cells_part(run->t, share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
     double direct = among_cells + part * scan_fine, sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
     if (share * FR_SKETCH_ROWS < FR_SKETCH_LEAST) sketched = INFINITY; /* groups would be passed by */
     double cost_cells = fmin(direct, sketched);

@@ -55,7 +55,8 @@ void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
 /* cells.c */
 /* NULL: there are none yet, or no copies of the sieve's columns (into `columns`, one a leaf), or no sketches; they are wished for now. */
 const fr_cells *fr_run_cells(const fr_run *run, const fr_cell_column **columns, bool sketches);
-double fr_cells_part(double share, uint32_t ef);
+/* cell_part.c: the share of all rows, and of those that pass, that is looked at. */
+double fr_cells_part(const fr_table *t, double share, uint32_t ef);
 void fr_run_scan_cells(fr_run *run, const fr_cells *cells, const fr_cell_column *const *columns, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
 void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */

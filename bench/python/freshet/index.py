@@ -16,6 +16,13 @@ def version():
     return "0.1.0"  # FR_VERSION of the freshet.h that library.py follows
 
 
+def _path(name, value):
+    path = os.fsencode(value)
+    if b"\0" in path:  # C would read up to it
+        raise ValueError(f"{name} must not hold a zero byte, got {value!r}")
+    return path
+
+
 def _choice(name, value, allowed):
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, one of {', '.join(allowed)}; got {type(value).__name__}")
@@ -73,7 +80,8 @@ def _vectors(name, value, dim):
         rows = rows.reshape(0, dim)
     if rows.ndim != 2 or rows.shape[1] != dim:
         raise ValueError(f"{name} must have the shape (n, {dim}) or ({dim},), got {given.shape}")
-    return np.ascontiguousarray(rows, np.float32), single
+    with np.errstate(over="ignore"):  # what float32 does not hold becomes inf, and that is refused with its place
+        return np.ascontiguousarray(rows, np.float32), single
 
 
 def _packed(name, value, dim):
@@ -108,7 +116,7 @@ class Index:
                           0 if m is None else _number("m", m, 2, 32),
                           0 if ef_construction is None else _number("ef_construction", ef_construction, 1, 4096),
                           _choice("profile", profile, PROFILES), _choice("vectors", vectors, VECTORS),
-                          None if folder is None else os.fsencode(folder), BINARY if binary else DTYPES[_dtype(dtype)])
+                          None if folder is None else _path("folder", folder), BINARY if binary else DTYPES[_dtype(dtype)])
         handle, error = c_void_p(), Error()
         check(lib.fr_index_create(byref(options), byref(handle), byref(error)), error)
         self._own(handle)
@@ -128,7 +136,7 @@ class Index:
     def open(cls, path):
         """The index that save() wrote to this file."""
         handle, error = c_void_p(), Error()
-        check(lib.fr_index_open_file(os.fsencode(path), byref(handle), byref(error)), error)
+        check(lib.fr_index_open_file(_path("path", path), byref(handle), byref(error)), error)
         self = cls.__new__(cls)
         self._own(handle)
         return self
@@ -183,6 +191,8 @@ class Index:
         return vectors.astype(self.dtype, copy=False)
 
     def __contains__(self, id):
+        if isinstance(id, (int, np.integer)) and not 0 <= id < 2**63:
+            return False
         try:
             self._present(_ids(id))
         except KeyError:
@@ -213,7 +223,7 @@ class Index:
         """Write the whole index to a file, atomically (a temporary file beside it, synced, renamed)."""
         error = Error()
         with self._writing:
-            check(lib.fr_index_save_file(self._handle, os.fsencode(path), byref(error)), error)
+            check(lib.fr_index_save_file(self._handle, _path("path", path), byref(error)), error)
 
     def __repr__(self):
         return f"freshet.Index(dim={self.dim}, metric={self.metric!r}, profile={self.profile!r}, rows={len(self)})"

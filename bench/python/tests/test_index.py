@@ -104,6 +104,29 @@ def test_save_and_open(tmp_path):
         freshet.Index.open(tmp_path / "b")
     with pytest.raises(OSError):
         ix.save(tmp_path / "no" / "folder")
+    for call in (ix.save, freshet.Index.open, lambda path: freshet.Index(8, folder=path)):
+        with pytest.raises(ValueError, match="zero byte"):
+            call(str(tmp_path / "a") + "\0more")
+    (tmp_path / "b").write_bytes(b"")
+    with pytest.raises(ValueError, match="too short"):
+        freshet.Index.open(tmp_path / "b")
+
+
+def test_a_folder_that_cannot_hold_originals_is_refused_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match="folder: cannot write into"):
+        freshet.Index(8, vectors="disk", folder=tmp_path / "none")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="folder: cannot write into"):
+        freshet.Index(8, folder=tmp_path / "file")
+    freshet.Index(8, folder=tmp_path)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_contains_of_what_no_id_can_be():
+    ix, _ = filled(10)
+    assert -1 not in ix and 2**63 not in ix and 10**30 not in ix and 3 in ix
+    with pytest.raises(TypeError):
+        "3" in ix
 
 
 def test_memory_grows():
@@ -133,6 +156,8 @@ def test_memory_grows():
     (lambda ix: ix.search(rows(2, 24), 0), ValueError, "k must be 1 to 16384, got 0"),
     (lambda ix: ix.search(rows(2, 24), 20000), ValueError, "k must be 1 to 16384"),
     (lambda ix: ix.search(rows(2, 24), 5, ef=40000), ValueError, "ef must be 1 to 32768"),
+    (lambda ix: ix.search(np.full((1, 24), np.inf), 5), ValueError, "queries: vector 0 holds a value that is not finite"),
+    (lambda ix: ix.add([1], np.full((1, 24), 1e300)), ValueError, "vectors: vector 0 holds a value that is not finite"),
     (lambda ix: ix.search(rows(2, 25), 5), ValueError, "queries must have the shape"),
     (lambda ix: ix.search(rows(2, 24), 5.0), TypeError, "k must be a whole number"),
 ])
