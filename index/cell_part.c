@@ -125,5 +125,5 @@ double fr_cells_part(const fr_table *t, double share, uint32_t ef)
     } else { /* a guess, for the cost of cells that nobody made: photosift1m's, by the square root of the rows */
         part = 0.028 * pow(10 / depth, -0.23) * sqrt(1e6 / (double)FR_MAX(atomic_load_explicit(&t->live, memory_order_relaxed), 1u));
     }
-    return fmin(1, part * pow(ef / 96.0, 0.7));
+    return fmin(1, part * pow(ef / 96.0, ef < 96 ? 0.35 : 0.7)); /* a filtered search is to keep 0.95 where a plain one does */
 }
