@@ -5,6 +5,8 @@
  * pages change place while no writer is inside. Searchers come and go as ever: they see the same bytes before, during and after. */
 #include "index/persist.h"
 
+#include <sys/mman.h>
+
 #define KEYS_AT_ONCE 32u
 
 static bool bit(const uint64_t *bits, uint32_t row) { return bits[row >> 6] >> (row & 63) & 1; }
@@ -195,6 +197,19 @@ static bool own_piece(fr_table *t)
     return false;
 }
 
+/* Originals on disk because the owner said so: there may be less memory than codes need. They stay mapped, so that the kernel can take
+ * their pages away and read them again. */
+static bool stays_mapped(fr_table *t)
+{
+    if (t->options.vectors != FR_VECTORS_DISK) return false;
+    for (uint32_t i = 0; i < t->loaded->range_count; i++) { /* a row is wanted, not what follows it */
+        const fr_load_range *r = &t->loaded->ranges[i];
+        size_t before = (uintptr_t)r->at & 4095;
+        (void)madvise(r->at - before, r->size + before, MADV_RANDOM);
+    }
+    return true;
+}
+
 bool fr_table_settle_step(fr_table *t)
 {
     if (!atomic_load_explicit(&t->settling, memory_order_acquire)) return false;
@@ -204,7 +219,7 @@ bool fr_table_settle_step(fr_table *t)
     }
     pthread_rwlock_wrlock(&t->gate);
     bool more = atomic_load_explicit(&t->settling, memory_order_relaxed);
-    if (more && !own_piece(t)) {
+    if (more && (stays_mapped(t) || !own_piece(t))) {
         fr_loaded_free(t->loaded);
         t->loaded = NULL;
         atomic_store_explicit(&t->settling, false, memory_order_release);

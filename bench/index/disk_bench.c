@@ -1,7 +1,8 @@
 /* disk_bench: vectors larger than memory. Adds PREFIX.base.fbin piece by piece to an fr_index whose originals are on disk, then
  * searches: recall@10 by distance (1e-3 and strict), queries/s, p50, p99, resident memory against the raw size of the vectors.
  *
- * usage: disk_bench PREFIX [--profile balanced|compact] [--metric l2|ip|cosine] [--threads N] [--rows N]
+ * usage: disk_bench PREFIX [--profile balanced|compact] [--metric l2|ip|cosine] [--threads N] [--rows N] [--file FILE]
+ * --file: the index is kept there and opened the next time; its codes are then mapped, so that the kernel may take their pages, too.
  * Run it inside a memory control group to see what a limit does: bench/README.md. */
 #include "bench/index/bench_data.h"
 
@@ -107,18 +108,20 @@ static void search_all(fr_index *index, const rows *query, const rows *truth, co
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"profile", 1, 0, 'p'}, {"metric", 1, 0, 'm'}, {"threads", 1, 0, 't'}, {"rows", 1, 0, 'r'}, {0, 0, 0, 0}};
+    static const struct option options[] = {{"profile", 1, 0, 'p'}, {"metric", 1, 0, 'm'}, {"threads", 1, 0, 't'}, {"rows", 1, 0, 'r'}, {"file", 1, 0, 'f'}, {0, 0, 0, 0}};
     fr_index_options own = {.vectors = FR_VECTORS_DISK};
     uint32_t threads = 2, limit = 0;
+    const char *file = NULL;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'p') own.profile = optarg[0] == 'c' ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
         else if (o == 'm') own.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
         else if (o == 't') threads = (uint32_t)strtoul(optarg, NULL, 10);
+        else if (o == 'f') file = optarg;
         else if (o == 'r') limit = (uint32_t)strtoul(optarg, NULL, 10);
         else return 2;
     }
     if (optind >= argc) {
-        fprintf(stderr, "usage: disk_bench PREFIX [--profile balanced|compact] [--metric l2|ip|cosine] [--threads N] [--rows N]\n");
+        fprintf(stderr, "usage: disk_bench PREFIX [--profile balanced|compact] [--metric l2|ip|cosine] [--threads N] [--rows N] [--file FILE]\n");
         return 2;
     }
     rows base = open_rows(argv[optind], "base.fbin"), query = open_rows(argv[optind], "query.fbin"), truth = open_rows(argv[optind], "gt.i32bin");
@@ -127,9 +130,15 @@ int main(int argc, char **argv)
     fr_index *index;
     fr_err err;
     double before = resident_mb(), start = now_s(), raw = (double)count * base.dimension * 4 / 1e6;
-    must(fr_index_create(&own, &index, &err), &err);
-    add_all(index, &base, count, threads);
-    printf("%u x %u, %.0f MB raw: added in %.0f s, held %.0f MB, resident %.0f MB = raw / %.2f\n", count, base.dimension, raw, now_s() - start,
+    bool opened = file != NULL && access(file, R_OK) == 0;
+    if (opened) {
+        must(fr_index_open_file(file, &index, &err), &err);
+    } else {
+        must(fr_index_create(&own, &index, &err), &err);
+        add_all(index, &base, count, threads);
+        if (file != NULL) must(fr_index_save_file(index, file, &err), &err);
+    }
+    printf("%u x %u, %.0f MB raw: %s in %.0f s, held %.0f MB, resident %.0f MB = raw / %.2f\n", count, base.dimension, raw, opened ? "opened" : "added", now_s() - start,
            (double)fr_index_memory(index) / 1e6, resident_mb() - before, raw / (resident_mb() - before));
     fflush(stdout);
     static const uint32_t efs[] = {32, 64, 128, 256};

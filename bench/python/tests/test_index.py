@@ -2,6 +2,7 @@
 import os
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -120,6 +121,29 @@ def test_a_folder_that_cannot_hold_originals_is_refused_at_once(tmp_path):
         freshet.Index(8, folder=tmp_path / "file")
     freshet.Index(8, folder=tmp_path)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def mapped_bytes(path):
+    with open("/proc/self/maps", encoding="ascii") as maps:
+        ranges = [line.split()[0].split("-") for line in maps if line.rstrip().endswith(str(path))]
+    return sum(int(end, 16) - int(start, 16) for start, end in ranges)
+
+
+@pytest.mark.parametrize("vectors", ["disk", "auto"])
+def test_codes_of_vectors_on_disk_stay_in_their_file(vectors, tmp_path):
+    """Where there is less memory than codes need the kernel can take their pages away; else they become memory of the index."""
+    x = rows(40000, 128) * np.float32(0.9) ** np.arange(128, dtype=np.float32)
+    ix = freshet.Index(128, vectors=vectors)
+    ix.add(np.arange(len(x)), x, threads=2)
+    ix.save(tmp_path / "disk")
+    again = freshet.Index.open(tmp_path / "disk")
+    until = time.monotonic() + (1 if vectors == "disk" else 60)
+    while time.monotonic() < until and (vectors == "disk" or mapped_bytes(tmp_path / "disk") >= x.size):
+        assert (again.search(x[:100], 1, ef=200)[1] == 0).mean() > 0.9
+    assert (mapped_bytes(tmp_path / "disk") >= x.size) == (vectors == "disk")
+    again.add(np.arange(1000), x[1000:2000])
+    again.remove(np.arange(5000, 6000))
+    assert (again.search(x[1000:1100], 2, ef=200)[1] == 0).mean() > 0.9 and len(again) == 39000
 
 
 def test_contains_of_what_no_id_can_be():
