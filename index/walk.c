@@ -56,6 +56,7 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->size = size, w->ef = ef;
     w->next = w->count = 0;
     w->place = UINT32_MAX;
+    w->reach = w->blur = 0;
     w->hops = w->distances = 0;
     w->record = false;
     w->merge = fr_simd_pool()->merge;
