@@ -31,10 +31,10 @@ static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(
 fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err)
 {
     uint32_t limit = run->s->row_limit;
-    bool again = run->ef != 0;
+    bool again = run->again = run->ef != 0;
     run->ef = ef;
     run->rerank = rerank_of(run->query, ef);
-    if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(ef, run->rerank), run->query->k)) ||
+    if (!fr_scratch_fit(run->s, run->t, FR_MAX(FR_MAX(fr_reach_room(ef), run->rerank), run->query->k)) ||
         (run->query->filter != NULL && !again && !fr_scratch_fit_filter(run->s)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
     if (again) run->s->row_limit = limit; /* later rows are not visible, and s->match does not cover them */

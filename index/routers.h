@@ -14,7 +14,8 @@
 
 typedef struct fr_router_map {
     const fr_codeset *codes; /* whose copies these are: of no use with others */
-    uint64_t rows_then, changes_then;
+    uint64_t rows_then, changes_then, measured_then; /* the last: the changes when growth was measured */
+    _Atomic float growth;    /* of distances with rank: (rank / rank') ^ growth; 0: not known. Measured by walks from this map */
     uint32_t count, leaders;
     uint32_t *rows;          /* [count], list by list */
     uint32_t *from;          /* [leaders + 1] */
@@ -23,7 +24,11 @@ typedef struct fr_router_map {
     size_t code_size;
 } fr_router_map;
 
+#define FR_REACH_PLACE 10u /* distances are seen from here, or from the k-th where that is farther: who is nearer differs too much */
+#define FR_REACH_ROOM  4u  /* places of a pool, in ef: as many as a hard query may keep */
+
 struct fr_table;
+float fr_reach_measure(const struct fr_table *t, const uint32_t *rows, uint32_t count); /* applier; 0: it cannot be told */
 void fr_routers_step(struct fr_table *t);             /* applier: makes the map anew when it is due */
 void fr_routers_drop(struct fr_table *t);             /* applier, a place in `retired` is reserved: its codes are replaced */
 bool fr_routers_wait(const struct fr_table *t);       /* it is */

@@ -338,11 +338,12 @@ static void set_fresh_aside(fr_run *run)
     for (run->kept = 0; run->kept < fresh && run->kept < room / 2; run->kept++) aside_of(s)[run->kept] = s->pool[run->kept];
 }
 
-static void take_results(fr_run *run, uint32_t size)
+/* room: the walk's pool had so many places */
+static void take_results(fr_run *run, uint32_t size, uint32_t room)
 {
     fr_scratch *s = run->s;
     const fr_candidate *aside = aside_of(s);
-    for (uint32_t i = 0; i < run->kept; i++) fr_pool_insert(s->pool, &size, run->ef, aside[i].distance, aside[i].row);
+    for (uint32_t i = 0; i < run->kept; i++) fr_pool_insert(s->pool, &size, room, aside[i].distance, aside[i].row);
     fr_visited_clear(s);
     take_pool(run, size);
     scan_fresh(run, &run->fresh, ring_rows_of(s), run->taken);
@@ -353,9 +354,14 @@ void fr_run_walk_begin(fr_run *run)
     set_fresh_aside(run);
     uint32_t size = fr_walk_start(run->t, run->s, &run->space, run->ef, &run->info->distances);
     fr_walk_begin(&run->walk, run->t, run->s, &run->space, size, run->ef);
+    const fr_table_query *q = run->query;
+    if (q->filter == NULL && !q->has_low && !q->has_high && !run->again) fr_walk_reach(&run->walk, q->k, run->ef);
 }
 
-void fr_run_walk_end(fr_run *run) { take_results(run, fr_walk_end(&run->walk, &run->info->visited, &run->info->distances)); }
+void fr_run_walk_end(fr_run *run)
+{
+    take_results(run, fr_walk_end(&run->walk, &run->info->visited, &run->info->distances), run->walk.ef);
+}
 
 void fr_run_walk(fr_run *run, bool filtered)
 {
@@ -363,7 +369,7 @@ void fr_run_walk(fr_run *run, bool filtered)
         uint32_t size;
         set_fresh_aside(run);
         run->cut = !fr_run_walk_filtered(run, &size);
-        take_results(run, size);
+        take_results(run, size, run->ef);
         return;
     }
     fr_run_walk_begin(run);

@@ -16,6 +16,7 @@ typedef struct fr_run {
     fr_space space;
     uint32_t ef, rerank;
     uint32_t found; /* in s->found */
+    bool again;     /* the walk before this one found fewer than k, or its ef was no good */
     bool failed;    /* an original on disk could not be read */
     bool beyond;    /* something that passes lies beyond the radius: there is no need to look further */
     bool sieved;    /* s->sieve says something about the filter */

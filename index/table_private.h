@@ -330,13 +330,18 @@ typedef struct fr_walk {
     fr_scratch *scratch;
     const fr_space *space;
     uint32_t size, ef, next, count; /* count: neighbours that wait for weigh */
+    uint32_t place;    /* the walk ends beyond (1 + reach) x the distance at this place, blur added to both; */
+    float reach, blur; /* UINT32_MAX: at the pool's end */
     bool record;                           /* keep what was expanded, in scratch->expanded */
     uint64_t hops, distances;
-    uint32_t (*merge)(fr_candidate *, uint32_t, uint32_t, const float *, const uint32_t *, uint32_t, uint32_t *); /* of fr_simd_pool */
+    uint32_t (*merge)(fr_candidate *, uint32_t, uint32_t, float, const float *, const uint32_t *, uint32_t, uint32_t *); /* of fr_simd_pool */
     uint32_t ids[FR_LANES_MAX];
     const uint8_t *rows[FR_LANES_MAX];
 } fr_walk;
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef);
+/* reach.c: ends it by distance, in a pool of fr_reach_room(ef); false: it is left as it is, for the table has not measured how distances grow. */
+bool fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef);
+uint32_t fr_reach_room(uint32_t ef);
 bool fr_walk_expand(fr_walk *w);
 bool fr_walk_next(fr_walk *w); /* what expand will read is on its way; false: there is nothing left to expand */
 void fr_walk_weigh(fr_walk *w);

@@ -55,6 +55,8 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->table = t, w->scratch = s, w->space = space;
     w->size = size, w->ef = ef;
     w->next = w->count = 0;
+    w->place = UINT32_MAX;
+    w->reach = w->blur = 0;
     w->hops = w->distances = 0;
     w->record = false;
     w->merge = fr_simd_pool()->merge;
@@ -95,13 +97,27 @@ static uint32_t visit_all(fr_scratch *s, const uint32_t *ids, uint32_t count, ui
     return n;
 }
 
+/* Who is farther is never expanded. */
+static float bound_of(const fr_walk *w)
+{
+    if (w->size <= w->place) return INFINITY;
+    float kth = w->scratch->pool[w->place].distance;
+    return kth + w->reach * (kth + w->blur);
+}
+
+/* The nearest that was not expanded is at `next`: does the walk end here? */
+static bool ends(const fr_walk *w, uint32_t next)
+{
+    return next == w->size || (next > w->place && w->scratch->pool[next].distance > bound_of(w));
+}
+
 bool fr_walk_next(fr_walk *w)
 {
     const fr_candidate *pool = w->scratch->pool;
     uint32_t next = w->next;
     while (next < w->size && pool[next].row & FR_CHECKED) next++;
     w->next = next;
-    if (next == w->size) return false;
+    if (ends(w, next)) return false;
     fr_links_prefetch(w->table, pool[next].row);
     return true;
 }
@@ -113,7 +129,7 @@ bool fr_walk_expand(fr_walk *w)
     uint32_t next = w->next, size = w->size;
     while (next < size && pool[next].row & FR_CHECKED) next++;
     w->next = next;
-    if (next == size) return false;
+    if (ends(w, next)) return false;
     const fr_table *t = w->table;
     const fr_codeset *codes = w->space->codes;
     uint32_t row = pool[next].row, ids[FR_LANES_MAX];
@@ -141,7 +157,7 @@ void fr_walk_weigh(fr_walk *w)
     else fr_space_distances(w->space, w->ids, n, found);
     w->distances += n;
     uint32_t first;
-    w->size = w->merge(pool, size, ef, found, w->ids, n, &first);
+    w->size = w->merge(pool, size, ef, bound_of(w), found, w->ids, n, &first);
     if (first < next) {
         next = first;
         fr_links_prefetch(w->table, pool[first].row);

@@ -281,13 +281,13 @@ FR_INLINE void pool_shift(fr_candidate *from, uint32_t count, uint32_t by)
 
 /* All places are found in the pool as it was, then each stretch between two of them moves once: a store is not read again at once, which
  * would have to wait for it. */
-static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
-                           uint32_t *first_out)
+static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, float bound, const float *distances, const uint32_t *rows,
+                           uint32_t count, uint32_t *first_out)
 {
     vf found[FR_MERGE_MAX / 16];
     __mmask16 near[FR_MERGE_MAX / 16];
     uint32_t order[FR_MERGE_MAX], places[FR_MERGE_MAX], vectors = (count + 15) / 16, taken = 0;
-    const vf worst = _mm512_set1_ps(size == capacity ? pool[size - 1].distance : __builtin_inff());
+    const vf worst = _mm512_set1_ps(size == capacity && pool[size - 1].distance < bound ? pool[size - 1].distance : bound);
     uint64_t left = 0;
     for (uint32_t v = 0; v < vectors; v++) {
         __mmask16 there = (__mmask16)((1u << FR_MIN(16u, count - 16 * v)) - 1);

@@ -279,12 +279,12 @@ static void pool_distances(const int32_t *dots, const int32_t *constants, uint32
     }
 }
 
-static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
-                           uint32_t *first_out)
+static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity, float bound, const float *distances, const uint32_t *rows,
+                           uint32_t count, uint32_t *first_out)
 {
     uint32_t first = capacity;
     for (uint32_t i = 0; i < count; i++) {
-        if (!(distances[i] < (size == capacity ? pool[size - 1].distance : __builtin_inff()))) continue;
+        if (!(distances[i] < bound) || (size == capacity && !(distances[i] < pool[size - 1].distance))) continue;
         uint32_t place = fr_pool_insert(pool, &size, capacity, distances[i], rows[i]);
         first = FR_MIN(first, place);
     }

@@ -61,8 +61,8 @@ const fr_dot_kernel *fr_simd_dot_u8i8(void);
 
 /* A walk's pool: sorted, nearest first; the highest bit of a row is its owner's.
  *   distances  k + cm * constants[i] + a * dots[i], not below low.
- *   merge      takes in those that are nearer than the last of a full pool, behind equal ones; rows[i] at distances[i], at most FR_MERGE_MAX,
- *              none of them there. Returns the new size; first_out: the first place that changed, or capacity. */
+ *   merge      takes in those that are nearer than the bound, and than the last of a full pool, behind equal ones; rows[i] at distances[i], at most
+ *              FR_MERGE_MAX, none of them there. Returns the new size; first_out: the first place that changed, or capacity. */
 typedef struct fr_candidate {
     float distance;
     uint32_t row;
@@ -72,8 +72,8 @@ uint32_t fr_pool_insert(fr_candidate *pool, uint32_t *size, uint32_t capacity, f
 #define FR_MERGE_MAX 64u
 typedef struct fr_pool_kernel {
     void (*distances)(const int32_t *dots, const int32_t *constants, uint32_t count, double k, double cm, double a, double low, float *out);
-    uint32_t (*merge)(fr_candidate *pool, uint32_t size, uint32_t capacity, const float *distances, const uint32_t *rows, uint32_t count,
-                      uint32_t *first_out);
+    uint32_t (*merge)(fr_candidate *pool, uint32_t size, uint32_t capacity, float bound, const float *distances, const uint32_t *rows,
+                      uint32_t count, uint32_t *first_out);
 } fr_pool_kernel;
 const fr_pool_kernel *fr_simd_pool(void);
 

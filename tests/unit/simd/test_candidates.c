@@ -19,6 +19,7 @@ typedef struct pool_case {
     uint32_t size, capacity, count;
     float distances[FR_MERGE_MAX];
     uint32_t rows[FR_MERGE_MAX];
+    float bound;
 } pool_case;
 
 static uint64_t state = 5;
@@ -63,19 +64,20 @@ static void draw(pool_case *c)
     c->count = below(4) == 0 ? FR_MERGE_MAX : below(FR_MERGE_MAX + 1);
     for (uint32_t i = 0; i < c->size; i++) c->pool[i] = (fr_candidate){distance_of(style), i | (below(2) << 31)};
     qsort(c->pool, c->size, sizeof *c->pool, order);
+    c->bound = below(2) ? INFINITY : distance_of(style);
     for (uint32_t i = 0; i < c->count; i++) {
         c->distances[i] = style == WORSE ? 1000.0f + (float)below(9) : style == BETTER ? -1000.0f - (float)below(9) : distance_of(style);
         c->rows[i] = 1000000u + i;
     }
 }
 
-/* All of them sorted, cut to the capacity; first: where the first new one stands. */
+/* All of them but those at the bound and beyond, sorted, cut to the capacity; first: where the first new one stands. */
 static uint32_t model_merge(const pool_case *c, fr_candidate *all, uint32_t *first_out)
 {
     uint32_t size = c->size;
     memcpy(all, c->pool, size * sizeof *all);
     for (uint32_t i = 0; i < c->count; i++)
-        if (c->distances[i] < INFINITY) all[size++] = (fr_candidate){c->distances[i], c->rows[i]};
+        if (c->distances[i] < c->bound) all[size++] = (fr_candidate){c->distances[i], c->rows[i]};
     sort(all, size);
     size = FR_MIN(size, c->capacity);
     *first_out = c->capacity;
@@ -93,23 +95,24 @@ static void every_tier_merges_as_a_stable_sort(void **unused)
     static fr_candidate wanted[LARGEST + FR_MERGE_MAX], room[LARGEST + 2 * EDGE];
     fr_candidate *found = room + EDGE;
     const char *names[8];
-    uint32_t tiers = fr_simd_tiers(names, 8), full = 0, pushed_out = 0, untouched = 0;
+    uint32_t tiers = fr_simd_tiers(names, 8), full = 0, pushed_out = 0, untouched = 0, bounded = 0;
     for (uint32_t round = 0; round < ROUNDS; round++) {
         uint32_t first, first_found;
         draw(&c);
         uint32_t size = model_merge(&c, wanted, &first);
         full += c.size == c.capacity, pushed_out += size < c.size + c.count, untouched += first == c.capacity;
+        for (uint32_t i = 0; i < c.count; i++) bounded += c.distances[i] >= c.bound && c.size < c.capacity;
         for (uint32_t t = 0; t < tiers; t++) {
             assert_true(fr_simd_force(names[t]));
             for (uint32_t i = 0; i < c.capacity + 2 * EDGE; i++) room[i] = (fr_candidate){-7.0f, MARK};
             memcpy(found, c.pool, c.size * sizeof *found);
-            assert_int_equal(fr_simd_pool()->merge(found, c.size, c.capacity, c.distances, c.rows, c.count, &first_found), size);
+            assert_int_equal(fr_simd_pool()->merge(found, c.size, c.capacity, c.bound, c.distances, c.rows, c.count, &first_found), size);
             assert_int_equal(first_found, first);
             assert_true(same(found, wanted, size));
             for (uint32_t i = 0; i < EDGE; i++) assert_true(room[i].row == MARK && found[c.capacity + i].row == MARK);
         }
     }
-    assert_true(full > 500 && pushed_out > 500 && untouched > 300);
+    assert_true(full > 500 && pushed_out > 500 && untouched > 300 && bounded > 1000);
 }
 
 /* The sum in doubles of whichever order, rounded once to a float. */
