@@ -348,12 +348,61 @@ static void damaged_files(void **state)
     fr_free(FR_MEM_TEST, vectors);
 }
 
+static void turn_byte(FILE *file, uint64_t at)
+{
+    assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
+    assert_int_equal(fflush(file), 0);
+}
+
+/* One bit of any chunk: also of those that are mapped, and checked last, by whichever thread. */
+static void every_chunk_is_checked(void **state)
+{
+    (void)state;
+    enum { COUNT = ROWS, DIM = 256 };
+    fr_err err;
+    fr_index *index = NULL;
+    fr_index_options o = {.dimension = DIM, .metric = FR_METRIC_L2, .m = 32, .ef_construction = 40};
+    int64_t *ids = fr_alloc(FR_MEM_TEST, COUNT * sizeof *ids);
+    float *vectors = fr_alloc(FR_MEM_TEST, (size_t)COUNT * DIM * sizeof *vectors);
+    rng r = {4};
+    for (uint32_t i = 0; i < COUNT; i++) ids[i] = i, rng_vector(&r, KIND_U8, DIM, vectors + (size_t)i * DIM);
+    assert_int_equal(fr_index_create(&o, &index, &err), FR_OK);
+    assert_int_equal(fr_index_add(index, ids, vectors, COUNT, 2, &err), FR_OK);
+    char path[] = "/tmp/fr-open-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(fr_index_save_file(index, path, &err), FR_OK);
+    fr_index_free(index);
+    close(fd);
+    FILE *file = fopen(path, "r+b");
+    uint64_t end[4], place[4], kinds = 0; /* of the end: magic, where the list is, its length; of a place: id, at, size */
+    assert_non_null(file);
+    assert_true(fseek(file, -32, SEEK_END) == 0 && fread(end, sizeof end, 1, file) == 1);
+    for (uint64_t i = 0; i < end[2]; i++) {
+        assert_true(fseek(file, (long)(end[1] + i * sizeof place), SEEK_SET) == 0 && fread(place, sizeof place, 1, file) == 1);
+        kinds |= 1ull << (place[0] >> 32);
+        turn_byte(file, place[1] + place[2] / 2);
+        assert_int_equal(fr_index_open_file(path, &index, &err), FR_ERR_CORRUPT);
+        turn_byte(file, place[1] + place[2] / 2);
+    }
+    assert_true(kinds >> FR_CHUNK_CODES & kinds >> FR_CHUNK_LINKS & kinds >> FR_CHUNK_ROWS_OF & 1);
+    assert_int_equal(fr_index_open_file(path, &index, &err), FR_OK);
+    fr_index_free(index);
+    fclose(file);
+    unlink(path);
+    fr_free(FR_MEM_TEST, vectors);
+    fr_free(FR_MEM_TEST, ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(searches_come_first),   cmocka_unit_test(writers_while_it_settles),
         cmocka_unit_test(version_1_is_read),     cmocka_unit_test(bad_links_are_mended),
-        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files),
+        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files), cmocka_unit_test(every_chunk_is_checked),
     };
     return cmocka_run_group_tests(tests, build, clear);
 }
