@@ -31,7 +31,6 @@ typedef struct fr_cell_codes {
     _Atomic(uint8_t *) codes; /* readable up to a multiple of 64 */
     _Atomic uint32_t count;
     uint32_t capacity;      /* applier */
-    _Atomic uint64_t marks; /* fr_code_mark of each that is or was there */
 } fr_cell_codes;
 
 typedef struct fr_cell_column {
@@ -39,6 +38,8 @@ typedef struct fr_cell_column {
     _Atomic bool broken;  /* a code could not be added, or the column was made anew: entries are missing */
     bool wide;
     uint32_t cells, filled; /* filled: of them (applier) */
+    uint32_t words;         /* of a mark */
+    _Atomic uint64_t *marks; /* of each fr_code_mark the cells, a bit each, that hold or held one of its codes: `words` of them side by side */
     fr_cell_codes of[];
 } fr_cell_column;
 
@@ -65,8 +66,12 @@ typedef struct fr_cells {
     uint8_t *pivots;         /* padded bytes each */
     size_t pivots_size;
     int32_t *constants;
+    float *halves;           /* inner products: half of each pivot's square; rows go to the pivot that is nearest in space */
     fr_cell cells[];
 } fr_cells;
+
+static inline fr_sketch *fr_cell_sketch(const fr_cell *cell) { return atomic_load_explicit(&cell->sketch, memory_order_acquire); }
+static inline fr_cell_column *fr_cells_column(const fr_cells *c, uint32_t i) { return atomic_load_explicit(&c->columns[i], memory_order_acquire); }
 
 struct fr_table;
 void fr_cells_put(struct fr_table *t, uint32_t row); /* applier: the row's code is written, the row is not published */

@@ -60,8 +60,9 @@ static inline uint32_t fr_code_at(const void *codes, bool wide, uint32_t i)
     if (wide) return atomic_load_explicit((const _Atomic uint16_t *)codes + i, memory_order_relaxed);
     return atomic_load_explicit((const _Atomic uint8_t *)codes + i, memory_order_relaxed);
 }
-/* One of 64: a set of codes, roughly. A value's own code and the one between it and its neighbour share it. */
-static inline uint64_t fr_code_mark(uint32_t code) { return 1ull << (code >> 1 & 63); }
+/* A mark is a set of codes: of one byte a code's own, of two roughly (a value's own code and the one between it and its neighbour share it). */
+#define FR_MARKS 256u
+static inline uint32_t fr_code_mark(bool wide, uint32_t code) { return (wide ? code >> 1 : code) & (FR_MARKS - 1); }
 
 /* The steps of a path as bytes: equal paths have equal bytes. 0: too long for a column. */
 uint32_t fr_column_path(const fr_steps *steps, uint8_t out[FR_COLUMN_PATH_BYTES_MAX]);

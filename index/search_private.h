@@ -53,12 +53,21 @@ void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
 /* Rows of s->match into the pool; at most 2 * FR_SCAN_BATCH. */
 void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size);
 void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
-/* cells.c */
-/* NULL: there are none yet, or no copies of the sieve's columns (into `columns`, one a leaf), or no sketches; they are wished for now. */
-const fr_cells *fr_run_cells(const fr_run *run, const fr_cell_column **columns, bool sketches);
+/* cell_scan.c */
+typedef struct fr_cell_view { /* cells, as a sieve sees them */
+    const fr_cells *cells;    /* NULL: there are none */
+    const fr_cell_column *columns[FR_SIEVE_LEAVES_MAX]; /* one a leaf */
+    uint64_t may[FR_CELLS_MAX / 64];                    /* a bit each: it may hold a row that passes */
+    uint32_t may_count;
+} fr_cell_view;
+bool fr_run_look_at_cells(const fr_run *run, fr_cell_view *view); /* false: there are none yet, or not with copies of all columns */
+/* True: they have what it takes, sketches as well if asked for. Else that is wished for. */
+bool fr_run_wish_cells(const fr_run *run, const fr_cell_view *view, bool sketches);
+/* About how many rows pass, from a sample of cells and, where columns do not know, of documents. */
+double fr_run_estimate(fr_run *run, const fr_cell_view *view);
 /* cell_part.c: the share of all rows, and of those that pass, that is looked at. */
 double fr_cells_part(const fr_table *t, double share, uint32_t ef);
-void fr_run_scan_cells(fr_run *run, const fr_cells *cells, const fr_cell_column *const *columns, double part);
+void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
 void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
 void fr_run_walk_begin(fr_run *run);

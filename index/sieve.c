@@ -88,16 +88,33 @@ static void paint_members(const fr_column *c, uint8_t *table, const fr_filter_se
     }
 }
 
-/* A pattern: the dictionary's strings are tried; what lies between them is not known. */
+/* What every text that a pattern matches begins with. */
+static fr_span prefix_of(const fr_like *like)
+{
+    if (like->open_start || like->count == 0) return (fr_span){NULL, 0};
+    fr_span whole = like->parts[0].bytes;
+    const uint8_t *wild = like->parts[0].wild ? memchr(whole.data, 0xff, whole.size) : NULL;
+    return (fr_span){whole.data, wild != NULL ? (size_t)(wild - (const uint8_t *)whole.data) : whole.size};
+}
+
+/* Can a string between two neighbours (NULL: there is none) begin so? */
+static bool prefix_between(fr_span prefix, const fr_span *below, const fr_span *above)
+{
+    if (above != NULL && fr_span_compare(*above, prefix) <= 0) return false;
+    return below == NULL || fr_span_compare((fr_span){below->data, FR_MIN(below->size, prefix.size)}, prefix) <= 0;
+}
+
+/* A pattern: the dictionary's strings are tried; of what lies between them only its prefix is known. */
 static void paint_like(fr_sieve_leaf *leaf, uint8_t *table, const fr_like *like, bool negated)
 {
     const fr_column *c = leaf->column;
     uint32_t first = fr_column_strings(c);
-    for (uint32_t i = 0; i < c->string_count; i++) {
-        table[first + 2 * i] = FR_VERDICT_MAYBE;
-        table[first + 2 * i + 1] = fr_filter_like_match(like, c->strings[i]) != negated ? FR_VERDICT_YES : FR_VERDICT_NO;
+    fr_span prefix = prefix_of(like);
+    for (uint32_t i = 0; i <= c->string_count; i++) {
+        bool may = prefix_between(prefix, i != 0 ? &c->strings[i - 1] : NULL, i < c->string_count ? &c->strings[i] : NULL);
+        table[first + 2 * i] = may ? FR_VERDICT_MAYBE : negated ? FR_VERDICT_YES : FR_VERDICT_NO;
+        if (i < c->string_count) table[first + 2 * i + 1] = fr_filter_like_match(like, c->strings[i]) != negated ? FR_VERDICT_YES : FR_VERDICT_NO;
     }
-    table[c->code_count - 1] = FR_VERDICT_MAYBE;
 }
 
 /* A table with few ranges is dropped for them: they are tested faster, and found by wide compares. */
@@ -336,15 +353,26 @@ fr_verdict fr_sieve_test_node(const fr_sieve *s, uint8_t at, uint32_t row)
     return result;
 }
 
+/* Bits of up to 64 codes. */
+static uint64_t table_word(const uint8_t *table, const void *codes, bool wide, uint32_t first, uint32_t count)
+{
+    uint64_t word = 0;
+    if (wide)
+        for (uint32_t i = 0; i < count; i++) word |= (uint64_t)(table[fr_code_at(codes, true, first + i)] != FR_VERDICT_NO) << i;
+    else
+        for (uint32_t i = 0; i < count; i++) word |= (uint64_t)(table[fr_code_at(codes, false, first + i)] != FR_VERDICT_NO) << i;
+    return word;
+}
+
 /* codes: of the leaf's column, of the rows or entries that are asked about, side by side. */
 static void leaf_block(const fr_sieve_leaf *leaf, const void *codes, uint32_t count, uint64_t *bits)
 {
     bool wide = leaf->column->wide;
-    memset(bits, 0, (count + 63) / 64 * sizeof *bits);
     if (leaf->table != NULL) {
-        for (uint32_t i = 0; i < count; i++) bits[i / 64] |= (uint64_t)(leaf->table[fr_code_at(codes, wide, i)] != FR_VERDICT_NO) << (i & 63);
+        for (uint32_t i = 0; i < count; i += 64) bits[i / 64] = table_word(leaf->table, codes, wide, i, FR_MIN(64u, count - i));
         return;
     }
+    memset(bits, 0, (count + 63) / 64 * sizeof *bits);
     for (uint32_t r = 0, end; r < leaf->range_count; r = end) { /* neighbours with different verdicts are one stretch */
         for (end = r + 1; end < leaf->range_count && leaf->ranges[end].low == leaf->ranges[end - 1].high + 1u;) end++;
         fr_simd_in_range(codes, wide, count, leaf->ranges[r].low, leaf->ranges[end - 1].high, bits);
@@ -389,26 +417,36 @@ void fr_sieve_block(const fr_sieve *s, uint32_t first, uint32_t count, uint64_t 
     }
 }
 
-uint64_t fr_sieve_leaf_marks(const fr_sieve_leaf *leaf)
+bool fr_sieve_leaf_marks(const fr_sieve_leaf *leaf, uint64_t marks[FR_MARKS / 64])
 {
-    uint64_t marks = 0;
-    if (leaf->table != NULL && leaf->column->code_count > MARKED_CODES_MAX) return UINT64_MAX;
-    for (uint32_t code = 0; leaf->table != NULL && code < leaf->column->code_count; code++)
-        if (leaf->table[code] != FR_VERDICT_NO) marks |= fr_code_mark(code);
-    for (uint32_t i = 0; leaf->table == NULL && i < leaf->range_count; i++) {
-        if (leaf->ranges[i].high - leaf->ranges[i].low >= 126) return UINT64_MAX;
-        for (uint32_t code = leaf->ranges[i].low; code <= leaf->ranges[i].high; code++) marks |= fr_code_mark(code);
+    bool wide = leaf->column->wide;
+    if (leaf->table != NULL && leaf->column->code_count > MARKED_CODES_MAX) return false;
+    for (uint32_t i = 0; leaf->table == NULL && i < leaf->range_count; i++)
+        if ((uint32_t)(leaf->ranges[i].high - leaf->ranges[i].low) >= (FR_MARKS - 1) << wide) return false;
+    memset(marks, 0, FR_MARKS / 8);
+    for (uint32_t code = 0; leaf->table != NULL && code < leaf->column->code_count; code++) {
+        uint32_t mark = fr_code_mark(wide, code);
+        marks[mark / 64] |= (uint64_t)(leaf->table[code] != FR_VERDICT_NO) << mark % 64;
     }
-    return marks;
+    for (uint32_t i = 0; leaf->table == NULL && i < leaf->range_count; i++)
+        for (uint32_t code = leaf->ranges[i].low; code <= leaf->ranges[i].high; code++) {
+            uint32_t mark = fr_code_mark(wide, code);
+            marks[mark / 64] |= 1ull << mark % 64;
+        }
+    return true;
 }
 
-bool fr_sieve_may_pass(const fr_sieve *s, uint8_t at, uint64_t leaves)
+uint64_t fr_sieve_may_pass(const fr_sieve *s, uint8_t at, const uint64_t *leaves)
 {
     const fr_sieve_node *n = &s->nodes[at];
-    if (n->kind == FR_SIEVE_LEAF) return leaves >> n->leaf & 1;
-    if (n->kind == FR_SIEVE_CONST) return n->verdict != FR_VERDICT_NO;
-    bool all = n->kind == FR_SIEVE_AND, result = all;
-    for (uint8_t i = n->first; i != 0 && result == all; i = s->nodes[i].next) result = fr_sieve_may_pass(s, i, leaves);
+    if (n->kind == FR_SIEVE_LEAF) return leaves[n->leaf];
+    if (n->kind == FR_SIEVE_CONST) return n->verdict != FR_VERDICT_NO ? UINT64_MAX : 0;
+    bool all = n->kind == FR_SIEVE_AND;
+    uint64_t result = all ? UINT64_MAX : 0;
+    for (uint8_t i = n->first; i != 0; i = s->nodes[i].next) {
+        uint64_t one = fr_sieve_may_pass(s, i, leaves);
+        result = all ? result & one : result | one;
+    }
     return result;
 }
 

@@ -50,9 +50,10 @@ static inline fr_verdict fr_sieve_test(const fr_sieve *sieve, uint32_t row) { re
 void fr_sieve_block(const fr_sieve *sieve, uint32_t first, uint32_t count, uint64_t *bits);
 /* The same for entries of a list: codes[l] are those of leaf l's column, side by side, readable up to a multiple of 64. */
 void fr_sieve_list(const fr_sieve *sieve, const void *const *codes, uint32_t count, uint64_t *bits);
-/* The marks (fr_code_mark) of the codes that a leaf lets pass; and: may anything pass where only these leaves (a bit each) do? */
-uint64_t fr_sieve_leaf_marks(const fr_sieve_leaf *leaf);
-bool fr_sieve_may_pass(const fr_sieve *sieve, uint8_t node, uint64_t leaves);
+/* The marks (fr_code_mark) of the codes that a leaf lets pass, a bit each. False: all of them, and nothing is written. */
+bool fr_sieve_leaf_marks(const fr_sieve_leaf *leaf, uint64_t marks[FR_MARKS / 64]);
+/* For 64 things at once, a bit each: may the node pass where its leaves do (a word each)? */
+uint64_t fr_sieve_may_pass(const fr_sieve *sieve, uint8_t node, const uint64_t *leaves);
 /* Live rows that pass: at least, at most. Exact when the filter is about one field and its dictionary holds the constants. */
 void fr_sieve_count(const fr_sieve *sieve, uint64_t live, uint64_t *least_out, uint64_t *most_out);
 

@@ -2,6 +2,7 @@
  * beside the unfiltered search of the same process.
  *
  * usage: filtered PREFIX [--rows N] [--queries N] [--ef N[,N...]] [--threads N] [--table FILE] [--json FILE] [--check] [--plans] [--cold] [--only NAME] [--rounds N]
+ *        [--metric l2|ip]
  * PREFIX as of index_bench. --table: the built table is kept there and opened the next time, the truth of each case beside it. --plans: every plan of every filter.
  * --cold: every query brings a filter that no query before had, so that nothing kept in the scratch serves it; else a case's filter comes
  * again and again (`near` and `opposed`: one of 100). --ef: of the filtered searches; the unfiltered ones run at the default.
@@ -26,7 +27,7 @@
 typedef struct setup {
     const char *prefix, *json, *table, *only;
     uint32_t rows, queries, ef, efs[EFS_MAX], ef_count, threads, rounds;
-    bool check, plans, cold;
+    bool check, plans, cold, inner;
     uint32_t failed;
 } setup;
 
@@ -270,7 +271,7 @@ static void measure(const fr_table *t, fr_scratch *s, const setup *up, const mat
         fr_table_leave(t, s);
         r->short_answers += count < counts[i];
         asked += counts[i];
-        for (uint32_t j = 0; j < count && j < counts[i]; j++) good += hits[j].distance <= truth[i * K + counts[i] - 1] * 1.001f + 1e-6f;
+        for (uint32_t j = 0; j < count && j < counts[i]; j++) good += hits[j].distance <= truth[i * K + counts[i] - 1] + 0.001f * fabsf(truth[i * K + counts[i] - 1]) + 1e-6f;
     }
     r->us = fmin(r->us, (busy_s() - begin) * 1e6 / up->queries);
     r->recall = asked == 0 ? 1 : (double)good / (double)asked;
@@ -280,7 +281,7 @@ int main(int argc, char **argv)
 {
     setup s = {.queries = 200, .threads = 2, .rounds = 5};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"queries", 1, 0, 'q'}, {"ef", 1, 0, 'e'}, {"threads", 1, 0, 't'}, {"table", 1, 0, 's'},
-                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {"only", 1, 0, 'o'}, {"rounds", 1, 0, 'n'}, {0, 0, 0, 0}};
+                                            {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {"only", 1, 0, 'o'}, {"rounds", 1, 0, 'n'}, {"metric", 1, 0, 'm'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
         if (o == 'r') s.rows = number;
@@ -295,13 +296,14 @@ int main(int argc, char **argv)
         else if (o == 'c') s.cold = true;
         else if (o == 'o') s.only = optarg;
         else if (o == 'n') s.rounds = number;
+        else if (o == 'm' && (strcmp(optarg, "l2") == 0 || strcmp(optarg, "ip") == 0)) s.inner = optarg[0] == 'i';
         else return 2;
     }
     if (optind + 1 != argc) return 2;
     s.prefix = argv[optind];
     matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
     s.queries = query.rows;
-    fr_table_options table_options = {.dimension = base.dimension, .metric = FR_METRIC_L2, .seed = 7, .id_type = FR_ID_INT64, .indexed_count = 6,
+    fr_table_options table_options = {.dimension = base.dimension, .metric = s.inner ? FR_METRIC_IP : FR_METRIC_L2, .seed = 7, .id_type = FR_ID_INT64, .indexed_count = 6,
                                       .indexed = {"color", "flag", "shop", "user", "price", "cluster"}};
     double begin = now_s();
     fr_table *t = open_table(&s, &table_options, &base);

@@ -160,7 +160,7 @@ static uint32_t check_copies(const fr_table *t)
             assert_int_equal(count, atomic_load(&k->of[w].count));
             for (uint32_t e = 0; e < count; e++) {
                 uint32_t code = fr_code_at(codes, k->wide, e);
-                assert_true(atomic_load(&k->of[w].marks) & fr_code_mark(code));
+                assert_true(atomic_load(&k->marks[fr_code_mark(k->wide, code) * k->words + w / 64]) >> w % 64 & 1);
                 there[ids[e]] |= code == fr_column_code(column, ids[e]);
             }
         }
@@ -230,11 +230,14 @@ static void copies_in_cells_follow_the_table(void **state)
         if (i % 40 != 0) continue;
         fr_filter *filter = random_filter(&r, &text);
         fr_run run = {.t = t, .s = s, .query = &(fr_table_query){.vector = vector}};
-        const fr_cell_column *columns[FR_SIEVE_LEAVES_MAX];
+        fr_cell_view view;
         assert_true(fr_scratch_fit(s, t, 64) && fr_scratch_fit_filter(s));
         fr_table_enter(t, s);
         run.space.codes = fr_codes_of(t);
-        if (fr_sieve_make(s->sieve, &t->columns, filter, true)) fr_run_cells(&run, columns, true); /* wishes for what is not there */
+        if (fr_sieve_make(s->sieve, &t->columns, filter, true)) {
+            fr_run_look_at_cells(&run, &view);
+            fr_run_wish_cells(&run, &view, true); /* for what is not there */
+        }
         fr_table_leave(t, s);
         fr_filter_free(filter);
         checked += check_copies(t);
