@@ -10,6 +10,8 @@
 #define FR_BULK_MAX   1048576u /* of one bulk: about 530 bytes each are held meanwhile */
 #define FR_BULK_LINKED 3u   /* so many linked rows a fresh one are members of its groups; where there are more the graph leads to them */
 #define FR_NEAR_MAX   48u    /* candidates kept of a row */
+#define FR_WIDE_MAX   96u    /* after the second look: rows without keys, in the same memory */
+#define FR_NEAR_ROWS  0x80u  /* a bit of near_count: it counts such rows */
 #define FR_FANOUT     3u     /* groups a row belongs to, of one partitioning */
 #define FR_PIECE_ROWS 64u
 #define FR_AROUND     16u    /* candidates of a row that lead on, in the second look: one cache line */
@@ -59,7 +61,7 @@ typedef struct fr_bulk {
     uint32_t *group_start, *group; /* places in members, by group */
     uint32_t *order;        /* all members, neighbours together; after the leaves: the fresh ones, in pieces of neighbours */
     /* fresh rows */
-    fr_near *near;          /* count x FR_NEAR_MAX, sorted, distinct */
+    fr_near *near;          /* count x FR_NEAR_MAX, sorted, distinct; with FR_NEAR_ROWS: u32 rows, up to FR_WIDE_MAX, nearest first */
     uint8_t *near_count;
     _Atomic uint32_t near_locks[256];
     /* links back, chained by the row they are to be added to */
@@ -86,7 +88,8 @@ void fr_bulk_rooms_free(fr_bulk *b);
 void fr_bulk_assign(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_group(fr_bulk *b);
 void fr_bulk_leaf(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t group);
-/* The nearest `want` of the columns, room->rows, join the candidates of the fresh rows at these places, which are the first columns. */
+/* The nearest `want` of the columns, room->rows, join the candidates of the fresh rows at these places, which are the first columns.
+ * More than FR_NEAR_MAX: the last time; the candidates are rows alone from here on. */
 void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_room *room, uint32_t columns, const uint32_t *places,
                   uint32_t count, uint32_t want);
 /* A room for the largest blocks, kept from piece to piece: its pages are faulted in once. NULL: no memory. */
@@ -105,6 +108,8 @@ static inline uint32_t fr_bulk_place(const fr_bulk *b, uint32_t row) /* of a fre
 /* bulk_reach.c: the same, and the linked rows near them */
 void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 /* bulk_link.c: links of what is near */
+_Static_assert(FR_WIDE_MAX * sizeof(uint32_t) <= FR_NEAR_MAX * sizeof(fr_near) && FR_WIDE_MAX < FR_NEAR_ROWS, "the same memory");
+uint32_t fr_bulk_candidates(const fr_bulk *b, uint32_t place, uint32_t max, uint32_t *rows); /* the nearest, after the second look; count */
 static inline uint32_t fr_bulk_links_max(const fr_table *t) { return FR_MIN(t->lanes * 3 / 4, FR_LANES_MAX / 2); }
 void fr_bulk_link(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);
 void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece);

@@ -105,7 +105,7 @@ void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     fr_visited_clear(s);
     for (uint32_t i = from; i < to; i++) {
         uint32_t row = b->members[b->order[i]];
-        if (!fr_row_alive(fr_row_at(t, row)) || !fr_visit(s, row)) continue;
+        if (b->near_count[b->order[i]] & FR_NEAR_ROWS || !fr_row_alive(fr_row_at(t, row)) || !fr_visit(s, row)) continue;
         room->rows[columns++] = row;
         places[count++] = b->order[i];
         for (uint32_t n = 0; n < FR_NEAR_MAX; n += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)b->order[i] * FR_NEAR_MAX + n);
@@ -120,6 +120,6 @@ void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
     }
     columns = keep_alive(t, room, end, columns);
     fr_visited_clear(s);
-    fr_bulk_meet(t, b, codes, room, columns, places, count, FR_NEAR_MAX);
+    fr_bulk_meet(t, b, codes, room, columns, places, count, FR_WIDE_MAX);
     fr_bulk_room_return(t, b, room);
 }

@@ -123,7 +123,7 @@ static void smallest(int32_t *keys, uint32_t *places, uint32_t count, uint32_t w
 }
 
 _Static_assert(LISTS <= FR_FEW_MAX && FR_FANOUT <= FR_FEW_MAX && LISTS <= STRIP, "in one go, side by side in a room");
-_Static_assert(FAR_FROM <= NEAREST && NEAREST <= FR_NEAR_MAX && FR_NEAR_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
+_Static_assert(FAR_FROM <= NEAREST && NEAREST <= FR_NEAR_MAX && FR_WIDE_MAX + 1 <= FR_ORDER_MAX, "what a query keeps fits its room, and is sorted in one go");
 
 /* The nearest `want` below `cap`, sorted, into room->keys and places; *guess: the distance of the last one, kept from query
  * to query, because neighbours lie in neighbourhoods of like density. */
@@ -339,6 +339,33 @@ static void merge(fr_bulk *b, uint32_t place, fr_near *fresh, uint32_t count)
     fr_spin_unlock(&b->near_locks[place % 256]);
 }
 
+/* The same for the last time: of what both have the nearest rows stay, more of them and without their keys, in the same memory. */
+static void merge_rows(fr_bulk *b, uint32_t place, fr_near *fresh, uint32_t count)
+{
+    fr_near held_now[FR_NEAR_MAX + 1];
+    const fr_near *left = held_now, *right = fresh;
+    uint32_t held = b->near_count[place], n = 0, *rows = (uint32_t *)(b->near + (size_t)place * FR_NEAR_MAX);
+    memcpy(held_now, rows, held * sizeof *held_now);
+    held_now[held] = fresh[count] = UINT64_MAX;
+    while (n < FR_WIDE_MAX) {
+        fr_near x = *left, y = *right, next = x < y ? x : y;
+        if (next == UINT64_MAX) break;
+        left += x <= y;
+        right += y <= x;
+        rows[n++] = fr_near_row(next);
+    }
+    b->near_count[place] = (uint8_t)(n | FR_NEAR_ROWS);
+}
+
+/* Where about FR_WIDE_MAX are nearer: as far behind the last of those that are held as half of them lie apart. */
+static int32_t cap_wide(const fr_bulk *b, uint32_t place)
+{
+    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
+    if (b->near_count[place] < FR_NEAR_MAX) return INT32_MAX;
+    int64_t last = fr_near_key(near[FR_NEAR_MAX - 1]), half = fr_near_key(near[FR_NEAR_MAX / 2 - 1]);
+    return (int32_t)FR_MIN(last + (last - half) / 2, (int64_t)INT32_MAX - 1);
+}
+
 /* What is farther than all that a row has need not be looked at. */
 static int32_t cap_of(fr_bulk *b, uint32_t place)
 {
@@ -380,6 +407,7 @@ void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_roo
 {
     const fr_block_kernel *kernel = fr_simd_block();
     uint32_t padded = codes->padded, factor = factor_of(t);
+    bool last = want > FR_NEAR_MAX;
     uint32_t stride = fr_tile_rows(columns) + 16; /* an odd number of cache lines: the queries' rows do not fall on each other in the cache */
     int64_t guess = INT64_MAX, shift[STRIP];
     bool inner = t->options.metric == FR_METRIC_IP;
@@ -399,10 +427,10 @@ void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_roo
         for (uint32_t q = 0; q < n && !inner; q++) /* K of the row is in what it has to itself: |c|^2 = 2 dot - constant */
             shift[q] = 2 * (int64_t)room->dots[(size_t)q * stride + i + q] - room->constants[i + q];
         for (uint32_t q = 0; q < n; q++) {
-            fr_near found[FR_NEAR_MAX + 2];
+            fr_near found[FR_WIDE_MAX + 2];
             uint32_t place = places[i + q], kept = 0;
             uint32_t some = nearest(kernel, room, room->dots + (size_t)q * stride, room->constants, factor, columns, want + 1,
-                                    cap_of(b, place), shift[q], &guess);
+                                    last ? cap_wide(b, place) : cap_of(b, place), shift[q], &guess);
             for (uint32_t c = 0; c < some; c++) {
                 fr_near next = fr_near_make(room->keys[c], room->rows[room->places[c]]);
                 uint32_t j = kept;
@@ -410,7 +438,7 @@ void fr_bulk_meet(fr_table *t, fr_bulk *b, const fr_codeset *codes, fr_block_roo
                 for (kept++; j > 0 && found[j - 1] > next; j--) found[j] = found[j - 1]; /* equal keys by row */
                 found[j] = next;
             }
-            merge(b, place, found, kept);
+            (last ? merge_rows : merge)(b, place, found, kept);
         }
     }
 }

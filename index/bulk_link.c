@@ -7,6 +7,7 @@
 #include <math.h>
 
 
+#define FEW_LINKS   10u /* a row of a cluster that finds fewer among the nearest FR_NEAR_MAX looks at all that it has */
 #define BACK_MAX    96u /* links that are added to one row at a time */
 
 /* The fresh rows of a piece, neighbours together. */
@@ -47,15 +48,23 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
+uint32_t fr_bulk_candidates(const fr_bulk *b, uint32_t place, uint32_t max, uint32_t *rows)
+{
+    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
+    uint32_t held = b->near_count[place], count = FR_MIN(max, held & ~FR_NEAR_ROWS);
+    if (held & FR_NEAR_ROWS) memcpy(rows, near, count * sizeof *rows);
+    for (uint32_t i = 0; i < count && !(held & FR_NEAR_ROWS); i++) rows[i] = fr_near_row(near[i]);
+    return count;
+}
+
 /* The candidates that live, by distance on today's codes. A slot that was reused, and what was found by codes of before, may stand twice:
  * such two are equally far. */
-static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place)
+static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place, uint32_t max)
 {
-    uint32_t row = b->members[place], ids[FR_NEAR_MAX], count = 0, n = 0;
-    float distances[FR_NEAR_MAX];
-    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
-    for (uint32_t i = 0; i < b->near_count[place]; i++) {
-        uint32_t other = fr_near_row(near[i]);
+    uint32_t row = b->members[place], ids[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, max, ids), count = 0, n = 0;
+    float distances[FR_WIDE_MAX];
+    for (uint32_t i = 0; i < held; i++) {
+        uint32_t other = ids[i];
         ids[count] = other;
         count += other != row && fr_row_alive(fr_row_at(t, other));
     }
@@ -78,9 +87,13 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
     uint32_t place = b->order[at_order], row = b->members[place], chosen[FR_LANES_MAX], adopted = FR_ROW_NONE;
     fr_row *r = fr_row_at(t, row);
     b->row_at[at_order] = row;
-    uint32_t size = codes->kind != FR_CODE_NONE ? candidates_of(t, s, codes, b, place) : 0;
-    uint32_t count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
-    fr_candidate candidates[FR_NEAR_MAX];
+    uint32_t held = codes->kind != FR_CODE_NONE ? b->near_count[place] & ~FR_NEAR_ROWS : 0, size = 0, count = 0;
+    for (uint32_t max = FR_NEAR_MAX;; max = FR_WIDE_MAX) {
+        if (held != 0) size = candidates_of(t, s, codes, b, place, max);
+        count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
+        if (held <= max || count >= FEW_LINKS) break;
+    }
+    fr_candidate candidates[FR_WIDE_MAX];
     memcpy(candidates, s->pool, size * sizeof *candidates);
     fr_spin_lock(fr_row_lock(t, row));
     if (count != 0) fr_store_lanes(t, row, chosen, count);
@@ -109,12 +122,12 @@ static void send_for(const fr_table *t, const fr_codeset *codes, const fr_bulk *
         fr_space_touch(codes, b->members[places[i + 2]]);
     }
     if (i + 1 >= count) return;
-    const fr_near *near = b->near + (size_t)places[i + 1] * FR_NEAR_MAX;
+    uint32_t rows[FR_NEAR_MAX], held = fr_bulk_candidates(b, places[i + 1], FR_NEAR_MAX, rows);
     fr_links_prefetch(t, b->members[places[i + 1]]);
-    if (b->near_count[places[i + 1]] != 0) fr_links_prefetch(t, fr_near_row(near[0]));
-    for (uint32_t n = 0; n < b->near_count[places[i + 1]]; n++) {
-        __builtin_prefetch(fr_row_at(t, fr_near_row(near[n])));
-        fr_space_touch(codes, fr_near_row(near[n]));
+    if (held != 0) fr_links_prefetch(t, rows[0]);
+    for (uint32_t n = 0; n < held; n++) {
+        __builtin_prefetch(fr_row_at(t, rows[n]));
+        fr_space_touch(codes, rows[n]);
     }
 }
 

@@ -21,6 +21,9 @@ static int by_distance(const void *a, const void *b)
 
 void fr_sort_candidates(fr_candidate *candidates, uint32_t count)
 {
+    uint32_t sorted = 1;
+    while (sorted < count && candidates[sorted - 1].distance <= candidates[sorted].distance) sorted++;
+    if (sorted >= count) return;
     if (count > 64) {
         qsort(candidates, count, sizeof *candidates, by_distance);
         return;

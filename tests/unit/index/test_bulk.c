@@ -186,16 +186,18 @@ static void looks_around(void **state)
     assert_true(fr_scratch_fit(s, l.t, 128));
     const fr_codeset *codes = fr_codes_of(l.t);
     fr_bulk_around(l.t, s, b, 0);
-    uint32_t good = 0;
+    uint32_t good = 0, wide = 0;
     for (uint32_t i = 0; i < b->look_rows; i++) { /* against all rows: the ten nearest are among the candidates */
         uint32_t place = b->order[i], row = b->members[place], nearer = 0;
-        const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
-        float tenth, distance;
+        uint32_t rows[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, FR_WIDE_MAX, rows);
+        float distances[FR_WIDE_MAX], tenth, distance;
         fr_space space;
-        assert_true(b->near_count[place] >= 10);
+        assert_true(held >= 10 && b->near_count[place] & FR_NEAR_ROWS);
         fr_space_of_row(&space, l.t, codes, row, s->q, s->vector, s->rotated);
-        uint32_t last = fr_near_row(near[9]);
-        fr_space_distances(&space, &last, 1, &tenth);
+        fr_space_distances(&space, rows, held, distances);
+        for (uint32_t j = 1; j < held; j++) assert_true(rows[j] != row && rows[j] != rows[j - 1] && distances[j] >= distances[j - 1]);
+        wide += held > FR_NEAR_MAX;
+        tenth = distances[9];
         for (uint32_t other = 0; other < b->row_limit; other++) {
             if (other == row || !fr_row_alive(fr_row_at(l.t, other))) continue;
             fr_space_distances(&space, &other, 1, &distance);
@@ -206,11 +208,35 @@ static void looks_around(void **state)
     fr_epoch_leave(s->epoch_slot);
     fr_scratch_return(s);
     if (good < b->look_rows * 8 / 10) fail_msg("%u of %u", good, b->look_rows);
+    assert_true(wide >= b->look_rows / 2);
     while (l.t->bulk->phase == FR_BULK_AROUND) assert_true(step(&l));
     for (uint32_t row = 0; row < b->row_limit; row++) assert_int_equal(atomic_load(&b->back_head[row]), 0);
     settle(&l);
     judge(&l, 0.95);
     end(&l);
+}
+
+/* A row that chooses few links among the nearest looks at those behind them: it leads to some of them before links back are added. */
+static void few_links_look_further(void **state)
+{
+    (void)state;
+    life l = begin(FR_METRIC_IP, KIND_CLUSTERED, 24);
+    uint32_t far[2] = {0};
+    for (uint32_t key = 0; key < ROWS; key++) put(&l, key);
+    while (l.t->bulk == NULL || l.t->bulk->phase != FR_BULK_LINK) assert_true(step(&l));
+    fr_bulk *b = l.t->bulk;
+    for (uint32_t i = 0; i < b->count; i += 2) /* every other row has the nearest alone */
+        if ((b->near_count[i] & ~FR_NEAR_ROWS) > FR_NEAR_MAX) b->near_count[i] = FR_NEAR_MAX | FR_NEAR_ROWS;
+    while (b->phase == FR_BULK_LINK) assert_true(step(&l));
+    for (uint32_t i = 0; i < b->count; i++) {
+        const uint32_t *rows = (const uint32_t *)(b->near + (size_t)i * FR_NEAR_MAX); /* what is cut off still stands there */
+        for (uint32_t j = FR_NEAR_MAX; j < FR_WIDE_MAX; j++)
+            far[i % 2] += rows[j] < b->row_limit && rows[j] != b->members[i] && fr_leads_to(l.t, b->members[i], rows[j]);
+    }
+    settle(&l);
+    judge(&l, 0.95);
+    end(&l);
+    if (far[1] <= far[0] * 2 || far[1] < ROWS / 8) fail_msg("%u links to them, %u of rows that do not know them", far[1], far[0]);
 }
 
 /* The ten nearest of all rows, linked or not, are among the candidates of the rows of a piece that begins with none; none of them is dead. */
@@ -359,7 +385,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes), cmocka_unit_test(bytes_written_to), cmocka_unit_test(floats_written_to), cmocka_unit_test(clusters_written_to),
         cmocka_unit_test(signed_bytes_inner), cmocka_unit_test(bulks_on_top), cmocka_unit_test(equals), cmocka_unit_test(codes_change), cmocka_unit_test(freed_in_the_middle),
-        cmocka_unit_test(looks_around), cmocka_unit_test(reaches_linked_rows),
+        cmocka_unit_test(looks_around), cmocka_unit_test(few_links_look_further), cmocka_unit_test(reaches_linked_rows),
         cmocka_unit_test(together), cmocka_unit_test(together_with_equals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
