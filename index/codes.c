@@ -225,6 +225,7 @@ void fr_codeset_query(const fr_codeset *s, const void *numbers, fr_code_query *q
     if (ip) {
         query->a = -(double)scale * t;
         query->cm = 0;
+        query->length = t * sqrt((double)square);
         /* x = scale (c - 128), or c for native u8 */
         query->k = s->kind == FR_CODE_U8 ? 0.0 : (double)scale * t * 128.0 * (double)sum;
     } else {
@@ -260,8 +261,9 @@ void fr_codeset_query_row(const fr_codeset *s, uint32_t row, fr_code_query *quer
         query->k = unit * (2.0 * (double)dot - (double)constant); /* |c|^2 = 2 dot(c, c - 128) - (|c|^2 - 256 sum) */
         query->a = -2.0 * unit, query->cm = unit;
     } else {
-        int64_t sum = 0;
-        for (uint32_t j = 0; j < s->padded; j++) sum += query->q[j];
+        int64_t sum = 0, square = 0;
+        for (uint32_t j = 0; j < s->padded; j++) sum += query->q[j], square += query->q[j] * query->q[j];
+        query->length = sqrt(unit * (double)square);
         /* U8: x.y = dot(c, q') + 128 sum(c) (in cst); else (c - 128).(d - 128) = dot(c, q') - 128 sum(q') */
         query->k = s->kind == FR_CODE_U8 ? 0.0 : unit * 128.0 * (double)sum;
         query->a = -unit, query->cm = unit;

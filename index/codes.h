@@ -64,6 +64,7 @@ typedef struct fr_code_query {
     double k, a, cm;
     bool exact; /* integers only: d is the true distance, no rerank needed */
     bool positive; /* L2: clamp rounding below zero */
+    double length; /* SQ8, inner products: of the query as rounded; else not set */
 } fr_code_query;
 
 /* In place; orthonormal. signs: FR_ROTATION_ROUNDS x padded of 1 or -1. */

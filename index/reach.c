@@ -13,11 +13,14 @@
 #define WITHIN     40u   /* rows within the factor that is measured, on average */
 #define GROWTH_MAX 3.0f  /* rows on a curve have 2; more is no measure of anything */
 
-/* What rounding to codes adds to a squared distance: to look for factors below it is to look for noise. */
-static float blur_of(const fr_space *space)
+/* Added to distances before they are compared by factors. What rounding to codes adds to a squared distance: to look for factors below it is
+ * to look for noise. Of inner products |q| M, M the longest row: |q| M - q x is half a squared distance where all rows are of one length (others
+ * seen as completed to M by one dimension more), of a query brought to that length, which changes no order. */
+static float blur_of(const fr_space *space, float longest)
 {
     const fr_codeset *s = space->codes;
-    if (s->kind != FR_CODE_SQ8 || s->metric == FR_METRIC_IP) return 0;
+    if (s->metric == FR_METRIC_IP) return (float)space->code_query.length * longest;
+    if (s->kind != FR_CODE_SQ8) return 0;
     double step = (double)s->scale, turn = space->code_query.a / (2 * step); /* of the query's rounding */
     return (float)((double)s->padded * (step * step + turn * turn) / 12);
 }
@@ -28,12 +31,12 @@ bool fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef)
 {
     const fr_router_map *map = atomic_load_explicit(&w->table->routers, memory_order_acquire);
     uint32_t place = FR_MAX(k, FR_REACH_PLACE);
-    float growth = map != NULL && map->codes == w->space->codes ? atomic_load_explicit(&map->growth, memory_order_relaxed) : 0;
+    float growth = map != NULL && map->codes == w->space->codes ? atomic_load_explicit(&map->growth, memory_order_acquire) : 0;
     if (ef <= place || growth == 0) return false;
     w->ef = fr_reach_room(ef);
     w->place = place - 1;
     w->reach = expm1f(growth * logf((float)ef / (float)place));
-    w->blur = blur_of(w->space);
+    w->blur = blur_of(w->space, atomic_load_explicit(&map->longest, memory_order_relaxed));
     return true;
 }
 
@@ -44,7 +47,7 @@ static int by_value(const void *a, const void *b)
 }
 
 /* By what factor each of the nearest of a row is farther than the one at FR_REACH_PLACE; how many, all of POOL or none. */
-static uint32_t factors_of(const fr_table *t, fr_scratch *s, uint32_t row, float *out)
+static uint32_t factors_of(const fr_table *t, fr_scratch *s, uint32_t row, float longest, float *out)
 {
     fr_space space;
     uint64_t hops = 0, distances = 0;
@@ -55,29 +58,60 @@ static uint32_t factors_of(const fr_table *t, fr_scratch *s, uint32_t row, float
     size = fr_walk_whole(t, s, &space, size, POOL, false, &hops, &distances);
     fr_visited_clear(s);
     if (size < POOL) return 0;
-    float blur = blur_of(&space), base = s->pool[FR_REACH_PLACE - 1].distance + blur;
+    float blur = blur_of(&space, longest), base = s->pool[FR_REACH_PLACE - 1].distance + blur;
     if (!(base > 0)) return 0; /* so many equals: they say nothing of the others */
     for (uint32_t i = 0; i < POOL; i++) out[i] = (s->pool[i].distance + blur) / base;
     return POOL;
 }
 
-/* log(factor) a log(rank): the factor within which WITHIN rows lie on average, no more than POOL of a sample counted, as a walk's pool is no larger. */
-float fr_reach_measure(const fr_table *t, const uint32_t *rows, uint32_t count)
+static bool usable(const fr_table *t, const fr_scratch *s, uint32_t row) { return row < s->row_limit && fr_row_linked(fr_row_at(t, row)); }
+
+static float longest_of(const fr_table *t, fr_scratch *s, const uint32_t *rows, uint32_t count)
 {
-    fr_scratch *s;
-    if (fr_codes_of(t)->metric == FR_METRIC_IP || (s = fr_scratch_borrow()) == NULL) return 0; /* inner products are no distances */
-    float factors[SAMPLES * POOL], growth = 0;
+    float longest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        fr_space space;
+        if (!usable(t, s, rows[i])) continue;
+        fr_space_of_row(&space, t, fr_codes_of(t), rows[i], s->q, s->vector, s->rotated);
+        longest = fmaxf(longest, (float)space.code_query.length);
+    }
+    return longest;
+}
+
+/* log(factor) a log(rank): the factor within which WITHIN rows lie on average, no more than POOL of a sample counted, as a walk's pool is no larger. */
+static float growth_of(const fr_table *t, fr_scratch *s, const fr_router_map *map, uint32_t count)
+{
+    float factors[SAMPLES * POOL], longest = atomic_load_explicit(&map->longest, memory_order_relaxed);
     uint32_t n = 0, want = FR_MIN(SAMPLES, count);
-    fr_table_enter(t, s);
-    if (fr_scratch_fit(s, t, POOL))
-        for (uint32_t i = 0; i < want; i++) {
-            uint32_t row = rows[(uint64_t)i * count / want];
-            if (row < s->row_limit && fr_row_linked(fr_row_at(t, row))) n += factors_of(t, s, row, factors + n);
-        }
-    fr_table_leave(t, s);
-    fr_scratch_return(s);
+    for (uint32_t i = 0; i < want; i++) {
+        uint32_t row = map->rows[(uint64_t)i * count / want];
+        if (usable(t, s, row)) n += factors_of(t, s, row, longest, factors + n);
+    }
     if (n < SAMPLES / 2 * POOL) return 0;
     qsort(factors, n, sizeof *factors, by_value);
-    growth = logf(factors[(uint64_t)n * WITHIN / POOL]) / logf((float)WITHIN / (float)FR_REACH_PLACE);
+    float growth = logf(factors[(uint64_t)n * WITHIN / POOL]) / logf((float)WITHIN / (float)FR_REACH_PLACE);
     return growth > 0 && growth <= GROWTH_MAX ? growth : 0;
+}
+
+void fr_reach_measure(const fr_table *t, fr_router_map *map, uint32_t count)
+{
+    bool ip = fr_codes_of(t)->metric == FR_METRIC_IP;
+    fr_scratch *s;
+    if ((ip && fr_codes_of(t)->kind != FR_CODE_SQ8) || (s = fr_scratch_borrow()) == NULL) return; /* of whole numbers lengths are not at hand */
+    float growth = 0;
+    fr_table_enter(t, s);
+    if (fr_scratch_fit(s, t, POOL)) {
+        if (ip) atomic_store_explicit(&map->longest, longest_of(t, s, map->rows, count), memory_order_relaxed);
+        growth = growth_of(t, s, map, count);
+    }
+    fr_table_leave(t, s);
+    fr_scratch_return(s);
+    atomic_store_explicit(&map->growth, growth, memory_order_release);
+}
+
+void fr_reach_keep(fr_router_map *map, const fr_router_map *old)
+{
+    map->measured_then = old->measured_then;
+    atomic_store_explicit(&map->longest, atomic_load_explicit(&old->longest, memory_order_relaxed), memory_order_relaxed);
+    atomic_store_explicit(&map->growth, atomic_load_explicit(&old->growth, memory_order_relaxed), memory_order_relaxed);
 }

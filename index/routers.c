@@ -156,11 +156,11 @@ void fr_routers_step(fr_table *t)
         map->rows_then = rows, map->changes_then = changes;
         into_lists(map, sampled, count, home);
         bool known = old != NULL && old->codes == codes && old->measured_then != 0 && changes - old->measured_then <= rows / 2;
-        if (known) atomic_init(&map->growth, atomic_load_explicit(&old->growth, memory_order_relaxed)), map->measured_then = old->measured_then;
+        if (known) fr_reach_keep(map, old);
         atomic_store_explicit(&t->routers, map, memory_order_release);
         if (!known) {
             map->measured_then = changes;
-            atomic_store_explicit(&map->growth, fr_reach_measure(t, map->rows, count), memory_order_relaxed);
+            fr_reach_measure(t, map, count);
         }
         if (old != NULL) fr_retired_push_object(&t->retired, old, destroy);
         map = NULL;

@@ -16,6 +16,7 @@ typedef struct fr_router_map {
     const fr_codeset *codes; /* whose copies these are: of no use with others */
     uint64_t rows_then, changes_then, measured_then; /* the last: the changes when growth was measured */
     _Atomic float growth;    /* of distances with rank: (rank / rank') ^ growth; 0: not known. Measured by walks from this map */
+    _Atomic float longest;   /* inner products: of the rows that growth was measured on; before growth */
     uint32_t count, leaders;
     uint32_t *rows;          /* [count], list by list */
     uint32_t *from;          /* [leaders + 1] */
@@ -28,7 +29,8 @@ typedef struct fr_router_map {
 #define FR_REACH_ROOM  4u  /* places of a pool, in ef: as many as a hard query may keep */
 
 struct fr_table;
-float fr_reach_measure(const struct fr_table *t, const uint32_t *rows, uint32_t count); /* applier; 0: it cannot be told */
+void fr_reach_measure(const struct fr_table *t, fr_router_map *map, uint32_t rows); /* applier; growth 0: it cannot be told */
+void fr_reach_keep(fr_router_map *map, const fr_router_map *old);                   /* what was measured with the map before */
 void fr_routers_step(struct fr_table *t);             /* applier: makes the map anew when it is due */
 void fr_routers_drop(struct fr_table *t);             /* applier, a place in `retired` is reserved: its codes are replaced */
 bool fr_routers_wait(const struct fr_table *t);       /* it is */

@@ -101,8 +101,8 @@ static uint32_t visit_all(fr_scratch *s, const uint32_t *ids, uint32_t count, ui
 static float bound_of(const fr_walk *w)
 {
     if (w->size <= w->place) return INFINITY;
-    float kth = w->scratch->pool[w->place].distance;
-    return kth + w->reach * (kth + w->blur);
+    float kth = w->scratch->pool[w->place].distance, base = kth + w->blur;
+    return base < 0 ? INFINITY : kth + w->reach * base; /* below 0: an inner product greater than any that was measured */
 }
 
 /* The nearest that was not expanded is at `next`: does the walk end here? */
