@@ -11,6 +11,7 @@
 #define SAMPLES    96u
 #define POOL       96u
 #define WITHIN     40u   /* rows within the factor that is measured, on average */
+#define LONGEST_MAX 4.0f /* of the mean length */
 #define GROWTH_MAX 3.0f  /* rows on a curve have 2; more is no measure of anything */
 
 /* Added to distances before they are compared by factors. What rounding to codes adds to a squared distance: to look for factors below it is
@@ -66,16 +67,19 @@ static uint32_t factors_of(const fr_table *t, fr_scratch *s, uint32_t row, float
 
 static bool usable(const fr_table *t, const fr_scratch *s, uint32_t row) { return row < s->row_limit && fr_row_linked(fr_row_at(t, row)); }
 
+/* 0: some are much longer than most; then it is them that all queries find, and factors gain nothing (lengths of lognormal sigma 1: 1.5 x the time). */
 static float longest_of(const fr_table *t, fr_scratch *s, const uint32_t *rows, uint32_t count)
 {
-    float longest = 0;
+    float longest = 0, sum = 0;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++) {
         fr_space space;
         if (!usable(t, s, rows[i])) continue;
         fr_space_of_row(&space, t, fr_codes_of(t), rows[i], s->q, s->vector, s->rotated);
         longest = fmaxf(longest, (float)space.code_query.length);
+        sum += (float)space.code_query.length, n++;
     }
-    return longest;
+    return longest * (float)n <= LONGEST_MAX * sum ? longest : 0;
 }
 
 /* log(factor) a log(rank): the factor within which WITHIN rows lie on average, no more than POOL of a sample counted, as a walk's pool is no larger. */
@@ -101,8 +105,9 @@ void fr_reach_measure(const fr_table *t, fr_router_map *map, uint32_t count)
     float growth = 0;
     fr_table_enter(t, s);
     if (fr_scratch_fit(s, t, POOL)) {
-        if (ip) atomic_store_explicit(&map->longest, longest_of(t, s, map->rows, count), memory_order_relaxed);
-        growth = growth_of(t, s, map, count);
+        float longest = ip ? longest_of(t, s, map->rows, count) : 0;
+        atomic_store_explicit(&map->longest, longest, memory_order_relaxed);
+        if (!ip || longest > 0) growth = growth_of(t, s, map, count);
     }
     fr_table_leave(t, s);
     fr_scratch_return(s);

@@ -83,6 +83,19 @@ static void longer_rows_are_found(void **state)
     atomic_store(&lived_map(&l)->longest, 0.2f);
     assert_true(outcome_of(&l, 10, 96).recall >= 0.95);
     lived_free(&l);
+    l = lived_create(ROW_IP, 0);
+    for (uint32_t key = 0; key < ROWS; key++) { /* one in fifty ten times as long as the others */
+        float *vector = model_vector(l.m, key);
+        row_vector(ROW_IP, key, vector);
+        for (uint32_t j = 0; j < WIDTH && key % 50 == 0; j++) vector[j] *= 10;
+        l.commit++;
+        assert_int_equal(table_put(l.table, l.m, key, (fr_offset)l.commit, l.commit), FR_OK);
+        if (key % 256 == 255) fr_table_maintain(l.table, l.commit);
+    }
+    lived_link(&l);
+    lived_maintain(&l);
+    assert_true(lived_map(&l)->growth == 0 && lived_map(&l)->longest == 0);
+    lived_free(&l);
 }
 
 /* All rows but a few are one point: its neighbours say nothing of how distances grow. */
