@@ -26,7 +26,7 @@ static float blur_of(const fr_space *space, float longest)
     return (float)((double)s->padded * (step * step + turn * turn) / 12);
 }
 
-uint32_t fr_reach_room(uint32_t ef) { return FR_REACH_ROOM * ef; }
+uint32_t fr_reach_room(uint32_t ef) { return ef + ef / FR_REACH_MORE; }
 
 bool fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef)
 {

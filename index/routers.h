@@ -26,7 +26,7 @@ typedef struct fr_router_map {
 } fr_router_map;
 
 #define FR_REACH_PLACE 10u /* distances are seen from here, or from the k-th where that is farther: who is nearer differs too much */
-#define FR_REACH_ROOM  4u  /* places of a pool, in ef: as many as a hard query may keep */
+#define FR_REACH_MORE  2u  /* a pool has ef / so many places more than ef: as many as a hard query may keep */
 
 struct fr_table;
 void fr_reach_measure(const struct fr_table *t, fr_router_map *map, uint32_t rows); /* applier; growth 0: it cannot be told */
