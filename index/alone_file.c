@@ -305,7 +305,6 @@ static void *settle_behind(void *argument)
 {
     fr_index *index = argument;
     if (index->opened != NULL) munmap(index->opened, index->opened_size);
-    index->opened = NULL;
     while (!atomic_load_explicit(&index->stop_settling, memory_order_acquire) && fr_table_settle_step(index->table)) {}
     return NULL;
 }
@@ -351,7 +350,6 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
         fr_index_free(index);
     }
     bool keeps = code == FR_OK && index->settles;
-    if (code == FR_OK && !keeps) index->opened = NULL;
     if (file.bytes != NULL && !keeps) munmap(file.bytes, file.size);
     if (file.in != NULL) fclose(file.in);
     fr_free(FR_MEM_ROWS, file.list.places);

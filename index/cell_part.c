@@ -5,7 +5,6 @@
 #include "index/search_private.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define QUERIES 128u
 #define SAMPLE_BYTES (8u << 20) /* of codes that one query looks at among the near cells, and among the others: two milliseconds or three */
@@ -16,12 +15,6 @@
 #define BEYOND 0.35             /* of deeper ones than were measured the part grows by this power: on photosift1m at a share of 0.1 % */
 #define BINS FR_CELL_BINS
 #define BATCH FR_SCAN_BATCH
-
-static int by_distance(const void *a, const void *b)
-{
-    float x = ((const fr_candidate *)a)->distance, y = ((const fr_candidate *)b)->distance;
-    return (x > y) - (x < y);
-}
 
 typedef struct sampling {
     uint64_t near, far; /* one in so many entries is looked at; it counts for as many */
@@ -56,12 +49,12 @@ static uint32_t neighbours(const fr_table *t, const fr_cells *c, const fr_code_q
                 if (distances[j] < worst) s->found[size++] = (fr_candidate){distances[j], bins[j]};
             count = 0;
             if (size <= 2 * s->keep) continue;
-            qsort(s->found, size, sizeof *s->found, by_distance);
+            fr_sort_candidates(s->found, size);
             size = s->keep, worst = s->found[size - 1].distance;
         }
         before = end;
     }
-    qsort(s->found, size, sizeof *s->found, by_distance);
+    fr_sort_candidates(s->found, size);
     return FR_MIN(size, s->keep);
 }
 
@@ -77,7 +70,7 @@ static void measure_one(const fr_table *t, fr_cells *c, uint32_t row, fr_candida
         fr_codeset_distances_of(c->codes, &query, c->pivots + (size_t)first * c->codes->padded, c->constants + first, n, distances);
         for (uint32_t i = 0; i < n; i++) order[first + i] = (fr_candidate){distances[i], first + i};
     }
-    qsort(order, c->count, sizeof *order, by_distance);
+    fr_sort_candidates(order, c->count);
     uint64_t bytes = c->entries * c->codes->padded;
     uint64_t near = (uint64_t)(NEAR * (double)bytes), far = bytes - near;
     sampling s = {.near = near / SAMPLE_BYTES + 1, .far = far / SAMPLE_BYTES + 1, .found = found};

@@ -60,7 +60,8 @@ bool fr_run_look_at_cells(const fr_run *run, fr_cell_view *view)
 {
     const fr_cells *c = atomic_load_explicit(&run->t->cells, memory_order_acquire);
     view->cells = c != NULL && c->codes == run->space.codes && !atomic_load_explicit(&c->broken, memory_order_acquire) ? c : NULL;
-    if (view->cells == NULL || find_columns(run, c, view->columns) != 0) return false;
+    view->missing = view->cells != NULL ? find_columns(run, c, view->columns) : 0;
+    if (view->cells == NULL || view->missing != 0) return false;
     mark_cells(run->s->sieve, view);
     return true;
 }
@@ -69,16 +70,15 @@ bool fr_run_wish_cells(const fr_run *run, const fr_cell_view *view, bool sketche
 {
     const fr_table *t = run->t;
     const fr_cells *c = view->cells;
-    fr_cell_view other;
     if (c == NULL && t->live >= t->cells_from && !atomic_load_explicit(&t->cells_wished, memory_order_relaxed))
         atomic_store_explicit((_Atomic bool *)(uintptr_t)&t->cells_wished, true, memory_order_relaxed);
     if (c == NULL) return false;
-    uint32_t missing = find_columns(run, c, other.columns), wish = missing & ~COLUMN_GONE;
+    uint32_t wish = view->missing & ~COLUMN_GONE;
     _Atomic uint32_t *wished = (_Atomic uint32_t *)(uintptr_t)&c->wished;
     if ((atomic_load_explicit(wished, memory_order_relaxed) & wish) != wish) atomic_fetch_or_explicit(wished, wish, memory_order_relaxed);
     bool sketched = !sketches || atomic_load_explicit(&c->sketched, memory_order_acquire) == c->count;
     if (!sketched) wish_sketches(c);
-    return sketched && missing == 0;
+    return sketched && view->missing == 0;
 }
 
 #define SAMPLE_CELLS 24u

@@ -70,7 +70,7 @@ static void match_all(fr_run *run)
 }
 
 /* Sieves the filter and says how many rows pass it. */
-static fr_code count_matches(fr_run *run, fr_cell_view *view, bool *viewed_out, double *matches_out, fr_err *err)
+static fr_code count_matches(fr_run *run, fr_cell_view *view, double *matches_out, fr_err *err)
 {
     fr_search_info *info = run->info;
     uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed), least, most;
@@ -83,7 +83,7 @@ static fr_code count_matches(fr_run *run, fr_cell_view *view, bool *viewed_out, 
     }
     run->verdicts = fr_kept_of(run->s, run->t, run->s->sieve);
     if (run->verdicts == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a filter");
-    bool viewed = *viewed_out = fr_run_look_at_cells(run, view);
+    bool viewed = fr_run_look_at_cells(run, view);
     fr_sieve_count(run->s->sieve, live, &least, &most);
     info->matches_exact = least == most;
     double counted = (double)(least + most) / 2;
@@ -141,7 +141,7 @@ static uint32_t ef_among(const fr_run *run, uint32_t ef, double share)
 }
 
 /* A filter that columns know: look into the cells near the query; or judge all rows, and scan what passes, or walk among it. */
-static fr_code run_sieved(fr_run *run, const fr_cell_view *view, bool viewed, uint32_t ef, double share, fr_err *err)
+static fr_code run_sieved(fr_run *run, const fr_cell_view *view, uint32_t ef, double share, fr_err *err)
 {
     fr_search_info *info = run->info;
     uint32_t plan = run->query->plan, rows = run->s->row_limit, leaves = run->s->sieve->leaf_count, among = ef_among(run, ef, share);
@@ -158,7 +158,7 @@ static fr_code run_sieved(fr_run *run, const fr_cell_view *view, bool viewed, ui
     double scan = run->verdicts->uses > 1 ? scan_fine : info->cost_scan; /* a filter that comes again is worth its judgement: a scan is exact */
     bool cheap = cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && scan > COST_SCAN_FINE;
     bool in_cells = !range && (plan == FR_PLAN_CELLS || (plan == FR_PLAN_ANY && cheap));
-    if (in_cells && fr_run_wish_cells(run, view, plan == FR_PLAN_ANY && sketched < direct) && viewed) {
+    if (in_cells && fr_run_wish_cells(run, view, plan == FR_PLAN_ANY && sketched < direct)) {
         info->plan = "filtered cells";
         run->in_cells = true;
         fr_run_scan_cells(run, view, part);
@@ -187,14 +187,13 @@ static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
     uint64_t live = atomic_load_explicit(&run->t->live, memory_order_relaxed);
     double matches = 0;
     fr_cell_view view; /* large: not cleared */
-    bool viewed = false;
     view.cells = NULL;
-    FR_TRY(count_matches(run, &view, &viewed, &matches, err));
+    FR_TRY(count_matches(run, &view, &matches, err));
     double share = matches / (double)FR_MAX(live, 1u);
     run->info->matches = (uint64_t)matches;
     bool range = q->has_low || q->has_high;
     bool among = q->plan == FR_PLAN_ANY ? share < SHARE_POST : q->plan != FR_PLAN_WALK;
-    if (run->sieved && among && !(range && share > 0.02)) return run_sieved(run, &view, viewed, ef, share, err);
+    if (run->sieved && among && !(range && share > 0.02)) return run_sieved(run, &view, ef, share, err);
     uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
     if (share >= SHARE_POST && wide > ef) wide = ef + (uint32_t)(0.6 * (wide - ef)); /* the k-th that passes is deeper, but the deeper are found as well */
     if (q->plan == FR_PLAN_SCAN || (wide > 4096 && wide > 2 * ef)) { /* too few pass: look at them all */

@@ -57,11 +57,12 @@ void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
 typedef struct fr_cell_view { /* cells, as a sieve sees them */
     const fr_cells *cells;    /* NULL: there are none */
     const fr_cell_column *columns[FR_SIEVE_LEAVES_MAX]; /* one a leaf */
+    uint32_t missing;                                   /* places of columns that have no copy in them, a bit each */
     uint64_t may[FR_CELLS_MAX / 64];                    /* a bit each: it may hold a row that passes */
     uint32_t may_count;
 } fr_cell_view;
 bool fr_run_look_at_cells(const fr_run *run, fr_cell_view *view); /* false: there are none yet, or not with copies of all columns */
-/* True: they have what it takes, sketches as well if asked for. Else that is wished for. */
+/* True: they have what it takes, sketches as well if asked for, and can be scanned. Else that is wished for. */
 bool fr_run_wish_cells(const fr_run *run, const fr_cell_view *view, bool sketches);
 /* About how many rows pass, from a sample of cells and, where columns do not know, of documents. */
 double fr_run_estimate(fr_run *run, const fr_cell_view *view);

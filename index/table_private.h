@@ -339,8 +339,8 @@ typedef struct fr_walk {
     const uint8_t *rows[FR_LANES_MAX];
 } fr_walk;
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef);
-/* reach.c: ends it by distance, in a pool of fr_reach_room(ef); false: it is left as it is, for the table has not measured how distances grow. */
-bool fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef);
+/* reach.c: ends it by distance, in a pool of fr_reach_room(ef); left as it is where the table has not measured how distances grow. */
+void fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef);
 uint32_t fr_reach_room(uint32_t ef);
 bool fr_walk_expand(fr_walk *w);
 bool fr_walk_next(fr_walk *w); /* what expand will read is on its way; false: there is nothing left to expand */
