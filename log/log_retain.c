@@ -19,61 +19,52 @@ static fr_code remove_segment(fr_log *log, fr_offset base, fr_err *err)
     return log->io->sync_dir(log->io, log->dir, err);
 }
 
-/* Under lock. The first segment, when it may go. */
-static fr_segment *expired(const fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced)
+/* Under lock. How many segments at the front may go; their bytes. */
+static uint32_t expired(const fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced, uint64_t *bytes_out)
 {
     const fr_log_options *o = &log->options;
-    fr_segment *first = log->list->items[0];
-    if (log->list->count < 2 || !first->sealed || first->end > keep_from) return NULL;
-    if (first->end > atomic_load_explicit(&log->durable, memory_order_relaxed)) return NULL;
-    bool old = o->retention_ms > 0 && first->max_timestamp < now_ms - o->retention_ms;
-    bool large = o->retention_bytes > 0 &&
-                 atomic_load_explicit(&log->bytes, memory_order_relaxed) - first->bytes >= (uint64_t)o->retention_bytes;
-    return forced || old || large ? first : NULL;
+    fr_offset until = FR_MIN(keep_from, atomic_load_explicit(&log->durable, memory_order_relaxed));
+    uint64_t bytes = atomic_load_explicit(&log->bytes, memory_order_relaxed);
+    uint32_t count = 0;
+    *bytes_out = 0;
+    while (count + 1 < log->list->count) {
+        const fr_segment *first = log->list->items[count];
+        if (!first->sealed || first->end > until) break;
+        bool old = o->retention_ms > 0 && first->max_timestamp < now_ms - o->retention_ms;
+        bool large = o->retention_bytes > 0 && bytes - *bytes_out - first->bytes >= (uint64_t)o->retention_bytes;
+        if (!forced && !old && !large) break;
+        *bytes_out += first->bytes;
+        count++;
+    }
+    return count;
 }
 
-/* The first segment leaves the list, then the disk. */
-static fr_code drop_first(fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced, bool *dropped_out,
-                          fr_err *err)
-{
-    *dropped_out = false;
-    uint32_t room = fr_log_segment_count(log) + 8; /* the writer may roll meanwhile */
-    fr_segment_list *prepared = fr_log_list_alloc(room), *old = NULL;
-    if (!prepared) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "retention of %s", log->dir);
-    pthread_mutex_lock(&log->lock);
-    fr_segment *first = log->list->count <= room ? expired(log, keep_from, now_ms, forced) : NULL;
-    fr_offset base = 0;
-    uint64_t bytes = 0;
-    if (first) {
-        base = first->base;
-        bytes = first->bytes;
-        old = fr_log_list_splice(log, prepared, 0, 1, NULL);
-        atomic_store_explicit(&log->start, first->end, memory_order_release);
-    }
-    pthread_mutex_unlock(&log->lock);
-    if (!first) {
-        fr_free(FR_MEM_LOG, prepared);
-        return FR_OK;
-    }
-    fr_log_list_unref(old);
-    atomic_fetch_sub_explicit(&log->bytes, bytes, memory_order_relaxed);
-    if (remove_segment(log, base, err) != FR_OK) return fr_log_sticky(log, err, "removing an expired segment");
-    *dropped_out = true;
-    return FR_OK;
-}
-
+/* What may go leaves the list at once, so that the start moves once and no reader meets a place between, then the disk. */
 static fr_code drop_segments(fr_log *log, fr_offset keep_from, int64_t now_ms, bool forced, uint32_t *segments_out,
                              fr_err *err)
 {
     if (segments_out) *segments_out = 0;
     FR_TRY(fr_log_check(log, err));
     pthread_mutex_lock(&log->files_lock);
-    fr_code code;
-    bool dropped;
-    do {
-        code = drop_first(log, keep_from, now_ms, forced, &dropped, err);
-        if (!code && dropped && segments_out) ++*segments_out;
-    } while (!code && dropped);
+    uint32_t room = fr_log_segment_count(log) + 8, count = 0; /* the writer may roll meanwhile */
+    fr_segment_list *prepared = fr_log_list_alloc(room), *old = NULL;
+    fr_code code = prepared ? FR_OK : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "retention of %s", log->dir);
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&log->lock);
+    if (prepared && log->list->count <= room) count = expired(log, keep_from, now_ms, forced, &bytes);
+    if (count) {
+        old = fr_log_list_splice(log, prepared, 0, count, NULL);
+        atomic_store_explicit(&log->start, old->items[count - 1]->end, memory_order_release);
+    }
+    pthread_mutex_unlock(&log->lock);
+    if (!old) fr_free(FR_MEM_LOG, prepared);
+    atomic_fetch_sub_explicit(&log->bytes, bytes, memory_order_relaxed);
+    for (uint32_t i = 0; i < count && !code; i++) {
+        code = remove_segment(log, old->items[i]->base, err);
+        if (code) code = fr_log_sticky(log, err, "removing an expired segment");
+        else if (segments_out) ++*segments_out;
+    }
+    fr_log_list_unref(old);
     pthread_mutex_unlock(&log->files_lock);
     return code;
 }

@@ -498,6 +498,50 @@ static void rolls_by_age(void **state)
     io_sim_free(sim);
 }
 
+static struct {
+    fr_log *log;
+    fr_code (*remove)(fr_io *io, const char *path, fr_err *err);
+    fr_offset start[2]; /* the least and the greatest start that a removal saw */
+    int removals;
+} spied;
+
+static fr_code spied_remove(fr_io *io, const char *path, fr_err *err)
+{
+    fr_offset start = fr_log_start(spied.log);
+    spied.start[0] = spied.removals ? FR_MIN(spied.start[0], start) : start;
+    spied.start[1] = FR_MAX(spied.start[1], start);
+    spied.removals++;
+    return spied.remove(io, path, err);
+}
+
+/* A reader that asks for the start between two removals gets the one that holds after the last. */
+static void the_start_moves_once(void **state)
+{
+    (void)state;
+    io_sim *sim = sim_with_dir(23);
+    model *m = model_new(24);
+    fr_log_options options = small;
+    options.retention_ms = -1;
+    options.retention_bytes = 20 << 10;
+    fr_log *log = must_open(sim, &options);
+    fill(m, log, 600);
+    fr_io *io = io_sim_io(sim);
+    spied.log = log;
+    spied.remove = io->remove;
+    io->remove = spied_remove;
+    fr_err err = {0};
+    uint32_t dropped;
+    assert_int_equal(fr_log_retain(log, INT64_MAX, 0, &dropped, &err), FR_OK);
+    io->remove = spied.remove;
+    assert_true(dropped > 2 && spied.removals >= (int)dropped);
+    assert_int_equal(spied.start[0], fr_log_start(log));
+    assert_int_equal(spied.start[1], fr_log_start(log));
+    model_check_all(m, log, 1000);
+    fr_log_close(log);
+    model_free(m);
+    io_sim_free(sim);
+}
+
 static void retention(void **state)
 {
     (void)state;
@@ -772,6 +816,7 @@ int main(void)
         cmocka_unit_test(append_refuses_bad_batches),
         cmocka_unit_test(rolls_by_age),
         cmocka_unit_test(retention),
+        cmocka_unit_test(the_start_moves_once),
         cmocka_unit_test(cut_anywhere),
         cmocka_unit_test(one_failed_sync_is_final),
         cmocka_unit_test(full_disk_is_not_final),
