@@ -303,6 +303,7 @@ static fr_code open_source(const char *path, fr_file_source *file, fr_file_heade
     if (file->fd < 0 || fstat(file->fd, &is) != 0)
         return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, NULL, "%s", strerror(errno));
     if (!S_ISREG(is.st_mode)) return fr_fail(err, FR_ERR_IO, NULL, "%s", kind_of(&is));
+    (void)fcntl(file->fd, F_SETFL, O_RDONLY); /* io_uring would answer EAGAIN for pages that are not in memory */
     if (is.st_size == 0) return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is empty");
     if (is.st_size < (off_t)sizeof *header) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%lld bytes are too few for an index", (long long)is.st_size);
     size_t size = (size_t)is.st_size;
