@@ -253,7 +253,9 @@ typedef struct fr_collection_info {
     uint64_t index_bytes, log_bytes, snapshot_bytes;
     int64_t created_ms;
     double freshness_p50_ms, freshness_p99_ms; /* submit to searchable, recent window */
-    float recall_measured; /* recall@10 at the default ef, the lowest of its partitions; 0: no search ever asked for a recall */
+    /* recall@10 at the default ef, the lowest of its partitions: a hit may be farther than the true one by 1e-3 of its distance, strictly
+     * by 1e-6; both 0: no search ever asked for a recall */
+    float recall_measured, recall_measured_strict;
     fr_code state; /* OK, or why writes are refused */
     uint32_t partition_count;
     struct fr_partition_info {

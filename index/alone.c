@@ -102,9 +102,7 @@ static void maintain_often(fr_index *index)
  * does not wait. */
 static bool waits_for_all(const fr_index *index, uint64_t count)
 {
-    const fr_table_options *o = fr_table_settings(index->table);
-    bool many = index->table->bulk_min != 0 && count >= index->table->bulk_min && count >= 2 * fr_index_size(index);
-    return many && !fr_table_is_binary(o) && o->codes != FR_CODES_NONE;
+    return fr_bulk_possible(index->table) && count >= index->table->bulk_min && count >= 2 * fr_index_size(index);
 }
 
 fr_code fr_index_add(fr_index *index, const int64_t *ids, const void *vectors, uint64_t count, uint32_t threads, fr_err *err)

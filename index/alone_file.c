@@ -6,9 +6,11 @@
 #include "index/alone_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MAGIC 0x5844494646525446ull /* "FTRFFIDX" */
@@ -18,6 +20,7 @@
 #define PAGE 4096u
 #define ALIGN_FROM (16u << 10)
 #define CHECK_FROM (256u << 10) /* bytes of a file whose checksums two threads take */
+#define PATH_SHOWN 100u
 
 typedef struct fr_file_header {
     uint64_t magic;
@@ -64,9 +67,19 @@ static fr_code add_place(fr_file_list *list, const fr_file_place *place, fr_err 
     return FR_OK;
 }
 
+/* What went wrong, with the path before it: of a long path its end, so that the reason is not cut off. */
+static fr_code fail_at(fr_err *err, fr_code code, const char *verb, const char *path, const char *reason)
+{
+    size_t size = strlen(path), cut = size > PATH_SHOWN ? size - PATH_SHOWN : 0;
+    return fr_fail(err, code, "path", "cannot %s %s%s: %s", verb, cut != 0 ? "..." : "", path + cut, reason);
+}
+
+static const char *kind_of(const struct stat *is) { return S_ISDIR(is->st_mode) ? "it is a directory" : "it is not a regular file"; }
+
 /* ==== saving ==== */
 
 typedef struct fr_file_sink {
+    const char *path;
     FILE *out;
     uint64_t at;
     fr_file_list list;
@@ -76,7 +89,7 @@ static fr_code put_bytes(fr_file_sink *file, const void *data, size_t size, fr_e
 {
     file->at += size;
     if (fwrite(data, 1, size, file->out) == size) return FR_OK;
-    return fr_fail(err, errno == ENOSPC ? FR_ERR_DISK_FULL : FR_ERR_IO, NULL, "write failed: %s", strerror(errno));
+    return fail_at(err, errno == ENOSPC ? FR_ERR_DISK_FULL : FR_ERR_IO, "write", file->path, strerror(errno));
 }
 
 static fr_code file_chunk(fr_sink *sink, uint64_t id, const void *data, size_t size, fr_err *err)
@@ -109,8 +122,10 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     char temporary[4096];
     if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
         return fr_fail(err, FR_ERR_INVALID, "path", "path is too long");
-    fr_file_sink file = {.out = fopen(temporary, "wb")};
-    if (file.out == NULL) return fr_fail(err, FR_ERR_IO, "path", "cannot create %s: %s", temporary, strerror(errno));
+    struct stat is;
+    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) return fail_at(err, FR_ERR_IO, "replace", path, kind_of(&is)); /* a device, say: rename would */
+    fr_file_sink file = {.path = temporary, .out = fopen(temporary, "wb")};
+    if (file.out == NULL) return fail_at(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "create", temporary, strerror(errno));
     const fr_table_options *o = fr_table_settings(index->table);
     pthread_mutex_lock(&index->writer);
     fr_index_link_waiting(index, 1); /* opening it is to be quick */
@@ -129,11 +144,11 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
     pthread_mutex_unlock(&index->writer);
     if (code == FR_OK) code = put_list(&file, err);
     if (fflush(file.out) != 0 || fdatasync(fileno(file.out)) != 0)
-        code = code != FR_OK ? code : fr_fail(err, FR_ERR_IO, "path", "cannot write %s: %s", temporary, strerror(errno));
+        code = code != FR_OK ? code : fail_at(err, FR_ERR_IO, "write", temporary, strerror(errno));
     fclose(file.out);
     fr_free(FR_MEM_ROWS, file.list.places);
     if (code == FR_OK && rename(temporary, path) != 0)
-        code = fr_fail(err, FR_ERR_IO, "path", "cannot rename %s: %s", temporary, strerror(errno));
+        code = fail_at(err, FR_ERR_IO, "rename a temporary file to", path, strerror(errno));
     if (code != FR_OK) unlink(temporary);
     return code;
 }
@@ -142,7 +157,7 @@ fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
 
 /* A file being loaded: where its chunks are, and its bytes, mapped. */
 typedef struct fr_file_source {
-    FILE *in;
+    int fd; /* -1: not open */
     uint8_t *bytes;
     uint64_t size;
     fr_file_list list;
@@ -224,8 +239,8 @@ static fr_code file_over(fr_source *source, uint64_t first, uint32_t count, void
     size_t left = file->list.count - (size_t)(place - file->list.places), n = 1;
     while (n < FR_MIN(left, (size_t)count) && place[n].id == first + n && place[n].size == size && place[n].at == place->at + n * size) n++;
     size_t whole = n * size / PAGE * PAGE;
-    if (mmap(to, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fileno(file->in), (off_t)place->at) != to)
-        return fr_fail(err, FR_ERR_NO_MEMORY, "path", "cannot map the chunks at byte %llu: %s", (unsigned long long)place->at, strerror(errno));
+    if (mmap(to, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, file->fd, (off_t)place->at) != to)
+        return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "cannot map the chunks at byte %llu: %s", (unsigned long long)place->at, strerror(errno));
     memcpy((uint8_t *)to + whole, file->bytes + place->at + whole, n * size - whole);
     for (size_t i = 0; i < n && !checked_late(first); i++) FR_TRY(check_place(&place[i], (uint8_t *)to + i * size, err));
     file->next = (size_t)(place - file->list.places) + n;
@@ -238,7 +253,7 @@ static bool file_place(fr_source *source, uint64_t id, uint32_t *file_out, uint6
 {
     fr_file_source *file = source->user;
     const fr_file_place *place = find_place(file, id);
-    file->attached = file->attached || fr_alone_store_attach(file->store, fileno(file->in));
+    file->attached = file->attached || fr_alone_store_attach(file->store, file->fd);
     if (place == NULL || !file->attached) return false;
     *file_out = FR_ALONE_FILE_ATTACHED;
     *at_out = place->at;
@@ -283,21 +298,25 @@ static fr_code list_chunks(fr_file_source *file, fr_err *err)
 
 static fr_code open_source(const char *path, fr_file_source *file, fr_file_header *header, fr_err *err)
 {
-    file->in = fopen(path, "rb");
-    if (file->in == NULL)
-        return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, "path", "cannot open %s: %s", path, strerror(errno));
-    off_t size = fseeko(file->in, 0, SEEK_END) == 0 ? ftello(file->in) : -1;
-    if (size < (off_t)sizeof *header) return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is too short for an index", path);
-    void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fileno(file->in), 0);
-    if (bytes == MAP_FAILED) return fr_fail(err, FR_ERR_IO, "path", "cannot map %s: %s", path, strerror(errno));
+    struct stat is;
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* of a pipe it would wait for a writer */
+    if (file->fd < 0 || fstat(file->fd, &is) != 0)
+        return fr_fail(err, errno == ENOENT ? FR_ERR_NOT_FOUND : FR_ERR_IO, NULL, "%s", strerror(errno));
+    if (!S_ISREG(is.st_mode)) return fr_fail(err, FR_ERR_IO, NULL, "%s", kind_of(&is));
+    (void)fcntl(file->fd, F_SETFL, O_RDONLY); /* io_uring would answer EAGAIN for pages that are not in memory */
+    if (is.st_size == 0) return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is empty");
+    if (is.st_size < (off_t)sizeof *header) return fr_fail(err, FR_ERR_CORRUPT, NULL, "%lld bytes are too few for an index", (long long)is.st_size);
+    size_t size = (size_t)is.st_size;
+    void *bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file->fd, 0);
+    if (bytes == MAP_FAILED) return fr_fail(err, FR_ERR_IO, NULL, "it cannot be mapped: %s", strerror(errno));
     file->bytes = bytes;
-    file->size = (uint64_t)size;
-    (void)madvise(bytes, (size_t)size, MADV_WILLNEED); /* all of it is wanted, and soon */
+    file->size = size;
+    (void)madvise(bytes, size, MADV_WILLNEED); /* all of it is wanted, and soon */
     memcpy(header, bytes, sizeof *header);
     if (header->magic != FILE_MAGIC || header->crc != fr_simd_crc32c(0, header, offsetof(fr_file_header, crc)))
-        return fr_fail(err, FR_ERR_CORRUPT, "path", "%s is not a freshet index", path);
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "it is not a freshet index");
     if (header->version > FILE_VERSION)
-        return fr_fail(err, FR_ERR_VERSION, "path", "%s has format %u, this freshet reads up to %u", path, header->version, FILE_VERSION);
+        return fr_fail(err, FR_ERR_VERSION, NULL, "it has format %u, this freshet reads up to %u", header->version, FILE_VERSION);
     return header->version < 2 ? list_chunks_1(file, err) : list_chunks(file, err);
 }
 
@@ -334,11 +353,12 @@ static fr_code load_index(fr_index *index, fr_file_source *file, const fr_file_h
 
 fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
 {
-    fr_file_source file = {0};
+    fr_file_source file = {.fd = -1};
     fr_file_header header = {0};
+    fr_err why = {0};
     fr_index *index = fr_index_new();
-    fr_code code = index != NULL ? open_source(path, &file, &header, err) : fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
-    if (code == FR_OK) code = load_index(index, &file, &header, err);
+    fr_code code = index != NULL ? open_source(path, &file, &header, &why) : fr_fail(&why, FR_ERR_NO_MEMORY, NULL, "no memory for an index");
+    if (code == FR_OK) code = load_index(index, &file, &header, &why);
     atomic_store(&file.stop_checking, true);
     if (file.checks) pthread_join(file.checker, NULL);
     if (code == FR_OK) {
@@ -348,10 +368,11 @@ fr_code fr_index_open_file(const char *path, fr_index **index_out, fr_err *err)
         *index_out = index;
     } else {
         fr_index_free(index);
+        fail_at(err, code, "open", path, why.text[0] != 0 ? why.text : fr_strcode(code));
     }
     bool keeps = code == FR_OK && index->settles;
     if (file.bytes != NULL && !keeps) munmap(file.bytes, file.size);
-    if (file.in != NULL) fclose(file.in);
+    if (file.fd >= 0) close(file.fd);
     fr_free(FR_MEM_ROWS, file.list.places);
     return code;
 }

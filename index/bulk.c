@@ -47,14 +47,13 @@ static uint32_t pieces_of(uint32_t count) { return pieces_by(count, FR_PIECE_ROW
 
 bool fr_bulk_possible(const fr_table *t)
 {
-    fr_code_kind kind = fr_codes_of(t)->kind;
-    return t->bulk_min != 0 && kind != FR_CODE_NONE && kind != FR_CODE_BIT; /* its blocks are of dot products */
+    return t->bulk_min != 0 && t->options.codes != FR_CODES_NONE && !fr_table_is_binary(&t->options); /* its blocks are of dot products */
 }
 
 /* Worth it? And how many. */
 static uint32_t due(const fr_table *t)
 {
-    if (!fr_bulk_possible(t)) return 0;
+    if (!fr_bulk_possible(t) || !fr_codeset_dots(fr_codes_of(t))) return 0;
     uint64_t tail = atomic_load_explicit(&t->ring_tail, memory_order_acquire);
     uint64_t fresh = tail - atomic_load_explicit(&t->ring_head, memory_order_acquire);
     uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed), linked = live > fresh ? live - fresh : 0;

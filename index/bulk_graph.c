@@ -33,7 +33,7 @@ void fr_bulk_order(fr_bulk *b)
     for (uint32_t i = 0; i < b->member_count; i++)
         if (b->order[i] < b->count) b->order[n++] = b->order[i];
     for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t *rows = b->around + (size_t)i * FR_AROUND, held = fr_bulk_near_of(b, i, FR_AROUND, rows);
+        uint32_t *rows = b->around + (size_t)i * FR_AROUND, held = fr_bulk_candidates(b, i, FR_SPREAD, FR_AROUND, rows);
         for (; held < FR_AROUND; held++) rows[held] = FR_ROW_NONE;
         atomic_store_explicit(&b->back_head[b->members[i]], i + 1, memory_order_relaxed);
     }
@@ -74,52 +74,53 @@ static void send_for(const fr_table *t, const fr_bulk *b, const uint32_t *rows, 
 }
 
 /* Those that were not met before; their lives are on the way. */
-static uint32_t take(const fr_table *t, fr_scratch *s, fr_block_room *room, uint32_t columns, const uint32_t *rows, uint32_t count)
+static void take(const fr_table *t, fr_scratch *s, fr_block_room *room, const uint32_t *rows, uint32_t count)
 {
-    for (uint32_t i = 0; i < count && columns < room->capacity; i++) {
+    for (uint32_t i = 0; i < count && room->columns < room->capacity; i++) {
         if (rows[i] >= s->row_limit || !fr_visit(s, rows[i])) continue;
         __builtin_prefetch(fr_row_at(t, rows[i]));
-        room->rows[columns++] = rows[i];
+        room->rows[room->columns++] = rows[i];
     }
-    return columns;
 }
 
-static uint32_t keep_alive(const fr_table *t, fr_block_room *room, uint32_t from, uint32_t to)
+/* Of the columns from this one on. */
+static void keep_alive(const fr_table *t, fr_block_room *room, uint32_t from)
 {
     uint32_t kept = from;
-    for (uint32_t i = from; i < to; i++) {
+    for (uint32_t i = from; i < room->columns; i++) {
         uint32_t row = room->rows[i];
         room->rows[kept] = row;
         kept += fr_row_alive(fr_row_at(t, row));
     }
-    return kept;
+    room->columns = kept;
 }
 
 void fr_bulk_around(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     const fr_codeset *codes = fr_codes_of(t);
-    uint32_t from = piece * b->look_rows, to = FR_MIN(from + b->look_rows, b->count), places[FR_PIECE_ROWS], count = 0, columns = 0;
-    if (codes->kind == FR_CODE_NONE || codes->kind == FR_CODE_BIT) return;
-    fr_block_room *room = fr_bulk_room_take(t, b, codes->padded);
+    uint32_t from = piece * b->look_rows, to = FR_MIN(from + b->look_rows, b->count), places[FR_PIECE_ROWS], count = 0;
+    fr_block_room *room = fr_codeset_dots(codes) ? fr_bulk_room_take(t, b, codes) : NULL;
     if (room == NULL) return; /* the candidates of before will do */
     fr_visited_clear(s);
     for (uint32_t i = from; i < to; i++) {
         uint32_t row = b->members[b->order[i]];
         if (b->near_count[b->order[i]] & FR_NEAR_ROWS || !fr_row_alive(fr_row_at(t, row)) || !fr_visit(s, row)) continue;
-        room->rows[columns++] = row;
+        room->rows[count] = row;
         places[count++] = b->order[i];
-        for (uint32_t n = 0; n < FR_NEAR_MAX; n += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)b->order[i] * FR_NEAR_MAX + n);
+        fr_near_touch(b, b->order[i]);
     }
-    uint32_t rows[FR_LANES_MAX], n, at = columns, end;
-    for (uint32_t i = 0; i < count; i++) columns = take(t, s, room, columns, rows, fr_bulk_near_of(b, places[i], NEAR_FIRST, rows));
-    end = columns = keep_alive(t, room, at, columns);
-    for (; at < end && columns < room->capacity; at++) {
+    uint32_t rows[FR_LANES_MAX], n, end;
+    room->columns = count;
+    for (uint32_t i = 0; i < count; i++) take(t, s, room, rows, fr_bulk_candidates(b, places[i], FR_SPREAD, NEAR_FIRST, rows));
+    keep_alive(t, room, count);
+    end = room->columns;
+    for (uint32_t at = count; at < end && room->columns < room->capacity; at++) {
         send_for(t, b, room->rows, at, end);
         const uint32_t *next = near_of(t, b, room->rows[at], rows, &n);
-        columns = take(t, s, room, columns, next, n);
+        take(t, s, room, next, n);
     }
-    columns = keep_alive(t, room, end, columns);
+    keep_alive(t, room, end);
     fr_visited_clear(s);
-    fr_bulk_meet(t, b, codes, room, columns, places, count, FR_WIDE_MAX);
+    fr_bulk_meet(b, room, places, count, FR_WIDE_MAX);
     fr_bulk_room_return(t, b, room);
 }

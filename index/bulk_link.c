@@ -6,7 +6,6 @@
 
 #include <math.h>
 
-
 #define FEW_LINKS   10u /* a row of a cluster that finds fewer among the nearest FR_NEAR_MAX looks at all that it has */
 #define BACK_MAX    96u /* links that are added to one row at a time */
 
@@ -48,20 +47,11 @@ static void store_chosen(fr_table *t, uint32_t row, uint32_t *chosen, uint32_t c
     fr_spin_unlock(fr_row_lock(t, row));
 }
 
-uint32_t fr_bulk_candidates(const fr_bulk *b, uint32_t place, uint32_t max, uint32_t *rows)
-{
-    const fr_near *near = b->near + (size_t)place * FR_NEAR_MAX;
-    uint32_t held = b->near_count[place], count = FR_MIN(max, held & ~FR_NEAR_ROWS);
-    if (held & FR_NEAR_ROWS) memcpy(rows, near, count * sizeof *rows);
-    for (uint32_t i = 0; i < count && !(held & FR_NEAR_ROWS); i++) rows[i] = fr_near_row(near[i]);
-    return count;
-}
-
 /* The candidates that live, by distance on today's codes. A slot that was reused, and what was found by codes of before, may stand twice:
  * such two are equally far. */
-static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, const fr_bulk *b, uint32_t place, uint32_t max)
+static uint32_t candidates_of(const fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bulk *b, uint32_t place, uint32_t max)
 {
-    uint32_t row = b->members[place], ids[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, max, ids), count = 0, n = 0;
+    uint32_t row = b->members[place], ids[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, FR_NEAREST, max, ids), count = 0, n = 0;
     float distances[FR_WIDE_MAX];
     for (uint32_t i = 0; i < held; i++) {
         uint32_t other = ids[i];
@@ -114,15 +104,15 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
 }
 
 /* The candidates of a row that comes soon, and whose they are; its own lanes, and those of the nearest, which is likely to adopt it. */
-static void send_for(const fr_table *t, const fr_codeset *codes, const fr_bulk *b, const uint32_t *places, uint32_t i, uint32_t count)
+static void send_for(const fr_table *t, const fr_codeset *codes, fr_bulk *b, const uint32_t *places, uint32_t i, uint32_t count)
 {
     if (i + 2 < count) {
-        for (uint32_t at = 0; at < FR_NEAR_MAX; at += 64 / sizeof(fr_near)) __builtin_prefetch(b->near + (size_t)places[i + 2] * FR_NEAR_MAX + at);
+        fr_near_touch(b, places[i + 2]);
         __builtin_prefetch(fr_row_at(t, b->members[places[i + 2]]));
         fr_space_touch(codes, b->members[places[i + 2]]);
     }
     if (i + 1 >= count) return;
-    uint32_t rows[FR_NEAR_MAX], held = fr_bulk_candidates(b, places[i + 1], FR_NEAR_MAX, rows);
+    uint32_t rows[FR_NEAR_MAX], held = fr_bulk_candidates(b, places[i + 1], FR_NEAREST, FR_NEAR_MAX, rows);
     fr_links_prefetch(t, b->members[places[i + 1]]);
     if (held != 0) fr_links_prefetch(t, rows[0]);
     for (uint32_t n = 0; n < held; n++) {

@@ -16,9 +16,7 @@ typedef struct reach {
     fr_scratch *s;
     fr_bulk *b;
     fr_block_room *room;
-    const fr_codeset *codes;
     uint32_t places[FR_PIECE_ROWS], count; /* the piece's rows: the first columns of every block */
-    uint32_t columns;
     bool some_dead;                        /* they are no candidates, but lead on */
     uint32_t next[EXPANDED / 2], next_count; /* rows to be expanded in the next turn */
     uint32_t expanded[EXPANDED], expanded_count; /* row + 1 */
@@ -39,9 +37,10 @@ static void expand(reach *r, uint32_t row)
 /* A column of the next block. A lane leads to no free slot, and the code of one that is left meanwhile is not written in this epoch. */
 static void meet_row(reach *r, uint32_t row)
 {
-    if (r->columns == r->room->capacity || row >= r->s->row_limit || !fr_visit(r->s, row)) return;
+    fr_block_room *room = r->room;
+    if (room->columns == room->capacity || row >= r->s->row_limit || !fr_visit(r->s, row)) return;
     if (r->some_dead && !fr_row_alive(fr_row_at(r->t, row))) expand(r, row);
-    else r->room->rows[r->columns++] = row;
+    else room->rows[room->columns++] = row;
 }
 
 static uint32_t walk(reach *r, uint32_t row, uint32_t *rows)
@@ -49,7 +48,7 @@ static uint32_t walk(reach *r, uint32_t row, uint32_t *rows)
     fr_scratch *s = r->s;
     fr_space space;
     uint64_t hops = 0, seen = 0;
-    fr_space_of_row(&space, r->t, r->codes, row, s->q, s->vector, s->rotated);
+    fr_space_of_row(&space, r->t, r->room->codeset, row, s->q, s->vector, s->rotated);
     fr_visited_clear(s);
     fr_visit(s, row);
     uint32_t size = fr_walk_start(r->t, s, &space, WALK_EF, &seen);
@@ -71,7 +70,7 @@ static void begin_piece(reach *r, uint32_t from, uint32_t to)
     for (uint32_t i = 0; i < r->count; i++) {
         uint32_t row = r->b->members[r->places[i]];
         fr_visit(r->s, row);
-        r->room->rows[r->columns++] = row;
+        r->room->rows[r->room->columns++] = row;
     }
     for (uint32_t i = 0; i < n; i++) meet_row(r, starts[i]);
 }
@@ -80,11 +79,7 @@ static void begin_piece(reach *r, uint32_t from, uint32_t to)
 static void choose_next(reach *r)
 {
     for (uint32_t i = 0; i < r->count; i++) {
-        uint32_t place = r->places[i], near[BEAM], count;
-        fr_spin_lock(&r->b->near_locks[place % 256]);
-        count = FR_MIN(BEAM, r->b->near_count[place]);
-        for (uint32_t j = 0; j < count; j++) near[j] = fr_near_row(r->b->near[(size_t)place * FR_NEAR_MAX + j]);
-        fr_spin_unlock(&r->b->near_locks[place % 256]);
+        uint32_t near[BEAM], count = fr_bulk_candidates(r->b, r->places[i], FR_NEAREST, BEAM, near);
         for (uint32_t j = 0; j < count; j++)
             if (near[j] < r->s->row_limit) expand(r, near[j]);
     }
@@ -94,21 +89,20 @@ static void choose_next(reach *r)
 static uint32_t leads(const reach *r, uint32_t row, uint32_t *rows)
 {
     uint32_t place = fr_bulk_place(r->b, row);
-    return place != 0 ? fr_bulk_near_of(r->b, place - 1, BEAM, rows) : fr_row_lanes(r->t, row, rows);
+    return place != 0 ? fr_bulk_candidates(r->b, place - 1, FR_SPREAD, BEAM, rows) : fr_row_lanes(r->t, row, rows);
 }
 
 void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
 {
     uint32_t from = piece * b->look_rows, to = FR_MIN(from + b->look_rows, b->count), ids[FR_LANES_MAX], next[EXPANDED / 2];
-    reach r = {.t = t, .s = s, .b = b, .codes = fr_codes_of(t)};
-    if (r.codes->kind == FR_CODE_NONE || r.codes->kind == FR_CODE_BIT) return;
-    r.room = fr_bulk_room_take(t, b, r.codes->padded);
-    r.some_dead = atomic_load_explicit(&t->live, memory_order_relaxed) != s->row_limit;
-    if (r.room == NULL) return; /* the candidates of before will do, or a walk of the row's own */
+    const fr_codeset *codes = fr_codes_of(t);
+    fr_block_room *room = fr_codeset_dots(codes) ? fr_bulk_room_take(t, b, codes) : NULL;
+    if (room == NULL) return; /* the candidates of before will do, or a walk of the row's own */
+    reach r = {.t = t, .s = s, .b = b, .room = room, .some_dead = atomic_load_explicit(&t->live, memory_order_relaxed) != s->row_limit};
     begin_piece(&r, from, to);
-    for (uint32_t turn = 0; turn < TURNS && (r.columns > r.count || r.next_count != 0); turn++) {
-        if (r.columns > r.count) fr_bulk_meet(t, b, r.codes, r.room, r.columns, r.places, r.count, FR_NEAR_MAX);
-        r.columns = r.count;
+    for (uint32_t turn = 0; turn < TURNS && (room->columns > r.count || r.next_count != 0); turn++) {
+        if (room->columns > r.count) fr_bulk_meet(b, room, r.places, r.count, FR_NEAR_MAX);
+        room->columns = r.count;
         choose_next(&r);
         uint32_t n = r.next_count;
         memcpy(next, r.next, n * sizeof *next);
@@ -122,5 +116,5 @@ void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
         }
     }
     fr_visited_clear(s);
-    fr_bulk_room_return(t, b, r.room);
+    fr_bulk_room_return(t, b, room);
 }

@@ -125,7 +125,7 @@ uint32_t fr_select(const fr_table *t, fr_scratch *s, const fr_codeset *codes, ui
     const uint8_t *chosen_codes[FR_LANES_MAX];
     int64_t chosen_own[FR_LANES_MAX];
     fr_rest rest = {.table = t, .scratch = s, .codes = codes, .inner = t->options.metric == FR_METRIC_IP,
-                    .coded = codes->kind != FR_CODE_NONE && codes->kind != FR_CODE_BIT};
+                    .coded = fr_codeset_dots(codes)};
     for (uint32_t i = 0; i < count && owner != FR_ROW_NONE; i++) reserved += fr_tree_link(t, owner, candidates[i].row);
     for (uint32_t at = 0; at < count && n < max; at += CHUNK) {
         uint64_t taken = 0, left = 0;

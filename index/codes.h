@@ -34,6 +34,9 @@ typedef struct fr_codeset {
     const fr_fine_kernel *fine_kernel;
 } fr_codeset;
 
+/* Whether distances are of dot products of codes: there are codes, and not of bits. */
+static inline bool fr_codeset_dots(const fr_codeset *s) { return s->kind != FR_CODE_NONE && s->kind != FR_CODE_BIT; }
+
 #define FR_CONSTANT_PADDED_MAX 256u
 /* Constants of short rows are computed from the code: its lines are there, that of the constant is another miss. */
 static inline bool fr_codeset_computes(const fr_codeset *s)

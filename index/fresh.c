@@ -12,7 +12,7 @@
 #define RING_LEAST 64u
 #define RING_KEPT  4096u             /* a ring of more places is given back once it is empty */
 
-_Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX, "as fr_simd_below wants it");
+_Static_assert(4 * FR_FRESH_LEVELS <= FR_SIGN_TABLE_MAX, "as fr_simd_signs_below wants it");
 _Static_assert(4 * FR_FRESH_FEWER <= FR_SIGN_NEAR_MAX && FR_BLOCK_ROWS % FR_SIGN_ROWS == 0, "as fr_simd_signs_near wants it");
 
 static uint32_t padded_of(const fr_table *t) { return (t->options.dimension + 63) / 64 * 64; }

@@ -343,7 +343,9 @@ fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_off
     size_t size;
     fr_chunk_header h;
     *keeps_source_out = false; /* what is mapped is mapped anew, over our own pages */
-    FR_TRY(source->chunk(source, fr_chunk_id(FR_CHUNK_HEADER, 0), &data, &size, err));
+    fr_code code = source->chunk(source, fr_chunk_id(FR_CHUNK_HEADER, 0), &data, &size, err);
+    if (code == FR_ERR_NOT_FOUND) return corrupt(err, "a missing header, number", 0);
+    if (code != FR_OK) return code;
     if (size != sizeof h) return corrupt(err, "header size", (uint32_t)size);
     memcpy(&h, data, sizeof h);
     if (h.version > FR_CHUNK_VERSION)
@@ -356,7 +358,7 @@ fr_code fr_table_load(const fr_table_options *options, fr_source *source, fr_off
     own.seed = h.seed;
     fr_table *t;
     FR_TRY(fr_table_create(&own, &t, err));
-    fr_code code = load_all(t, source, &h, at, err);
+    code = load_all(t, source, &h, at, err);
     if (code == FR_ERR_NOT_FOUND) code = corrupt(err, "a missing chunk, rows", h.rows);
     if (code != FR_OK) {
         fr_table_free(t);

@@ -239,33 +239,27 @@ bool fr_table_scan(const fr_table *t, uint32_t *row_io, uint32_t max_rows, uint6
 
 static void destroy_codes(void *codes) { fr_codeset_free(codes); }
 
-/* A code set of the given kind for all rows; published, the old one retired. Originals are kept in `vectors` unless native. */
-fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
+/* Until now the codes were the originals. */
+static fr_code keep_originals(fr_table *t, const fr_codeset *old, uint32_t rows, float *vector)
 {
-    fr_codeset *old = fr_codes_of(t);
-    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed), dimension = t->options.dimension;
-    bool was_native = fr_code_native(old->kind), is_native = fr_code_native(kind);
-    fr_codeset *fresh = fr_codeset_create(kind, t->options.metric, dimension, t->options.seed);
-    float *vector = fr_alloc(FR_MEM_CODES, dimension * sizeof(float)), *samples = NULL;
-    size_t samples_size = 0;
-    const float **sample_at = NULL;
-    fr_code code = FR_ERR_NO_MEMORY;
-    if (fresh != NULL) fresh->has_fine = kind == FR_CODE_SQ8 && fr_table_wants_fine(&t->options);
-    if (fresh == NULL || vector == NULL) goto out;
-    t->vectors.may_spill |= kind == FR_CODE_SQ8;
-    for (uint32_t r = 0; was_native && !is_native && r < rows; r++) { /* until now the codes were the originals */
+    for (uint32_t r = 0; r < rows; r++) {
         if (fr_row_bare(fr_row_at(t, r))) continue;
         fr_codeset_decode(old, r, vector);
-        if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) goto out;
+        if (!fr_vectors_put(&t->vectors, r, vector, &t->retired)) return FR_ERR_NO_MEMORY;
         fr_vectors_spill(&t->vectors, r, &t->retired); /* they need not fit into memory at once */
         if (r % 4096 == 0 && !atomic_load(&t->saving)) fr_retired_free(&t->retired, false);
     }
-    if (kind == FR_CODE_SQ8) {
-        uint32_t want = FR_MIN(rows, FR_MAX(1024u, FR_MIN(16384u, (32u << 20) / (4 * dimension)))), count = 0;
-        samples_size = (size_t)want * dimension * sizeof(float);
-        samples = fr_alloc_pages(FR_MEM_CODES, samples_size); /* the heap would keep it for good */
-        sample_at = fr_alloc(FR_MEM_CODES, want * sizeof *sample_at);
-        if (samples == NULL || sample_at == NULL) goto out;
+    return FR_OK;
+}
+
+static fr_code train_codes(const fr_table *t, const fr_codeset *old, uint32_t rows, fr_codeset *fresh)
+{
+    uint32_t dimension = t->options.dimension, want = FR_MIN(rows, FR_MAX(1024u, FR_MIN(16384u, (32u << 20) / (4 * dimension)))), count = 0;
+    size_t size = (size_t)want * dimension * sizeof(float);
+    float *samples = fr_alloc_pages(FR_MEM_CODES, size); /* the heap would keep it for good */
+    const float **sample_at = fr_alloc(FR_MEM_CODES, want * sizeof *sample_at);
+    fr_code code = FR_ERR_NO_MEMORY;
+    if (samples != NULL && sample_at != NULL) {
         for (uint64_t i = 0; i < want; i++) {
             uint32_t r = (uint32_t)(i * rows / want);
             if (!fr_row_alive(fr_row_at(t, r)) || fr_row_bare(fr_row_at(t, r))) continue;
@@ -273,38 +267,54 @@ fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
             if (fr_row_original(t, old, r, samples + (size_t)count * dimension)) count++;
         }
         code = fr_codeset_train(fresh, sample_at, count);
-        if (code != FR_OK) goto out;
         /* Due again when there are 16 times as many rows, however few of them the sample had room for. */
         uint64_t live = atomic_load_explicit(&t->live, memory_order_relaxed) - atomic_load_explicit(&t->bare, memory_order_relaxed);
         fresh->trained_rows = FR_MAX((uint64_t)count, live);
-        code = FR_ERR_NO_MEMORY;
     }
-    if (kind != FR_CODE_NONE) {
-        if (!fr_codeset_reserve(fresh, rows)) goto out;
-        for (uint32_t r = 0; r < rows; r++) {
-            if (!fr_row_original(t, old, r, vector)) {
-                code = FR_ERR_IO;
-                goto out;
-            }
-            fr_codeset_encode(fresh, vector, r, t->encode_scratch);
-        }
-        fresh->clipped = fresh->encoded = 0;
+    if (samples != NULL) fr_free_pages(FR_MEM_CODES, samples, size);
+    fr_free(FR_MEM_CODES, sample_at);
+    return code;
+}
+
+static fr_code encode_rows(fr_table *t, const fr_codeset *old, uint32_t rows, float *vector, fr_codeset *fresh)
+{
+    if (!fr_codeset_reserve(fresh, rows)) return FR_ERR_NO_MEMORY;
+    for (uint32_t r = 0; r < rows; r++) {
+        if (!fr_row_original(t, old, r, vector)) return FR_ERR_IO;
+        fr_codeset_encode(fresh, vector, r, t->encode_scratch);
     }
-    code = FR_ERR_NO_MEMORY;
-    if (!fr_retired_reserve(&t->retired, 2)) goto out; /* not earlier: moved vectors take places of that list, too */
+    fresh->clipped = fresh->encoded = 0;
+    return FR_OK;
+}
+
+static void publish_codes(fr_table *t, fr_codeset *old, fr_codeset *fresh, uint32_t rows)
+{
     atomic_store_explicit(&t->codes, fresh, memory_order_release);
     t->code_generation++; /* the next save writes all code and vector chunks */
     /* the set's own extents go with it, once its readers have left */
     fr_retired_push_object(&t->retired, old, destroy_codes);
     fr_routers_drop(t); /* a later set may lie where the old one lay: the map would be taken for one of its codes */
     fr_vectors_spill(&t->vectors, rows, &t->retired);
-    fresh = NULL;
-    code = FR_OK;
-out:
-    fr_codeset_free(fresh);
+}
+
+/* A code set of the given kind for all rows; published, the old one retired. Originals are kept in `vectors` unless native. */
+fr_code fr_table_recode(fr_table *t, fr_code_kind kind, fr_err *err)
+{
+    fr_codeset *old = fr_codes_of(t), *fresh = fr_codeset_create(kind, t->options.metric, t->options.dimension, t->options.seed);
+    uint32_t rows = atomic_load_explicit(&t->row_count, memory_order_relaxed);
+    float *vector = fr_alloc(FR_MEM_CODES, t->options.dimension * sizeof(float));
+    fr_code code = fresh != NULL && vector != NULL ? FR_OK : FR_ERR_NO_MEMORY;
+    if (code == FR_OK) {
+        fresh->has_fine = kind == FR_CODE_SQ8 && fr_table_wants_fine(&t->options);
+        t->vectors.may_spill |= kind == FR_CODE_SQ8;
+    }
+    if (code == FR_OK && fr_code_native(old->kind) && !fr_code_native(kind)) code = keep_originals(t, old, rows, vector);
+    if (code == FR_OK && kind == FR_CODE_SQ8) code = train_codes(t, old, rows, fresh);
+    if (code == FR_OK && kind != FR_CODE_NONE) code = encode_rows(t, old, rows, vector, fresh);
+    if (code == FR_OK && !fr_retired_reserve(&t->retired, 2)) code = FR_ERR_NO_MEMORY; /* not earlier: moved vectors take places of that list, too */
+    if (code == FR_OK) publish_codes(t, old, fresh, rows);
+    else fr_codeset_free(fresh);
     fr_free(FR_MEM_CODES, vector);
-    if (samples != NULL) fr_free_pages(FR_MEM_CODES, samples, samples_size);
-    fr_free(FR_MEM_CODES, sample_at);
     if (code == FR_ERR_IO) return fr_fail(err, code, NULL, "original vectors cannot be read to encode %u rows", rows);
     return code == FR_OK ? FR_OK : fr_fail(err, code, NULL, "no memory to encode %u rows", rows);
 }
@@ -387,60 +397,79 @@ static uint32_t next_slot(fr_table *t)
     return row < FR_ROWS_MAX && fr_table_reserve(t, row + 1) ? row : FR_ROW_NONE;
 }
 
-static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+/* A row about to be published. */
+typedef struct newborn {
+    uint32_t row, old;      /* old: the row of its key, or FR_KEYMAP_NONE */
+    uint64_t blob;
+    fr_span vector;         /* sparse, in the blob */
+    fr_codeset *codes;
+    bool sparse, bare, native; /* native: nothing goes into the vectors */
+} newborn;
+
+/* All that can fail. */
+static fr_code prepare(fr_table *t, const fr_row_data *data, newborn *n, fr_err *err)
 {
-    uint32_t old = fr_keymap_find(&t->keys, data->key, fr_row_has_key, t);
-    if (old != FR_KEYMAP_NONE && is_stale(t, old, data)) {
-        *result_out = FR_PUT_STALE;
-        return FR_OK;
-    }
     FR_TRY(fit_kind(t, data->vector, err));
-    uint32_t row = next_slot(t);
-    fr_codeset *codes = fr_codes_of(t);
     fr_blob blob = {.key = data->key, .key_is_int = data->key_is_int, .source_time_ms = data->source_time_ms,
                     .model_version = data->model_version, .metadata = data->metadata};
-    uint64_t ref = 0;
-    bool sparse = fr_table_is_sparse(&t->options) && data->vector != NULL, bare = data->vector == NULL || sparse;
-    if (sparse) blob.vector = fr_span_of(data->vector, data->vector_size);
-    bool native = bare || fr_code_native(codes->kind); /* native: nothing goes into the vectors */
-    if (row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
-        !(native || fr_vectors_put(&t->vectors, row, data->vector, &t->retired)) || (sparse && !fr_postings_reserve(t, row, blob.vector)))
+    n->row = next_slot(t);
+    n->codes = fr_codes_of(t);
+    n->sparse = fr_table_is_sparse(&t->options) && data->vector != NULL;
+    n->bare = data->vector == NULL || n->sparse;
+    n->native = n->bare || fr_code_native(n->codes->kind);
+    if (n->sparse) blob.vector = n->vector = fr_span_of(data->vector, data->vector_size);
+    if (n->row == FR_ROW_NONE || !fr_keymap_reserve(&t->keys, &t->retired) || !fr_ring_reserve(t) ||
+        !(n->native || fr_vectors_put(&t->vectors, n->row, data->vector, &t->retired)) || (n->sparse && !fr_postings_reserve(t, n->row, n->vector)))
         return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row");
-    uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &ref);
+    uint8_t *at = fr_heap_alloc(&t->heap, fr_blob_size(&blob), &n->blob);
     if (at == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for a row's key and metadata");
-    /* nothing fails from here on */
     fr_blob_write(at, &blob);
-    if (codes->kind != FR_CODE_NONE && !bare) fr_codeset_encode(codes, data->vector, row, t->encode_scratch);
+    return FR_OK;
+}
+
+static void give_birth(fr_table *t, const fr_row_data *data, const newborn *n, uint64_t commit)
+{
+    uint32_t row = n->row, prev = n->old != FR_KEYMAP_NONE ? n->old + 1 : 0;
+    if (n->codes->kind != FR_CODE_NONE && !n->bare) fr_codeset_encode(n->codes, data->vector, row, t->encode_scratch);
     if (t->free.count != 0) fr_list_pop(t, &t->free); /* the applier's own list */
     fr_row *r = fr_row_at(t, row);
-    bool replaces = old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, old));
     r->zero = 0;
-    atomic_store_explicit(&r->linked, bare ? FR_BARE : FR_UNLINKED, memory_order_relaxed);
+    atomic_store_explicit(&r->linked, n->bare ? FR_BARE : FR_UNLINKED, memory_order_relaxed);
     atomic_store_explicit(&r->parent, FR_ROW_NONE, memory_order_relaxed);
-    atomic_store_explicit(&r->blob, ref, memory_order_relaxed);
+    atomic_store_explicit(&r->blob, n->blob, memory_order_relaxed);
     fr_past *past = fr_past_at(t, row);
-    uint32_t prev = old != FR_KEYMAP_NONE ? old + 1 : 0;
     if (atomic_load_explicit(&past->prev, memory_order_relaxed) != prev) atomic_store_explicit(&past->prev, prev, memory_order_relaxed);
     if (atomic_load_explicit(&past->ended, memory_order_relaxed) != 0) atomic_store_explicit(&past->ended, 0, memory_order_relaxed);
     atomic_store_explicit(&r->made, data->offset, memory_order_relaxed);
     fr_columns_put(t, row, data->metadata);
-    if (sparse) fr_postings_put(t, row, blob.vector);
-    if (!bare) fr_cells_put(t, row);
+    if (n->sparse) fr_postings_put(t, row, n->vector);
+    if (!n->bare) fr_cells_put(t, row);
     atomic_store_explicit(&r->death, FR_NEVER, memory_order_release);
     atomic_store_explicit(&r->birth, commit, memory_order_release);
     atomic_store_explicit(&t->born, commit, memory_order_release);
-    if (!bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
+    if (!n->bare) fr_taken_set(t, row, true); /* searches for vectors look at no other rows */
     for (fr_chunk_kind k = FR_CHUNK_ROWS_OF; k <= FR_CHUNK_CST; k++) fr_mark(t, k, row);
-    if (codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
-    if (!native) fr_mark(t, FR_CHUNK_VECTORS, row);
-    if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed))
-        atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
+    if (n->codes->has_fine) fr_mark(t, FR_CHUNK_FINE, row);
+    if (!n->native) fr_mark(t, FR_CHUNK_VECTORS, row);
+    if (row == atomic_load_explicit(&t->row_count, memory_order_relaxed)) atomic_store_explicit(&t->row_count, row + 1, memory_order_release);
     fr_keymap_set(&t->keys, data->key, row, fr_row_has_key, t);
-    if (!bare) fr_ring_push(t, row);
-    if (!native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
+    if (!n->bare) fr_ring_push(t, row);
+    if (!n->native) fr_vectors_spill(&t->vectors, atomic_load_explicit(&t->row_count, memory_order_relaxed), &t->retired);
     atomic_fetch_add_explicit(&t->live, 1, memory_order_relaxed);
-    if (bare) atomic_fetch_add_explicit(&t->bare, 1, memory_order_relaxed);
-    if (replaces) fr_row_kill(t, old, data->offset, commit);
+    if (n->bare) atomic_fetch_add_explicit(&t->bare, 1, memory_order_relaxed);
+}
+
+static fr_code put(fr_table *t, const fr_row_data *data, uint64_t commit, fr_put_result *result_out, fr_err *err)
+{
+    newborn n = {.old = fr_keymap_find(&t->keys, data->key, fr_row_has_key, t)};
+    if (n.old != FR_KEYMAP_NONE && is_stale(t, n.old, data)) {
+        *result_out = FR_PUT_STALE;
+        return FR_OK;
+    }
+    FR_TRY(prepare(t, data, &n, err));
+    bool replaces = n.old != FR_KEYMAP_NONE && fr_row_alive(fr_row_at(t, n.old));
+    give_birth(t, data, &n, commit);
+    if (replaces) fr_row_kill(t, n.old, data->offset, commit);
     *result_out = replaces ? FR_PUT_REPLACED : FR_PUT_NEW;
     return FR_OK;
 }

@@ -91,17 +91,10 @@ void fr_sketch_turn(fr_sketch_query *q, float at_pivot)
 
 uint64_t fr_sketch_near(const fr_sketch *sketch, const fr_sketch_query *q, uint32_t group, float bound)
 {
-    static const uint32_t places[FR_SKETCH_ROWS] = {
-        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-        32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63,
-    };
     const uint8_t *at = fr_sketch_group(sketch, q->padded, group);
     const float *numbers = (const float *)(const void *)(at + (size_t)q->padded / 8 * FR_SKETCH_ROWS);
-    uint32_t found[FR_SKETCH_ROWS];
-    fr_simd_bound below = {.tables = q->tables, .bits = at, .bytes = q->padded / 8, .count = FR_SKETCH_ROWS, .base = numbers, .gain = numbers + FR_SKETCH_ROWS,
-                           .spread = (const uint8_t *)(numbers + 2 * FR_SKETCH_ROWS), .ids = places, .scale = q->step, .slope = q->slope,
+    fr_simd_bound below = {.tables = q->tables, .bits = at, .bytes = q->padded / 8, .base = numbers, .gain = numbers + FR_SKETCH_ROWS,
+                           .spread = (const uint8_t *)(numbers + 2 * FR_SKETCH_ROWS), .scale = q->step, .slope = q->slope,
                            .offset = q->offset, .limit = bound - q->at_pivot + 1e-5f * fabsf(bound)};
-    uint64_t near = 0;
-    for (uint32_t i = 0, n = fr_simd_below(&below, found); i < n; i++) near |= 1ull << found[i];
-    return near;
+    return fr_simd_signs_below(&below);
 }

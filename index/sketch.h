@@ -18,7 +18,7 @@
 
 typedef struct fr_sketch {
     uint32_t count; /* entries: the first ones of the cell */
-    _Alignas(64) uint8_t groups[]; /* each: bits as fr_simd_below has them, 64 of base, gain, spread */
+    _Alignas(64) uint8_t groups[]; /* each: bits as fr_simd_signs_below has them, 64 of base, gain, spread */
 } fr_sketch;
 
 /* The query, for all cells of a table. */

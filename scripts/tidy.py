@@ -42,7 +42,7 @@ LIBRARIES = [
     (r"librdkafka/", ("server/connect",)),
     (r"(sys/socket|netinet/|arpa/inet|netdb|sys/epoll)", ("server/daemon",)),
     (r"pthread\.h|threads\.h", ("api", "api/kafka", "api/milvus", "log", "index", "server/engine", "server/daemon", "server/connect")),
-    (r"fcntl\.h|sys/stat\.h|dirent\.h", ("log", "index/alone_store.c", "server/engine", "server/daemon", "server/connect", "api")),
+    (r"fcntl\.h|sys/stat\.h|dirent\.h", ("log", "index/alone_store.c", "index/alone_file.c", "server/engine", "server/daemon", "server/connect", "api")),
     (r"time\.h|sys/time\.h", ("api", "api/http", "api/milvus", "log", "server/engine", "server/daemon", "server/connect")),
 ]
 PRIVATE_HEADER = re.compile(r"_(private|internal)\.h$")

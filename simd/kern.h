@@ -11,6 +11,16 @@
 
 #define FR_INLINE static inline __attribute__((always_inline))
 
+typedef struct fr_signs_kernel {
+    void (*sums)(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
+    uint64_t (*below)(const fr_simd_bound *bound);
+    uint32_t (*near)(const fr_simd_near *near, uint32_t *out);
+} fr_signs_kernel;
+/* signs.c: the reference; a tier may have its own sums only. kern_signs.c */
+extern const fr_signs_kernel fr_signs_scalar, fr_signs_avx512;
+uint64_t fr_simd_below_by_sums(const fr_simd_bound *bound);
+uint32_t fr_simd_near_by_sums(const fr_simd_near *near, uint32_t *out);
+
 typedef struct fr_simd_tier {
     const char *isa;
     const struct fr_simd_tier *below;
@@ -21,6 +31,7 @@ typedef struct fr_simd_tier {
     fr_encode_kernel encode;
     fr_block_kernel block;
     fr_pool_kernel pool;
+    const fr_signs_kernel *signs;
     void (*to_f32)(fr_scalar from, const void *source, uint32_t count, float *target);
     void (*from_f32)(fr_scalar to, const float *source, uint32_t count, void *target);
     fr_scalar (*narrowest)(const float *source, uint32_t count);
@@ -129,12 +140,4 @@ FR_INLINE uint8_t fr_simd_last_bits(uint32_t dimension) { return (uint8_t)(0xff0
 
 /* Vectors add up even and odd rows in 16 bits each: so many bytes of a row are at most 256 x 248. */
 #define FR_SIGN_PART_BYTES 256u
-/* signs.c by vectors. below, near: NULL where they are made of sums. */
-typedef struct fr_signs_kernel {
-    void (*sums)(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
-    uint32_t (*below)(const fr_simd_bound *bound, uint32_t *out);
-    uint32_t (*near)(const fr_simd_near *near, uint32_t *out);
-} fr_signs_kernel;
-extern const fr_signs_kernel fr_signs_avx2, fr_signs_avx512;
-
 #endif

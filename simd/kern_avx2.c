@@ -286,8 +286,6 @@ FR_INLINE wide_i32 widen_bytes(wide_u8 bytes)
 }
 #define FINE_WIDEN(bytes) widen_bytes(bytes)
 
-#include "simd/kern_template.h"
-
 /* ==== sign bits: signs.c ==== */
 
 static void half_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t *sums)
@@ -320,7 +318,10 @@ static void sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes
     }
 }
 
-const fr_signs_kernel fr_signs_avx2 = {sign_sums, NULL, NULL};
+static const fr_signs_kernel sign_kernel = {sign_sums, fr_simd_below_by_sums, fr_simd_near_by_sums};
+#define FR_TIER_SIGNS &sign_kernel
+
+#include "simd/kern_template.h"
 #else
 typedef int fr_no_avx2_here; /* ISO C wants a declaration */
 #endif

@@ -318,6 +318,7 @@ static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity,
     return FR_MIN(size + taken, capacity);
 }
 #define FR_TIER_POOL {pool_distances, pool_merge}
+#define FR_TIER_SIGNS &fr_signs_avx512
 
 #define FINE_WIDEN(bytes) (fine_i32) _mm512_cvtepu8_epi32((__m128i)(bytes))
 

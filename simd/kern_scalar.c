@@ -133,46 +133,17 @@ static int32_t block_bound(const int32_t *keys, uint32_t count, uint32_t want) {
         return float_one(metric, query_kind, row_kind, query, row, n);                                                 \
     }                                                                                                                  \
     FORMS(name)
-#define FLOAT_KERNELS(name, query_kind, row_kind)                                                                      \
-    FLOAT_KERNEL(name##_l2, FR_SIMD_L2, query_kind, row_kind)                                                          \
-    FLOAT_KERNEL(name##_dot, FR_SIMD_DOT, query_kind, row_kind)                                                        \
-    FLOAT_KERNEL(name##_cosine, FR_SIMD_COSINE, query_kind, row_kind)
 #define INTEGER_KERNEL(name, metric, kind)                                                                             \
     static float name##_one(const void *query, const void *row, uint32_t n)                                            \
     {                                                                                                                  \
         return integer_one(metric, kind, query, row, n);                                                               \
     }                                                                                                                  \
     FORMS(name)
-#define INTEGER_KERNELS(name, kind)                                                                                    \
-    INTEGER_KERNEL(name##_l2, FR_SIMD_L2, kind)                                                                        \
-    INTEGER_KERNEL(name##_dot, FR_SIMD_DOT, kind)                                                                      \
-    INTEGER_KERNEL(name##_cosine, FR_SIMD_COSINE, kind)
-
-FLOAT_KERNELS(f32, FR_SCALAR_F32, FR_SCALAR_F32)
-FLOAT_KERNELS(f16, FR_SCALAR_F16, FR_SCALAR_F16)
-FLOAT_KERNELS(bf16, FR_SCALAR_BF16, FR_SCALAR_BF16)
-FLOAT_KERNELS(f32_f16, FR_SCALAR_F32, FR_SCALAR_F16)
-FLOAT_KERNELS(f32_bf16, FR_SCALAR_F32, FR_SCALAR_BF16)
-FLOAT_KERNELS(f32_i8, FR_SCALAR_F32, FR_SCALAR_I8)
-FLOAT_KERNELS(f32_u8, FR_SCALAR_F32, FR_SCALAR_U8)
-INTEGER_KERNELS(i8, FR_SCALAR_I8)
-INTEGER_KERNELS(u8, FR_SCALAR_U8)
 FORMS(hamming)
 FORMS(jaccard)
 
-#define ENTRY(name) {name##_one, name##_many, name##_gather, "scalar"}
-#define SAME(metric)                                                                                                   \
-    {                                                                                                                  \
-        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f16_##metric),                                  \
-        [FR_SCALAR_BF16] = ENTRY(bf16_##metric), [FR_SCALAR_I8] = ENTRY(i8_##metric),                                  \
-        [FR_SCALAR_U8] = ENTRY(u8_##metric)                                                                            \
-    }
-#define MIXED(metric)                                                                                                  \
-    {                                                                                                                  \
-        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f32_f16_##metric),                              \
-        [FR_SCALAR_BF16] = ENTRY(f32_bf16_##metric), [FR_SCALAR_I8] = ENTRY(f32_i8_##metric),                          \
-        [FR_SCALAR_U8] = ENTRY(f32_u8_##metric)                                                                        \
-    }
+#define TIER_ISA "scalar"
+#include "simd/kern_table.h"
 
 /* Codes of rows that no reader can see yet may be written meanwhile: single loads, as the language wants them. */
 static void in_range(const void *codes, bool wide, uint32_t count, uint32_t low, uint32_t high, uint64_t *bits)
@@ -293,10 +264,8 @@ static uint32_t pool_merge(fr_candidate *pool, uint32_t size, uint32_t capacity,
 }
 
 const fr_simd_tier fr_simd_scalar = {
-    .isa = "scalar",
-    .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
-             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}, [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = ENTRY(jaccard)}},
-    .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
+    .isa = TIER_ISA,
+    DISTANCES,
     .dot_u8i8 = {dot_gather, dot_gather, dot_many, dot_many, "scalar"},
     .fine = {fine_l2, fine_dot},
     .encode = {rotate, bytes, nibbles_of, shift, query_of},
@@ -309,4 +278,5 @@ const fr_simd_tier fr_simd_scalar = {
     .in_range = in_range,
     .sift = sift,
     .pool = {pool_distances, pool_merge},
+    .signs = &fr_signs_scalar,
 };

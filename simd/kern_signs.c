@@ -73,30 +73,23 @@ static void sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes
     for (uint32_t i = 0; i < 4; i++) _mm512_storeu_si512(out + 16 * i, sums[i]);
 }
 
-/* The ids of those of 16 rows that pass. */
-static inline uint32_t pass16(const fr_simd_bound *b, uint32_t i, __m512i sums, uint32_t *out)
+/* Which of 16 rows pass. */
+static inline uint64_t below16(const fr_simd_bound *b, uint32_t i, __m512i sums)
 {
     __m512 spread = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)(b->spread + i))));
     __m512 inner = _mm512_fmadd_ps(_mm512_set1_ps(b->scale), _mm512_cvtepi32_ps(sums), _mm512_set1_ps(b->offset));
     inner = _mm512_fmadd_ps(_mm512_set1_ps(b->slope), spread, inner);
     __m512 d = _mm512_fmadd_ps(_mm512_loadu_ps(b->gain + i), inner, _mm512_loadu_ps(b->base + i));
-    __mmask16 mask = _mm512_cmp_ps_mask(d, _mm512_set1_ps(b->limit), _CMP_LE_OQ);
-    if (mask == 0) return 0;
-    __m512i kept = _mm512_maskz_compress_epi32(mask, _mm512_loadu_si512(b->ids + i));
-    uint32_t n = (uint32_t)_mm_popcnt_u32(_cvtmask16_u32(mask)); /* by name: kern_avx512vnni.c, keep_below */
-    _mm512_mask_storeu_epi32(out, (__mmask16)((1u << n) - 1), kept);
-    return n;
+    return _cvtmask16_u32(_mm512_cmp_ps_mask(d, _mm512_set1_ps(b->limit), _CMP_LE_OQ));
 }
 
-static uint32_t below(const fr_simd_bound *b, uint32_t *out)
+static uint64_t signs_below(const fr_simd_bound *b)
 {
-    uint32_t n = 0;
-    for (uint32_t at = 0; at < b->count; at += FR_SIGN_ROWS) {
-        __m512i sums[4];
-        group_sums(b->tables, b->bits + (size_t)at * b->bytes, b->bytes, NULL, sums);
-        for (uint32_t i = 0; i < 4; i++) n += pass16(b, at + 16 * i, sums[i], out + n);
-    }
-    return n;
+    __m512i sums[4];
+    uint64_t pass = 0;
+    group_sums(b->tables, b->bits, b->bytes, NULL, sums);
+    for (uint32_t i = 0; i < 4; i++) pass |= below16(b, 16 * i, sums[i]) << 16 * i;
+    return pass;
 }
 
 /* Which of 16 rows pass; numbers: of base and gain. */
@@ -128,7 +121,7 @@ static uint32_t signs_near(const fr_simd_near *n, uint32_t *out)
     return found;
 }
 
-const fr_signs_kernel fr_signs_avx512 = {sign_sums, below, signs_near};
+const fr_signs_kernel fr_signs_avx512 = {sign_sums, signs_below, signs_near};
 #else
 typedef int fr_signs_avx512_is_x86; /* no empty file */
 #endif

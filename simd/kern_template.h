@@ -389,10 +389,6 @@ static double norm_squared(const float *source, uint32_t count)
     {                                                                                                                  \
         float_gather(metric, query_kind, row_kind, query, rows, count, n, out);                                        \
     }
-#define FLOAT_KERNELS(name, query_kind, row_kind)                                                                      \
-    FLOAT_KERNEL(name##_l2, FR_SIMD_L2, query_kind, row_kind)                                                          \
-    FLOAT_KERNEL(name##_dot, FR_SIMD_DOT, query_kind, row_kind)                                                        \
-    FLOAT_KERNEL(name##_cosine, FR_SIMD_COSINE, query_kind, row_kind)
 #define INTEGER_KERNEL(name, metric, kind)                                                                             \
     static float name##_one(const void *query, const void *row, uint32_t n)                                            \
     {                                                                                                                  \
@@ -407,11 +403,6 @@ static double norm_squared(const float *source, uint32_t count)
     {                                                                                                                  \
         integer_gather(metric, kind, query, rows, count, n, out);                                                      \
     }
-#define INTEGER_KERNELS(name, kind)                                                                                    \
-    INTEGER_KERNEL(name##_l2, FR_SIMD_L2, kind)                                                                        \
-    INTEGER_KERNEL(name##_dot, FR_SIMD_DOT, kind)                                                                      \
-    INTEGER_KERNEL(name##_cosine, FR_SIMD_COSINE, kind)
-
 #define BITS_KERNEL(name, metric)                                                                                      \
     static float name##_one(const void *query, const void *row, uint32_t n) { return bits_one(metric, query, row, n); } \
     static void name##_many(const void *query, const void *rows, size_t stride, uint32_t count, uint32_t n,            \
@@ -424,40 +415,17 @@ static double norm_squared(const float *source, uint32_t count)
         bits_gather(metric, query, rows, count, n, out);                                                               \
     }
 
-FLOAT_KERNELS(f32, FR_SCALAR_F32, FR_SCALAR_F32)
-FLOAT_KERNELS(f16, FR_SCALAR_F16, FR_SCALAR_F16)
-FLOAT_KERNELS(bf16, FR_SCALAR_BF16, FR_SCALAR_BF16)
-FLOAT_KERNELS(f32_f16, FR_SCALAR_F32, FR_SCALAR_F16)
-FLOAT_KERNELS(f32_bf16, FR_SCALAR_F32, FR_SCALAR_BF16)
-FLOAT_KERNELS(f32_i8, FR_SCALAR_F32, FR_SCALAR_I8)
-FLOAT_KERNELS(f32_u8, FR_SCALAR_F32, FR_SCALAR_U8)
-INTEGER_KERNELS(i8, FR_SCALAR_I8)
-INTEGER_KERNELS(u8, FR_SCALAR_U8)
 BITS_KERNEL(hamming, FR_SIMD_HAMMING)
 BITS_KERNEL(jaccard, FR_SIMD_JACCARD)
 
 BLOCK_OF_ROWS
 
-#define ENTRY(name) {name##_one, name##_many, name##_gather, TIER_ISA}
-#define SAME(metric)                                                                                                   \
-    {                                                                                                                  \
-        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f16_##metric),                                  \
-        [FR_SCALAR_BF16] = ENTRY(bf16_##metric), [FR_SCALAR_I8] = ENTRY(i8_##metric),                                  \
-        [FR_SCALAR_U8] = ENTRY(u8_##metric)                                                                            \
-    }
-#define MIXED(metric)                                                                                                  \
-    {                                                                                                                  \
-        [FR_SCALAR_F32] = ENTRY(f32_##metric), [FR_SCALAR_F16] = ENTRY(f32_f16_##metric),                              \
-        [FR_SCALAR_BF16] = ENTRY(f32_bf16_##metric), [FR_SCALAR_I8] = ENTRY(f32_i8_##metric),                          \
-        [FR_SCALAR_U8] = ENTRY(f32_u8_##metric)                                                                        \
-    }
+#include "simd/kern_table.h"
 
 const fr_simd_tier TIER = {
     .isa = TIER_ISA,
     .below = TIER_BELOW,
-    .same = {[FR_SIMD_L2] = SAME(l2), [FR_SIMD_DOT] = SAME(dot), [FR_SIMD_COSINE] = SAME(cosine),
-             [FR_SIMD_HAMMING] = {[FR_SCALAR_BIT] = ENTRY(hamming)}, [FR_SIMD_JACCARD] = {[FR_SCALAR_BIT] = ENTRY(jaccard)}},
-    .mixed = {[FR_SIMD_L2] = MIXED(l2), [FR_SIMD_DOT] = MIXED(dot), [FR_SIMD_COSINE] = MIXED(cosine)},
+    DISTANCES,
     .dot_u8i8 = {dot_gather_padded, dot_gather, dot_many_padded, dot_many, TIER_ISA},
     .fine = {fine_l2, fine_dot},
     .encode = {encode_rotate, encode_bytes, encode_nibbles, encode_shift, encode_query},
@@ -470,6 +438,9 @@ const fr_simd_tier TIER = {
     .in_range = vi_in_range,
 #ifdef FR_TIER_POOL
     .pool = FR_TIER_POOL,
+#endif
+#ifdef FR_TIER_SIGNS
+    .signs = FR_TIER_SIGNS,
 #endif
 #ifdef FR_TIER_SIFT
     .sift = FR_TIER_SIFT,

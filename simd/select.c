@@ -192,6 +192,21 @@ uint32_t fr_simd_sift(const uint64_t *bits, uint32_t limit, const uint32_t *ids,
     return tier->sift(bits, limit, ids, count, out);
 }
 
+static const fr_signs_kernel *signs_kernel(void)
+{
+    const fr_simd_tier *tier = fr_simd_active();
+    while (tier->signs == NULL) tier = tier->below;
+    return tier->signs;
+}
+
+void fr_simd_sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS])
+{
+    signs_kernel()->sums(tables, bits, bytes, sums);
+}
+
+uint64_t fr_simd_signs_below(const fr_simd_bound *bound) { return signs_kernel()->below(bound); }
+uint32_t fr_simd_signs_near(const fr_simd_near *near, uint32_t *out) { return signs_kernel()->near(near, out); }
+
 const fr_dot_kernel *fr_simd_dot_u8i8(void)
 {
     const fr_simd_tier *tier = fr_simd_active();

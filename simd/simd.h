@@ -107,21 +107,20 @@ const fr_encode_kernel *fr_simd_encode(void);
 #define FR_SIGN_ROWS 64u
 #define FR_SIGN_TABLE_MAX 124u
 void fr_simd_sign_sums(const uint8_t *tables, const uint8_t *bits, uint32_t bytes, uint32_t sums[FR_SIGN_ROWS]);
-/* Which rows pass a bound: base[i] + gain[i] * (scale * sum(i) + slope * spread[i] + offset) <= limit. Their ids go to out, which has
- * room for count; returns how many. count is a multiple of FR_SIGN_ROWS. */
+/* Which rows of a group pass a bound: bit i where base[i] + gain[i] * (scale * sum(i) + slope * spread[i] + offset) <= limit. */
 typedef struct fr_simd_bound {
-    const uint8_t *tables, *bits; /* groups follow each other, `bytes` x FR_SIGN_ROWS bytes each */
-    uint32_t bytes, count;
+    const uint8_t *tables, *bits;
     const float *base, *gain;
     const uint8_t *spread;
-    const uint32_t *ids;
+    uint32_t bytes;
     float scale, slope, offset, limit;
 } fr_simd_bound;
-uint32_t fr_simd_below(const fr_simd_bound *bound, uint32_t *out);
+uint64_t fr_simd_signs_below(const fr_simd_bound *bound);
 
-/* The same of rows that lie for one look: a group is its bits and behind them 64 u32, the upper halves of two floats a row: base in the
- * upper half, gain (not above 0) in the lower. A row passes where base + gain * max(0, S + error * (1 - bend * S * S)) <= limit, S = scale *
- * sum + offset; 16 rows share an error. Tables: at most FR_SIGN_NEAR_MAX. ahead: what is looked at next, as many bytes, sent for meanwhile. */
+/* The same of many groups that lie for one look: the ids of the rows that pass go to out, which has room for count; returns how many. A group is
+ * its bits and behind them 64 u32, the upper halves of two floats a row: base in the upper half, gain (not above 0) in the lower. A row passes
+ * where base + gain * max(0, S + error * (1 - bend * S * S)) <= limit, S = scale * sum + offset; 16 rows share an error. count is a multiple of
+ * FR_SIGN_ROWS. Tables: at most FR_SIGN_NEAR_MAX. ahead: what is looked at next, as many bytes, sent for meanwhile. */
 #define FR_SIGN_NEAR_MAX 60u
 static inline size_t fr_sign_group_bytes(uint32_t bytes) { return (size_t)(bytes + 4) * FR_SIGN_ROWS; }
 typedef struct fr_simd_near {

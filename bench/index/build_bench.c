@@ -259,79 +259,101 @@ static void grow(run *r, uint32_t from, uint32_t batch)
     fflush(stdout);
 }
 
-int main(int argc, char **argv)
+typedef struct wanted {
+    uint32_t rows, ef_construction, bulk_min, batch, base_rows, grown;
+    bool check, library;
+} wanted;
+
+static bool options_in(int argc, char **argv, run *r, wanted *w)
 {
-    run r = {.threads = 1, .metric = FR_METRIC_L2};
-    uint32_t rows = 0, ef_construction = 0, bulk_min = UINT32_MAX, batch = 0, base_rows = 0, grown = 0;
-    bool check = false, library = false;
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"one-by-one", 0, 0, 'o'}, {"ef-construction", 1, 0, 'e'},
                                             {"metric", 1, 0, 'm'}, {"bulk-min", 1, 0, 'b'}, {"check", 0, 0, 'c'}, {"insert", 1, 0, 'i'}, {"base", 1, 0, 'a'}, {"stages", 0, 0, 's'},
                                             {"library", 0, 0, 'l'}, {"grow", 1, 0, 'g'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (o == '?') return 2;
+        if (o == '?') return false;
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
-        if (o == 'r') rows = number;
-        else if (o == 't') r.threads = FR_MIN(16u, FR_MAX(1u, number));
-        else if (o == 'o') bulk_min = 0;
-        else if (o == 'e') ef_construction = number;
-        else if (o == 'b') bulk_min = number;
-        else if (o == 'c') check = true;
-        else if (o == 'm') r.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
-        else if (o == 'i') batch = FR_MAX(1u, number);
-        else if (o == 'a') base_rows = number;
-        else if (o == 's') r.stages = true;
-        else if (o == 'l') library = true;
-        else if (o == 'g') grown = FR_MAX(1u, number);
+        if (o == 'r') w->rows = number;
+        else if (o == 't') r->threads = FR_MIN(16u, FR_MAX(1u, number));
+        else if (o == 'o') w->bulk_min = 0;
+        else if (o == 'e') w->ef_construction = number;
+        else if (o == 'b') w->bulk_min = number;
+        else if (o == 'c') w->check = true;
+        else if (o == 'm') r->metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
+        else if (o == 'i') w->batch = FR_MAX(1u, number);
+        else if (o == 'a') w->base_rows = number;
+        else if (o == 's') r->stages = true;
+        else if (o == 'l') w->library = true;
+        else if (o == 'g') w->grown = FR_MAX(1u, number);
     }
-    if (optind >= argc) {
-        fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--library] [--base N]] [--check]\n");
-        return 2;
-    }
-    r.base = read_matrix(argv[optind], "base", rows);
-    r.query = read_matrix(argv[optind], "query", QUERIES);
-    r.latency = fr_alloc(FR_MEM_TEST, sizeof(double) << 20);
-    fr_table_options own = {.dimension = r.base.dimension, .metric = r.metric, .ef_construction = ef_construction, .seed = 42};
+    if (optind >= argc) fprintf(stderr, "usage: build_bench PREFIX [--rows N] [--threads N] [--one-by-one] [--insert one|BATCH [--library] [--base N]] [--check]\n");
+    return optind < argc;
+}
+
+static bool make_table(run *r, const wanted *w)
+{
     fr_err err = {0};
-    fr_index_options alone = {.dimension = r.base.dimension, .metric = r.metric, .ef_construction = ef_construction};
-    if (library) {
-        if (fr_index_create(&alone, &r.index, &err) != FR_OK) return 1;
-        r.table = r.index->table;
-    } else if (fr_table_create(&own, &r.table, &err) != FR_OK) {
-        return 1;
-    }
-    if (bulk_min != UINT32_MAX) r.table->bulk_min = bulk_min;
-    uint32_t first = batch + grown == 0 ? r.base.rows : base_rows != 0 ? FR_MIN(base_rows, r.base.rows) : r.base.rows / 2;
+    fr_table_options own = {.dimension = r->base.dimension, .metric = r->metric, .ef_construction = w->ef_construction, .seed = 42};
+    fr_index_options alone = {.dimension = r->base.dimension, .metric = r->metric, .ef_construction = w->ef_construction};
+    if (w->library && fr_index_create(&alone, &r->index, &err) == FR_OK) r->table = r->index->table;
+    if (!w->library && fr_table_create(&own, &r->table, &err) != FR_OK) r->table = NULL;
+    if (r->table != NULL && w->bulk_min != UINT32_MAX) r->table->bulk_min = w->bulk_min;
+    return r->table != NULL;
+}
+
+static void build(run *r, const wanted *w, const char *prefix, uint32_t count)
+{
     double start = clock_s(CLOCK_MONOTONIC), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
-    fr_fresh_hold_back(r.table, !library && batch + grown == 0 && bulk_min != 0); /* as fr_index_add does */
-    if (library) add(&r, 0, first);
-    for (uint32_t i = 0; i < first && !library; i++) put(&r, i);
+    fr_fresh_hold_back(r->table, !w->library && w->batch + w->grown == 0 && w->bulk_min != 0); /* as fr_index_add does */
+    if (w->library) add(r, 0, count);
+    for (uint32_t i = 0; i < count && !w->library; i++) put(r, i);
     double put_cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    if (library) fr_index_link(r.index, r.threads);
-    else link_all(&r);
-    fr_fresh_hold_back(r.table, false);
-    printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", argv[optind], first, r.threads,
-           bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu,
-           (clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu) / first * 1e6, put_cpu / first * 1e6);
-    if (r.stages) print_stages(&r, first);
+    if (w->library) fr_index_link(r->index, r->threads);
+    else link_all(r);
+    fr_fresh_hold_back(r->table, false);
+    cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("%s: %u rows, %u threads, %s: %.1f s, CPU %.2f s, %.1f us a row (put %.1f)\n", prefix, count, r->threads,
+           w->bulk_min == 0 ? "one by one" : "bulk", clock_s(CLOCK_MONOTONIC) - start, cpu, cpu / count * 1e6, put_cpu / count * 1e6);
+    if (r->stages) print_stages(r, count);
     fflush(stdout);
-    if (grown != 0) grow(&r, first, grown);
-    find_limits(&r);
-    print_worth(&r);
-    print_graph(&r, check);
-    if (batch != 0) { /* the truth does not hold while rows come in: recall is judged before and after */
-        uint32_t rest = r.base.rows - first, full = rest * 7 / 10;
-        char name[64];
-        snprintf(name, sizeof name, "in batches of %u", batch);
-        insert_beside(&r, first, first, 1, 0, "alone");
-        double rate = insert_beside(&r, first, first + full, batch, 0, name);
-        insert_beside(&r, first + full, r.base.rows, batch, rate * 0.7, "at 70 % of that");
-        if (!library) fr_table_maintain(r.table, r.commit);
-        fr_free(FR_MEM_TEST, r.limits);
-        find_limits(&r);
-        print_worth(&r);
-        print_graph(&r, check);
-    }
-    if (library) fr_index_free(r.index);
+}
+
+static void judge(run *r, bool check)
+{
+    find_limits(r);
+    print_worth(r);
+    print_graph(r, check);
+}
+
+/* The truth does not hold while rows come in: recall is judged before and after. */
+static void insert_the_rest(run *r, const wanted *w, uint32_t first)
+{
+    uint32_t rest = r->base.rows - first, full = rest * 7 / 10;
+    char name[64];
+    snprintf(name, sizeof name, "in batches of %u", w->batch);
+    insert_beside(r, first, first, 1, 0, "alone");
+    double rate = insert_beside(r, first, first + full, w->batch, 0, name);
+    insert_beside(r, first + full, r->base.rows, w->batch, rate * 0.7, "at 70 % of that");
+    if (!w->library) fr_table_maintain(r->table, r->commit);
+    fr_free(FR_MEM_TEST, r->limits);
+    judge(r, w->check);
+}
+
+int main(int argc, char **argv)
+{
+    run r = {.threads = 1, .metric = FR_METRIC_L2};
+    wanted w = {.bulk_min = UINT32_MAX};
+    if (!options_in(argc, argv, &r, &w)) return 2;
+    const char *prefix = argv[optind];
+    r.base = read_matrix(prefix, "base", w.rows);
+    r.query = read_matrix(prefix, "query", QUERIES);
+    r.latency = fr_alloc(FR_MEM_TEST, sizeof(double) << 20);
+    if (!make_table(&r, &w)) return 1;
+    uint32_t first = w.batch + w.grown == 0 ? r.base.rows : w.base_rows != 0 ? FR_MIN(w.base_rows, r.base.rows) : r.base.rows / 2;
+    build(&r, &w, prefix, first);
+    if (w.grown != 0) grow(&r, first, w.grown);
+    judge(&r, w.check);
+    if (w.batch != 0) insert_the_rest(&r, &w, first);
+    if (w.library) fr_index_free(r.index);
     else fr_table_free(r.table);
     return 0;
 }

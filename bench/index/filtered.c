@@ -277,104 +277,159 @@ static void measure(const fr_table *t, fr_scratch *s, const setup *up, const mat
     r->recall = asked == 0 ? 1 : (double)good / (double)asked;
 }
 
-int main(int argc, char **argv)
+/* ==== a run ==== */
+
+typedef struct run {
+    setup *s;
+    fr_table *t;
+    fr_scratch *scratch;
+    matrix base, query;
+    fr_filter **none, **filters; /* one a query */
+    float *unfiltered;           /* the truth without a filter, */
+    uint32_t *all, *counts;      /* and how many there are; counts: with the filter */
+    FILE *json;
+    uint32_t reported;
+} run;
+
+/* What a filter wishes for, it gets. */
+static void make_columns(run *r)
 {
-    setup s = {.queries = 200, .threads = 2, .rounds = 5};
+    while (fr_table_columns_wait(r->t)) fr_table_maintain(r->t, r->base.rows);
+}
+
+static double column_mb(const run *r, fr_table_stats *stats)
+{
+    fr_table_stats_get(r->t, stats);
+    return (double)stats->bytes_columns / 1e6;
+}
+
+static void compile_filters(run *r, uint32_t c)
+{
+    fr_filter_schema schema = {.key_name = "id", .id_type = FR_ID_INT64};
+    const char *mark = strstr(cases[c].text, "%u");
+    for (uint32_t i = 0; i < r->s->queries; i++) {
+        char text[256];
+        const float *v = r->query.data + (size_t)i * r->query.dimension;
+        if (mark == NULL) snprintf(text, sizeof text, "%s", cases[c].text);
+        else snprintf(text, sizeof text, "%.*s%u", (int)(mark - cases[c].text), cases[c].text, cluster_of(&r->base, v, cases[c].cluster == FARTHEST));
+        must(fr_filter_compile(fr_span_text(text), &schema, (fr_span){NULL, 0}, &r->filters[i], &(fr_err){0}), &(fr_err){0});
+    }
+}
+
+/* Cells, then copies of the filter's columns in them. */
+static void grant_wishes(run *r)
+{
+    setup one = *r->s;
+    one.queries = 1;
+    double made = busy_s();
+    for (int wishes = 0, granted = 1; wishes < 3 && granted; wishes++) {
+        result first = {.us = 1e9};
+        measure(r->t, r->scratch, &one, &r->query, r->filters, r->base.rows, r->unfiltered, r->all, FR_PLAN_ANY, &first);
+        granted = fr_table_columns_wait(r->t);
+        make_columns(r);
+    }
+    fr_table_stats stats;
+    made = busy_s() - made;
+    if (made > 0.02) printf("cells made in %.2f s of CPU time; columns and cells %.1f MB\n", made, column_mb(r, &stats));
+}
+
+static void report(run *r, const char *name, uint32_t plan, const result *plain, const result *found)
+{
+    double ratio = plain->us / found->us;
+    const fr_search_info *info = &found->info;
+    printf("%-22s recall %.4f %8.0f/s  %.2f x unfiltered (%.0f/s)  %-26s matches %llu%s, %llu distances, %llu documents, scan %.0f us, walk %.0f us%s\n",
+           name, found->recall, 1e6 / found->us, ratio, 1e6 / plain->us, info->plan, (unsigned long long)info->matches,
+           info->matches_exact ? "" : " (about)", (unsigned long long)info->distances, (unsigned long long)info->filter_checked,
+           info->cost_scan, info->cost_walk, found->short_answers != 0 ? "  SHORT ANSWERS" : "");
+    fflush(stdout);
+    bool slow = ratio < 0.5 && strstr(info->plan, "scan") == NULL;
+    r->s->failed += plan == FR_PLAN_ANY && (found->recall < 0.95 || found->short_answers != 0 || slow);
+    if (r->json != NULL)
+        fprintf(r->json, "%s{\"filter\":\"%s\",\"plan\":\"%s\",\"recall\":%.4f,\"qps\":%.0f,\"unfiltered_qps\":%.0f,\"short\":%llu}",
+                r->reported++ == 0 ? "" : ",", name, info->plan, found->recall, 1e6 / found->us, 1e6 / plain->us, (unsigned long long)found->short_answers);
+}
+
+/* One case by every plan and ef that was asked for. */
+static void run_case(run *r, uint32_t c)
+{
+    const setup *s = r->s;
+    uint32_t efs = FR_MAX(s->ef_count, 1u);
+    compile_filters(r, c);
+    grant_wishes(r);
+    float *truth = truth_of(r->t, r->scratch, s, cases[c].name, &r->query, r->filters, r->base.rows, r->counts);
+    for (uint32_t way = 0; way < efs * (s->plans ? FR_PLAN_CELLS + 1 : 1); way++) {
+        uint32_t plan = way / efs;
+        if (plan == FR_PLAN_SCAN && way % efs != 0) continue; /* whatever the ef */
+        setup at_ef = *s;
+        if (s->ef_count != 0) at_ef.ef = s->efs[way % efs], printf("ef %4u  ", at_ef.ef);
+        result plain = {.us = 1e9}, found = {.us = 1e9};
+        for (uint32_t round = 0; round < s->rounds; round++) { /* in turns: the machine has other work, too */
+            measure(r->t, r->scratch, s, &r->query, r->none, r->base.rows, r->unfiltered, r->all, FR_PLAN_ANY, &plain);
+            measure(r->t, r->scratch, &at_ef, &r->query, r->filters, r->base.rows, truth, r->counts, plan, &found);
+        }
+        report(r, cases[c].name, plan, &plain, &found);
+    }
+    fr_free(FR_MEM_TEST, truth);
+    for (uint32_t i = 0; i < s->queries; i++) fr_filter_free(r->filters[i]);
+}
+
+static bool options_in(int argc, char **argv, setup *s)
+{
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"queries", 1, 0, 'q'}, {"ef", 1, 0, 'e'}, {"threads", 1, 0, 't'}, {"table", 1, 0, 's'},
                                             {"json", 1, 0, 'j'}, {"check", 0, 0, 'k'}, {"plans", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {"only", 1, 0, 'o'}, {"rounds", 1, 0, 'n'}, {"metric", 1, 0, 'm'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
-        if (o == 'r') s.rows = number;
-        else if (o == 'q') s.queries = number;
+        if (o == 'r') s->rows = number;
+        else if (o == 'q') s->queries = number;
         else if (o == 'e')
-            for (char *at = optarg; s.ef_count < EFS_MAX && *at != 0; at += *at == ',') s.efs[s.ef_count++] = (uint32_t)strtoul(at, &at, 10);
-        else if (o == 't') s.threads = FR_MIN(FR_MAX(number, 1u), 64u);
-        else if (o == 's') s.table = optarg;
-        else if (o == 'j') s.json = optarg;
-        else if (o == 'k') s.check = true;
-        else if (o == 'p') s.plans = true;
-        else if (o == 'c') s.cold = true;
-        else if (o == 'o') s.only = optarg;
-        else if (o == 'n') s.rounds = number;
-        else if (o == 'm' && (strcmp(optarg, "l2") == 0 || strcmp(optarg, "ip") == 0)) s.inner = optarg[0] == 'i';
-        else return 2;
+            for (char *at = optarg; s->ef_count < EFS_MAX && *at != 0; at += *at == ',') s->efs[s->ef_count++] = (uint32_t)strtoul(at, &at, 10);
+        else if (o == 't') s->threads = FR_MIN(FR_MAX(number, 1u), 64u);
+        else if (o == 's') s->table = optarg;
+        else if (o == 'j') s->json = optarg;
+        else if (o == 'k') s->check = true;
+        else if (o == 'p') s->plans = true;
+        else if (o == 'c') s->cold = true;
+        else if (o == 'o') s->only = optarg;
+        else if (o == 'n') s->rounds = number;
+        else if (o == 'm' && (strcmp(optarg, "l2") == 0 || strcmp(optarg, "ip") == 0)) s->inner = optarg[0] == 'i';
+        else return false;
     }
-    if (optind + 1 != argc) return 2;
-    s.prefix = argv[optind];
-    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
-    s.queries = query.rows;
-    fr_table_options table_options = {.dimension = base.dimension, .metric = s.inner ? FR_METRIC_IP : FR_METRIC_L2, .seed = 7, .id_type = FR_ID_INT64, .indexed_count = 6,
-                                      .indexed = {"color", "flag", "shop", "user", "price", "cluster"}};
+    s->prefix = argv[argc - 1];
+    return optind + 1 == argc;
+}
+
+int main(int argc, char **argv)
+{
+    setup s = {.queries = 200, .threads = 2, .rounds = 5};
+    if (!options_in(argc, argv, &s)) return 2;
+    run r = {.s = &s, .base = read_matrix(s.prefix, "base", s.rows), .query = read_matrix(s.prefix, "query", s.queries)};
+    s.queries = r.query.rows;
+    fr_table_options table_options = {.dimension = r.base.dimension, .metric = s.inner ? FR_METRIC_IP : FR_METRIC_L2, .seed = 7, .id_type = FR_ID_INT64,
+                                      .indexed_count = 6, .indexed = {"color", "flag", "shop", "user", "price", "cluster"}};
     double begin = now_s();
-    fr_table *t = open_table(&s, &table_options, &base);
-    printf("%u rows, table %.1f s, ", base.rows, now_s() - begin);
+    r.t = open_table(&s, &table_options, &r.base);
+    printf("%u rows, table %.1f s, ", r.base.rows, now_s() - begin);
     begin = now_s();
-    while (fr_table_columns_wait(t)) fr_table_maintain(t, base.rows);
+    make_columns(&r);
+    begin = now_s() - begin;
     fr_table_stats stats;
-    fr_table_stats_get(t, &stats);
-    printf("%u columns %.2f s, %.1f MB of %.1f\n", stats.columns, now_s() - begin, (double)stats.bytes_columns / 1e6, (double)stats.bytes / 1e6);
-    fr_scratch *scratch;
-    if (fr_scratch_create(&scratch) != FR_OK) return 2;
-    FILE *json = s.json != NULL ? fopen(s.json, "w") : NULL;
-    if (json != NULL) fprintf(json, "{\"data\":\"%s\",\"rows\":%u,\"queries\":%u,\"cases\":[", s.prefix, base.rows, s.queries);
-    fr_filter_schema schema = {.key_name = "id", .id_type = FR_ID_INT64};
-    fr_filter **filters = fr_alloc(FR_MEM_TEST, s.queries * sizeof *filters), **none = fr_zalloc(FR_MEM_TEST, s.queries * sizeof *none);
-    uint32_t *counts = fr_alloc(FR_MEM_TEST, s.queries * 4), *all = fr_alloc(FR_MEM_TEST, s.queries * 4);
-    float *unfiltered = truth_of(t, scratch, &s, "unfiltered", &query, none, base.rows, all);
-    for (uint32_t c = 0; c < FR_COUNT_OF(cases); c++) {
-        if (s.only != NULL && !is_wanted(s.only, cases[c].name)) continue;
-        for (uint32_t i = 0; i < s.queries; i++) {
-            char text[256], *at = text;
-            const float *v = query.data + (size_t)i * query.dimension;
-            const char *mark = strstr(cases[c].text, "%u");
-            if (mark == NULL) snprintf(text, sizeof text, "%s", cases[c].text);
-            else at += snprintf(text, sizeof text, "%.*s%u", (int)(mark - cases[c].text), cases[c].text, cluster_of(&base, v, cases[c].cluster == FARTHEST));
-            must(fr_filter_compile(fr_span_text(text), &schema, (fr_span){NULL, 0}, &filters[i], &(fr_err){0}), &(fr_err){0});
-        }
-        setup one = s;
-        one.queries = 1;
-        double made = busy_s();
-        for (int wishes = 0, granted = 1; wishes < 3 && granted; wishes++) { /* what a filter wishes for, it gets: cells, then copies of its columns in them */
-            result first = {.us = 1e9};
-            measure(t, scratch, &one, &query, filters, base.rows, unfiltered, all, FR_PLAN_ANY, &first);
-            granted = fr_table_columns_wait(t);
-            while (fr_table_columns_wait(t)) fr_table_maintain(t, base.rows);
-        }
-        if (busy_s() - made > 0.02) {
-            fr_table_stats_get(t, &stats);
-            printf("cells made in %.2f s of CPU time; columns and cells %.1f MB\n", busy_s() - made, (double)stats.bytes_columns / 1e6);
-        }
-        float *truth = truth_of(t, scratch, &s, cases[c].name, &query, filters, base.rows, counts);
-        for (uint32_t way = 0; way < FR_MAX(s.ef_count, 1u) * (s.plans ? FR_PLAN_CELLS + 1 : 1); way++) {
-            uint32_t plan = way / FR_MAX(s.ef_count, 1u);
-            if (plan == FR_PLAN_SCAN && way % FR_MAX(s.ef_count, 1u) != 0) continue; /* whatever the ef */
-            setup at_ef = s;
-            if (s.ef_count != 0) at_ef.ef = s.efs[way % s.ef_count], printf("ef %4u  ", at_ef.ef);
-            result plain = {.us = 1e9}, r = {.us = 1e9};
-            for (uint32_t round = 0; round < s.rounds; round++) { /* in turns: the machine has other work, too */
-                measure(t, scratch, &s, &query, none, base.rows, unfiltered, all, FR_PLAN_ANY, &plain);
-                measure(t, scratch, &at_ef, &query, filters, base.rows, truth, counts, plan, &r);
-            }
-            double ratio = plain.us / r.us;
-            printf("%-22s recall %.4f %8.0f/s  %.2f x unfiltered (%.0f/s)  %-26s matches %llu%s, %llu distances, %llu documents, scan %.0f us, walk %.0f us%s\n",
-                   cases[c].name, r.recall, 1e6 / r.us, ratio, 1e6 / plain.us, r.info.plan, (unsigned long long)r.info.matches,
-                   r.info.matches_exact ? "" : " (about)", (unsigned long long)r.info.distances, (unsigned long long)r.info.filter_checked,
-                   r.info.cost_scan, r.info.cost_walk, r.short_answers != 0 ? "  SHORT ANSWERS" : "");
-            fflush(stdout);
-            bool slow = ratio < 0.5 && strstr(r.info.plan, "scan") == NULL;
-            s.failed += plan == FR_PLAN_ANY && (r.recall < 0.95 || r.short_answers != 0 || slow);
-            if (json != NULL)
-                fprintf(json, "%s{\"filter\":\"%s\",\"plan\":\"%s\",\"recall\":%.4f,\"qps\":%.0f,\"unfiltered_qps\":%.0f,\"short\":%llu}", c + way == 0 ? "" : ",",
-                        cases[c].name, r.info.plan, r.recall, 1e6 / r.us, 1e6 / plain.us, (unsigned long long)r.short_answers);
-        }
-        fr_free(FR_MEM_TEST, truth);
-        for (uint32_t i = 0; i < s.queries; i++) fr_filter_free(filters[i]);
+    double mb = column_mb(&r, &stats);
+    printf("%u columns %.2f s, %.1f MB of %.1f\n", stats.columns, begin, mb, (double)stats.bytes / 1e6);
+    if (fr_scratch_create(&r.scratch) != FR_OK) return 2;
+    r.json = s.json != NULL ? fopen(s.json, "w") : NULL;
+    if (r.json != NULL) fprintf(r.json, "{\"data\":\"%s\",\"rows\":%u,\"queries\":%u,\"cases\":[", s.prefix, r.base.rows, s.queries);
+    r.filters = fr_alloc(FR_MEM_TEST, s.queries * sizeof *r.filters);
+    r.none = fr_zalloc(FR_MEM_TEST, s.queries * sizeof *r.none);
+    r.counts = fr_alloc(FR_MEM_TEST, s.queries * sizeof *r.counts);
+    r.all = fr_alloc(FR_MEM_TEST, s.queries * sizeof *r.all);
+    r.unfiltered = truth_of(r.t, r.scratch, &s, "unfiltered", &r.query, r.none, r.base.rows, r.all);
+    for (uint32_t c = 0; c < FR_COUNT_OF(cases); c++)
+        if (s.only == NULL || is_wanted(s.only, cases[c].name)) run_case(&r, c);
+    if (r.json != NULL) {
+        fprintf(r.json, "]}\n");
+        fclose(r.json);
     }
-    if (json != NULL) {
-        fprintf(json, "]}\n");
-        fclose(json);
-    }
-    fr_scratch_free(scratch);
-    fr_table_free(t);
+    fr_scratch_free(r.scratch);
+    fr_table_free(r.t);
     return s.check && s.failed != 0;
 }

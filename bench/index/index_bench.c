@@ -153,50 +153,77 @@ static void churn(fr_index *index, setup *s, matrix *base, const matrix *query)
     fr_free(FR_MEM_TEST, ids);
 }
 
-int main(int argc, char **argv)
+static bool options_in(int argc, char **argv, setup *s)
 {
-    setup s = {.threads = 2, .queries = 1000, .metric = FR_METRIC_L2};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"threads", 1, 0, 't'}, {"metric", 1, 0, 'm'}, {"codes", 1, 0, 'c'}, {"profile", 1, 0, 'p'}, {"vectors", 1, 0, 'v'},
                                             {"json", 1, 0, 'j'}, {"churn", 0, 0, 'x'}, {"save", 1, 0, 's'}, {"ef", 1, 0, 'e'}, {"open", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"links", 1, 0, 'l'}, {"queries", 1, 0, 'q'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (o == 'r') s.rows = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (o == 't') s.threads = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (o == 'm') s.metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
-        else if (o == 'c') s.codes = optarg[0] == 'n' ? FR_CODES_NONE : FR_CODES_SQ8;
-        else if (o == 'p') s.profile = optarg[0] == 's' ? FR_PROFILE_SPEED : optarg[0] == 'c' ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
-        else if (o == 'v') s.vectors = optarg[0] == 'm' ? FR_VECTORS_MEMORY : FR_VECTORS_DISK;
-        else if (o == 'j') s.json = optarg;
-        else if (o == 's') s.save = optarg;
-        else if (o == 'o') s.open = optarg;
-        else if (o == 'k') s.check = true;
-        else if (o == 'q') s.queries = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (o == 'e') s.only_ef = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (o == 'l') s.links = (uint32_t)strtoul(optarg, NULL, 10);
-        else if (o == 'x') s.churn = true;
-        else return 2;
+        uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
+        if (o == 'r') s->rows = number;
+        else if (o == 't') s->threads = number;
+        else if (o == 'm') s->metric = optarg[0] == 'i' ? FR_METRIC_IP : optarg[0] == 'c' ? FR_METRIC_COSINE : FR_METRIC_L2;
+        else if (o == 'c') s->codes = optarg[0] == 'n' ? FR_CODES_NONE : FR_CODES_SQ8;
+        else if (o == 'p') s->profile = optarg[0] == 's' ? FR_PROFILE_SPEED : optarg[0] == 'c' ? FR_PROFILE_COMPACT : FR_PROFILE_BALANCED;
+        else if (o == 'v') s->vectors = optarg[0] == 'm' ? FR_VECTORS_MEMORY : FR_VECTORS_DISK;
+        else if (o == 'j') s->json = optarg;
+        else if (o == 's') s->save = optarg;
+        else if (o == 'o') s->open = optarg;
+        else if (o == 'k') s->check = true;
+        else if (o == 'q') s->queries = number;
+        else if (o == 'e') s->only_ef = number;
+        else if (o == 'l') s->links = number;
+        else if (o == 'x') s->churn = true;
+        else return false;
     }
-    if (optind >= argc) {
-        fprintf(stderr, "usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn]\n");
-        return 2;
-    }
-    s.prefix = argv[optind];
-    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
-    double *limit = limits_of(s.prefix, &base, &query, s.metric, s.rows != 0 || s.metric != FR_METRIC_L2);
-    int64_t *ids = fr_alloc(FR_MEM_TEST, base.rows * sizeof *ids);
-    for (uint32_t i = 0; i < base.rows; i++) ids[i] = i;
+    if (optind >= argc) fprintf(stderr, "usage: index_bench PREFIX [--rows N] [--threads N] [--metric l2|ip|cosine] [--codes sq8|none] [--json FILE] [--churn]\n");
+    else s->prefix = argv[optind];
+    return optind < argc;
+}
+
+/* Built, or opened; what that took, and the resident memory that came by it. */
+static fr_index *make_index(const setup *s, const matrix *base, double *build_s_out, double *resident_mb_out)
+{
     fr_index *index;
     fr_err err;
-    fr_index_options options_of = {.dimension = base.dimension, .metric = s.metric, .codes = s.codes, .profile = s.profile, .vectors = s.vectors, .m = s.links};
+    int64_t *ids = fr_alloc(FR_MEM_TEST, base->rows * sizeof *ids);
+    for (uint32_t i = 0; i < base->rows; i++) ids[i] = i;
+    fr_index_options options = {.dimension = base->dimension, .metric = s->metric, .codes = s->codes, .profile = s->profile, .vectors = s->vectors, .m = s->links};
     double before = resident_mb(), start = now_s(), cpu = clock_s(CLOCK_PROCESS_CPUTIME_ID);
-    if (s.open != NULL) {
-        must(fr_index_open_file(s.open, &index, &err), &err);
+    if (s->open != NULL) {
+        must(fr_index_open_file(s->open, &index, &err), &err);
     } else {
-        must(fr_index_create(&options_of, &index, &err), &err);
-        must(fr_index_add(index, ids, base.data, base.rows, s.threads, &err), &err);
+        must(fr_index_create(&options, &index, &err), &err);
+        must(fr_index_add(index, ids, base->data, base->rows, s->threads, &err), &err);
     }
-    double build = now_s() - start, resident = resident_mb() - before;
-    printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s.prefix, build, clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu, s.threads,
-           resident, (double)fr_index_memory(index) / 1e6);
+    *build_s_out = now_s() - start;
+    *resident_mb_out = resident_mb() - before;
+    printf("freshet %s build %.1f s (cpu %.1f s, %u threads), resident %.0f MB, held %.0f MB\n", s->prefix, *build_s_out,
+           clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu, s->threads, *resident_mb_out, (double)fr_index_memory(index) / 1e6);
+    fr_free(FR_MEM_TEST, ids);
+    return index;
+}
+
+static void save_and_open(fr_index *index, setup *s, const matrix *base, const matrix *query, const double *limit)
+{
+    fr_err err;
+    fr_index *again;
+    double start = now_s();
+    must(fr_index_save_file(index, s->save, &err), &err);
+    printf("save %.2f s\n", now_s() - start);
+    start = now_s();
+    must(fr_index_open_file(s->save, &again, &err), &err);
+    printf("open %.2f s, %lu rows\n", now_s() - start, (unsigned long)fr_index_size(again));
+    curve(again, s, base, query, limit, NULL);
+    fr_index_free(again);
+}
+
+int main(int argc, char **argv)
+{
+    setup s = {.threads = 2, .queries = 1000, .metric = FR_METRIC_L2};
+    if (!options_in(argc, argv, &s)) return 2;
+    matrix base = read_matrix(s.prefix, "base", s.rows), query = read_matrix(s.prefix, "query", s.queries);
+    double *limit = limits_of(s.prefix, &base, &query, s.metric, s.rows != 0 || s.metric != FR_METRIC_L2), build, resident;
+    fr_index *index = make_index(&s, &base, &build, &resident);
     FILE *json = s.json != NULL ? fopen(s.json, "w") : NULL;
     if (json != NULL)
         fprintf(json, "{\"peer\":\"freshet\",\"data\":\"%s\",\"build_s\":%.2f,\"rss_mb\":%.1f,\"curve\":[", s.prefix, build, resident);
@@ -205,20 +232,9 @@ int main(int argc, char **argv)
         fprintf(json, "]}\n");
         fclose(json);
     }
-    if (s.save != NULL) {
-        start = now_s();
-        must(fr_index_save_file(index, s.save, &err), &err);
-        printf("save %.2f s\n", now_s() - start);
-        fr_index *again;
-        start = now_s();
-        must(fr_index_open_file(s.save, &again, &err), &err);
-        printf("open %.2f s, %lu rows\n", now_s() - start, (unsigned long)fr_index_size(again));
-        curve(again, &s, &base, &query, limit, NULL);
-        fr_index_free(again);
-    }
+    if (s.save != NULL) save_and_open(index, &s, &base, &query, limit);
     if (s.churn) churn(index, &s, &base, &query);
     fr_index_free(index);
-    fr_free(FR_MEM_TEST, ids);
     fr_free(FR_MEM_TEST, limit);
     fr_free_pages(FR_MEM_TEST, base.data, (size_t)base.rows * base.dimension * sizeof(float));
     fr_free_pages(FR_MEM_TEST, query.data, (size_t)query.rows * query.dimension * sizeof(float));

@@ -2,21 +2,23 @@
  *
  * usage: stream_bench churn PREFIX [--rows N] [--rounds N] [--threads N] [--ef N] [--check]
  *        stream_bench fresh PREFIX [--rows N] [--fresh N] [--ef N]
- *        stream_bench open  PREFIX [--rows N] [--file PATH]
+ *        stream_bench open  PREFIX [--rows N] [--file PATH] [--keep] [--cold]
  * churn: builds, then per round gives every id another vector of the set (replace), and deletes and inserts all of it in tenths;
  *        prints recall@10 by distance at a fixed ef, and the memory held. The set of vectors stays the same, so the ground
  *        truth does. --check: status 1 when the last recall is more than 0.01 below the fresh build's, or memory grew by 10 %.
  * fresh: the latency of a search alone, and with N rows just inserted and not linked (nobody links), interleaved; and
  *        whether each fresh row is the first hit of its own vector.
  * open:  saves to a file, opens it again: time to the first answer, and whether it is the same. --keep: the file stays, and one
- *        that is there is only opened. */
+ *        that is there is only opened. --cold: its pages are dropped from the page cache before each opening. */
 #include "bench/index/bench_data.h"
 #include "index/table.h"
 #include "simd/simd.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define K 10u
@@ -24,7 +26,7 @@
 typedef struct setup {
     const char *prefix, *file;
     uint32_t rows, rounds, threads, ef, fresh, queries;
-    bool check, keep;
+    bool check, keep, cold;
     matrix base, query;
     double *limit; /* squared distance of the 10th nearest, per query */
 } setup;
@@ -260,6 +262,23 @@ static void build_file(const setup *s)
     fr_free(FR_MEM_TEST, ids);
 }
 
+/* Out of the page cache; returns how many MB of the file are in it still. */
+static double drop_pages(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+    if (fd < 0 || fdatasync(fd) != 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) perror(path), exit(1);
+    size_t pages = ((size_t)size + 4095) / 4096, held = 0;
+    uint8_t *there = fr_zalloc(FR_MEM_TEST, pages);
+    void *bytes = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
+    if (bytes == MAP_FAILED || mincore(bytes, (size_t)size, there) != 0) perror(path), exit(1);
+    for (size_t i = 0; i < pages; i++) held += there[i] & 1;
+    munmap(bytes, (size_t)size);
+    close(fd);
+    fr_free(FR_MEM_TEST, there);
+    return (double)held * 4096 / 1e6;
+}
+
 /* The first answer must be right by itself: its recall@10 against a scan. Then, timed apart: the first look-up of an id. */
 static int open_again(setup *s)
 {
@@ -273,6 +292,7 @@ static int open_again(setup *s)
     if (!s->keep || access(s->file, R_OK) != 0) build_file(s);
     for (uint32_t turn = 0; turn < 5; turn++) {
         bool present;
+        if (s->cold) printf("%.1f MB of the file are in the page cache\n", drop_pages(s->file));
         double start = now_s();
         must(fr_index_open_file(s->file, &index, &err), &err);
         double opened = now_s();
@@ -297,7 +317,7 @@ int main(int argc, char **argv)
 {
     setup s = {.rounds = 10, .threads = 2, .ef = 96, .fresh = 20000, .queries = 1000, .file = "stream_bench.index"};
     static const struct option options[] = {{"rows", 1, 0, 'r'}, {"rounds", 1, 0, 'n'}, {"threads", 1, 0, 't'}, {"ef", 1, 0, 'e'},
-                                            {"fresh", 1, 0, 'f'}, {"file", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"keep", 0, 0, 'p'}, {0, 0, 0, 0}};
+                                            {"fresh", 1, 0, 'f'}, {"file", 1, 0, 'o'}, {"check", 0, 0, 'k'}, {"keep", 0, 0, 'p'}, {"cold", 0, 0, 'c'}, {0, 0, 0, 0}};
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint32_t number = optarg != NULL ? (uint32_t)strtoul(optarg, NULL, 10) : 0;
         if (o == 'r') s.rows = number;
@@ -308,6 +328,7 @@ int main(int argc, char **argv)
         else if (o == 'o') s.file = optarg;
         else if (o == 'k') s.check = true;
         else if (o == 'p') s.keep = true;
+        else if (o == 'c') s.cold = true;
         else return 2;
     }
     if (optind + 2 != argc) {

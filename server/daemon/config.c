@@ -170,9 +170,11 @@ static fr_code file_in(const fr_config_option *options, fr_config_value *values,
     if (!file) return fr_fail(err, FR_ERR_NOT_FOUND, "config", "%.180s: %s", path, strerror(errno));
     char *text = fr_alloc(FR_MEM_DAEMON, FR_CONFIG_FILE_BYTES_MAX + 1);
     size_t size = text ? fread(text, 1, FR_CONFIG_FILE_BYTES_MAX + 1, file) : 0;
+    int failed = ferror(file) ? errno : 0; /* a directory opens, but is not read */
     fclose(file);
     fr_code code = FR_OK;
-    if (!text) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the file");
+    if (failed) code = fr_fail(err, FR_ERR_IO, "config", "%.180s: %s", path, strerror(failed));
+    else if (!text) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory for the file");
     else if (size > FR_CONFIG_FILE_BYTES_MAX)
         code = fr_fail(err, FR_ERR_TOO_LARGE, "config", "%.180s is larger than %u bytes", path, FR_CONFIG_FILE_BYTES_MAX);
     else code = fr_config_file(options, values, count, text, size, err);

@@ -5,7 +5,6 @@
 #include "api/milvus/milvus_rest.h"
 
 #include <dirent.h>
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -325,7 +324,7 @@ static void engine_out(const fr_stats *stats, fr_out *out)
 
 /* ---- collections ---- */
 
-enum { SERIES_VALUES = 13, RECALL_VALUE = 12 };
+enum { SERIES_VALUES = 14, FIRST_RECALL = 12 };
 typedef struct series {
     const char *name, *labels, *type, *help;
 } series;
@@ -343,7 +342,9 @@ static const series collection_series[SERIES_VALUES] = {
     {"freshet_freshness_seconds", ",stage=\"total\",quantile=\"0.5\"", "summary", "Submit to searchable, recent window."},
     {"freshet_freshness_seconds", ",stage=\"total\",quantile=\"0.99\"", "summary", NULL},
     {"freshet_collection_writable", "", "gauge", "1 unless writes are refused."},
-    {"freshet_recall_measured", "", "gauge", "Recall@10 at the default ef, as the collection measured it; 0: never asked for."},
+    {"freshet_recall_measured", "", "gauge",
+     "Recall@10 at the default ef, as the collection measured it, by a tolerance of 1e-3 of the distance; 0: never asked for."},
+    {"freshet_recall_measured_strict", "", "gauge", "The same by a tolerance of 1e-6."},
 };
 
 static void collection_values(const fr_collection_info *info, double values[SERIES_VALUES])
@@ -357,7 +358,7 @@ static void collection_values(const fr_collection_info *info, double values[SERI
     const double all[SERIES_VALUES] = {(double)info->count, (double)info->deleted_unreclaimed, (double)info->unlinked,
                                        (double)info->index_bytes, (double)info->log_bytes, (double)info->snapshot_bytes, end, start,
                                        lag, info->freshness_p50_ms / 1e3, info->freshness_p99_ms / 1e3, info->state == FR_OK,
-                                       (double)info->recall_measured};
+                                       (double)info->recall_measured, (double)info->recall_measured_strict};
     memcpy(values, all, sizeof all);
 }
 
@@ -383,9 +384,9 @@ static uint32_t collections_in(fr_db *db, collected *all, double others[SERIES_V
                 memcpy(all[kept++].values, values, sizeof values);
                 continue;
             }
-            double lowest = others[RECALL_VALUE] == 0 ? values[RECALL_VALUE] : fmin(others[RECALL_VALUE], values[RECALL_VALUE]);
-            for (size_t k = 0; k < SERIES_VALUES; k++) others[k] += values[k];
-            others[RECALL_VALUE] = lowest; /* recalls do not add up */
+            for (size_t k = 0; k < FIRST_RECALL; k++) others[k] += values[k];
+            for (size_t k = FIRST_RECALL; k < SERIES_VALUES; k++) /* recalls do not add up: the lowest that was measured */
+                if (others[k] == 0 || (values[k] > 0 && values[k] < others[k])) others[k] = values[k];
         }
     }
     fr_free(FR_MEM_DAEMON, ids);
@@ -408,7 +409,7 @@ static void collections_out(fr_db *db, fr_out *out)
             fr_out_format(out, "%s{collection=\"%s\"%s} ", one->name, all[i].name, one->labels);
             fr_out_format(out, "%.17g\n", all[i].values[s]);
         }
-        bool summed = count > kept && strcmp(one->type, "gauge") == 0 && s + 1 < SERIES_VALUES;
+        bool summed = count > kept && strcmp(one->type, "gauge") == 0;
         if (summed) fr_out_format(out, "%s{collection=\"other\"%s} %.17g\n", one->name, one->labels, others[s]);
     }
     fr_free(FR_MEM_DAEMON, all);

@@ -30,8 +30,10 @@ static void fill_shard(fr_shard *shard, uint32_t at, fr_collection_info *info)
     info->index_bytes += atomic_load_explicit(&shard->index_bytes, memory_order_relaxed);
     const fr_table *table = fr_shard_table(shard);
     float near, strict;
-    if (table != NULL && fr_table_recall_measured(table, FR_EF_DEFAULT, &near, &strict))
-        info->recall_measured = info->recall_measured > 0 ? FR_MIN(info->recall_measured, near) : near;
+    if (table == NULL || !fr_table_recall_measured(table, FR_EF_DEFAULT, &near, &strict)) return;
+    bool first = !(info->recall_measured > 0);
+    info->recall_measured = first ? near : FR_MIN(info->recall_measured, near);
+    info->recall_measured_strict = first ? strict : FR_MIN(info->recall_measured_strict, strict);
 }
 
 fr_code fr_collection_get(fr_db *db, fr_id id, fr_collection_info *info)

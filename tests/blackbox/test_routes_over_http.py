@@ -1,5 +1,6 @@
 """Every route with a good request, as a client sees it."""
 import json
+import random
 import struct
 import threading
 
@@ -219,6 +220,23 @@ def test_metrics(server):
     for needed in ("freshet_log_appended_records_total", "freshet_connections", "freshet_queue_depth", "freshet_freshness_seconds",
                    "freshet_apply_lag_records", "freshet_build_info", "freshet_memory_bytes", "process_open_fds"):
         assert needed in types, needed
+
+
+def test_the_measured_recall_is_a_metric(server):
+    """By the usual tolerance and strictly: codes without a second look would hide behind near ties."""
+    server.create("recalled", 8)
+    state = random.Random(7)
+    server.upsert("recalled", [{"id": i, "vector": [state.random() for _ in range(8)]} for i in range(600)])
+    names = [f'freshet_recall_measured{strict}{{collection="recalled"}}' for strict in ("", "_strict")]
+
+    def measured():
+        lines = dict(line.rsplit(" ", 1) for line in server.get("/metrics").body.decode().splitlines())
+        return [float(lines[name]) for name in names]
+
+    assert measured() == [0, 0]
+    assert len(server.search("recalled", vector=[0.5] * 8, k=3, recall=0.9)) == 3
+    near, strict = measured()
+    assert 0.5 < strict <= near <= 1
 
 
 def test_openapi_routes_answer(server):

@@ -1,4 +1,5 @@
 """The Index class: numpy in and out over library.py."""
+import operator
 import os
 import threading
 from ctypes import byref, c_bool, c_char, c_uint64, c_void_p
@@ -9,6 +10,7 @@ from .library import (BINARY, BINARY_METRICS, DIMENSION_BITS_MAX, DIMENSION_MAX,
                       PROFILES, VECTORS, Error, Options, check, lib)
 
 THREADS_MAX = 64
+IDS_RANGE = "ids must be 0 to 2^63 - 1 (a missing hit is -1)"
 INT64, FLOAT32 = np.dtype(np.int64), np.dtype(np.float32)  # numpy has one object of each
 
 
@@ -18,6 +20,8 @@ def version():
 
 def _path(name, value):
     path = os.fsencode(value)
+    if not path:
+        raise ValueError(f"{name} must not be empty")
     if b"\0" in path:  # C would read up to it
         raise ValueError(f"{name} must not hold a zero byte, got {value!r}")
     return path
@@ -55,13 +59,15 @@ def _ids(value):
     size = given.size
     if size == 0:
         return np.empty(0, np.int64)
+    if given.dtype.kind == "O" and given.ndim != 0 and all(isinstance(one, (int, np.integer)) for one in given.flat):  # too large for a dtype
+        raise ValueError(IDS_RANGE)
     if given.dtype.kind not in "iu":
-        raise TypeError(f"ids must be whole numbers, got {given.dtype}")
+        raise TypeError(f"ids must be an array or a list of whole numbers, got {type(value).__name__} of {given.dtype}")
     if given.ndim > 1:
         raise ValueError(f"ids must have 1 dimension, got {given.ndim}")
     low = given.item() if size == 1 else int(given.min())  # of one number a reduction costs more than all the rest
     if low < 0 or (low if size == 1 else int(given.max())) > 2**63 - 1:
-        raise ValueError("ids must be 0 to 2^63 - 1 (a missing hit is -1)")
+        raise ValueError(IDS_RANGE)
     if given.dtype is INT64 and given.ndim == 1 and given.flags.c_contiguous:
         return given
     return np.ascontiguousarray(np.atleast_1d(given), np.int64)
@@ -109,6 +115,8 @@ class Index:
     """A vector index in memory. add, remove, link and save take turns; search, get and len run beside them from any thread."""
 
     def __init__(self, dim, metric="l2", profile="balanced", m=None, ef_construction=None, vectors="auto", folder=None, dtype="float32"):
+        if "_handle" in self.__dict__:
+            raise RuntimeError("this Index exists already")
         binary = isinstance(metric, str) and metric in BINARY_METRICS
         if binary and isinstance(dim, (int, np.integer)) and dim % 8:
             raise ValueError(f"dim counts bits here, a multiple of 8; got {dim}")
@@ -124,13 +132,18 @@ class Index:
     def _own(self, handle):
         settings = Options()
         lib.fr_index_settings(handle, byref(settings))
-        self._handle, self._writing = handle, threading.Lock()
-        self.dim, self.metric, self.profile = settings.dimension, METRICS[settings.metric], PROFILES[settings.profile]
+        self._handle, self._writing, self._process = handle, threading.Lock(), os.getpid()
+        self._dim, self._metric, self._profile = settings.dimension, METRICS[settings.metric], PROFILES[settings.profile]
         self._binary = settings.type == BINARY
-        self.dtype = np.dtype("uint8" if self._binary else {number: name for name, number in DTYPES.items()}[settings.type])
+        self._dtype = np.dtype("uint8" if self._binary else {number: name for name, number in DTYPES.items()}[settings.type])
+
+    dim = property(lambda self: self._dim, doc="Dimension; of packed bits how many bits.")
+    metric = property(lambda self: self._metric)
+    profile = property(lambda self: self._profile)
+    dtype = property(lambda self: self._dtype, doc="What every vector is exact in, and what get() gives.")
 
     def _rows(self, name, value):
-        return _packed(name, value, self.dim) if self._binary else _vectors(name, value, self.dim)
+        return _packed(name, value, self._dim) if self._binary else _vectors(name, value, self._dim)
 
     @classmethod
     def open(cls, path):
@@ -143,8 +156,17 @@ class Index:
 
     def __del__(self):
         handle = self.__dict__.pop("_handle", None)
-        if handle and lib is not None:
+        if handle and lib is not None and self._process == os.getpid():
             lib.fr_index_free(handle)
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("an Index is not copied or pickled: save() it and Index.open() the file")
+
+    def _turn(self):
+        """The lock of what changes the index. Not in a forked child: it has none of the index's threads, and shares the file of originals."""
+        if self._process != os.getpid():
+            raise RuntimeError("this Index belongs to the process that made it: a forked child may only search it")
+        return self._writing
 
     def add(self, ids, vectors, threads=1):
         """Add rows; the row of an id that exists is replaced. All are searchable on return; up to 8,192 rows wait to be linked together.
@@ -154,7 +176,7 @@ class Index:
         if len(ids) != len(rows):
             raise ValueError(f"ids and vectors must be as many, got {len(ids)} and {len(rows)}")
         error = Error()
-        with self._writing:
+        with self._turn():
             check(lib.fr_index_add(self._handle, _at(ids), _at(rows), len(ids), threads, byref(error)), error)
 
     def waiting(self):
@@ -164,13 +186,13 @@ class Index:
     def link(self, threads=1):
         """Link the rows that wait. Without it they are linked when 8,192 wait (fewer of long vectors), or 50 ms after the last change."""
         threads = _number("threads", threads, 1, THREADS_MAX)
-        with self._writing:
+        with self._turn():
             lib.fr_index_link(self._handle, threads)
 
     def remove(self, ids, missing_ok=False):
         """Remove rows. KeyError, and nothing is removed, when an id is not there (missing_ok: it is passed over). Returns how many were."""
         ids, removed = _ids(ids), c_uint64(0)
-        with self._writing:
+        with self._turn():
             if not missing_ok:
                 self._present(ids)
             check(lib.fr_index_remove(self._handle, ids.ctypes.data, len(ids), byref(removed)))
@@ -186,15 +208,16 @@ class Index:
     def get(self, ids):
         """The vectors of these ids as they were given, as the index's dtype (n, dim); KeyError when one is not there."""
         ids = _ids(ids)
-        vectors = np.empty((len(ids), self.dim // 8), np.uint8) if self._binary else np.empty((len(ids), self.dim), np.float32)
+        vectors = np.empty((len(ids), self._dim // 8), np.uint8) if self._binary else np.empty((len(ids), self._dim), np.float32)
         self._present(ids, vectors)
-        return vectors.astype(self.dtype, copy=False)
+        return vectors.astype(self._dtype, copy=False)
 
     def __contains__(self, id):
-        if isinstance(id, (int, np.integer)) and not 0 <= id < 2**63:
+        id = operator.index(id)
+        if not 0 <= id < 2**63:
             return False
         try:
-            self._present(_ids(id))
+            self._present(np.array([id], np.int64))
         except KeyError:
             return False
         return True
@@ -207,7 +230,7 @@ class Index:
         ids, distances, error = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32), Error()
         check(lib.fr_index_search_many(self._handle, rows.ctypes.data, len(rows), k, ef, threads, ids.ctypes.data, distances.ctypes.data,
                                        byref(error)), error)
-        if self.metric == "ip":
+        if self._metric == "ip":
             distances += 1
         return (ids[0], distances[0]) if single else (ids, distances)
 
@@ -222,8 +245,8 @@ class Index:
     def save(self, path):
         """Write the whole index to a file, atomically (a temporary file beside it, synced, renamed)."""
         error = Error()
-        with self._writing:
+        with self._turn():
             check(lib.fr_index_save_file(self._handle, _path("path", path), byref(error)), error)
 
     def __repr__(self):
-        return f"freshet.Index(dim={self.dim}, metric={self.metric!r}, profile={self.profile!r}, rows={len(self)})"
+        return f"freshet.Index(dim={self._dim}, metric={self._metric!r}, profile={self._profile!r}, rows={len(self)})"

@@ -1,5 +1,7 @@
 """The Python module as a caller sees it. FRESHET_LIBRARY names the libfreshet.so when the package is not installed."""
+import copy
 import os
+import pickle
 import sys
 import threading
 import time
@@ -103,14 +105,131 @@ def test_save_and_open(tmp_path):
     (tmp_path / "b").write_bytes(data)
     with pytest.raises(ValueError, match="not a freshet index"):
         freshet.Index.open(tmp_path / "b")
-    with pytest.raises(OSError):
-        ix.save(tmp_path / "no" / "folder")
     for call in (ix.save, freshet.Index.open, lambda path: freshet.Index(8, folder=path)):
         with pytest.raises(ValueError, match="zero byte"):
             call(str(tmp_path / "a") + "\0more")
-    (tmp_path / "b").write_bytes(b"")
-    with pytest.raises(ValueError, match="too short"):
-        freshet.Index.open(tmp_path / "b")
+        with pytest.raises(ValueError, match="must not be empty"):
+            call("")
+
+
+def broken_files(folder):
+    """name -> (what stands there, error, text)"""
+    ix, _ = filled(40)
+    ix.save(folder / "whole")
+    whole = (folder / "whole").read_bytes()
+    (folder / "dir").mkdir()
+    os.mkfifo(folder / "pipe")
+    os.symlink(folder / "loop", folder / "loop")
+    header = bytearray(whole)
+    header[8] = 3
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for name, data in {"empty": b"", "short": b"hello", "text": b"hello world\n" * 100, "header": header, "half": whole[: len(whole) // 2],
+                       "last byte": whole[:-1], "longer": whole + b"more", "flipped": flipped, "locked": whole}.items():
+        (folder / name).write_bytes(data)
+    os.chmod(folder / "locked", 0)
+    return {"none": (FileNotFoundError, "No such file"), "none/below": (FileNotFoundError, "No such file"), "whole/below": (OSError, "Not a directory"),
+            "dir": (OSError, "is a directory"), "pipe": (OSError, "is not a regular file"), "loop": (OSError, "symbolic links"),
+            "empty": (ValueError, "is empty"), "short": (ValueError, "5 bytes are too few"), "text": (ValueError, "not a freshet index"),
+            "header": (ValueError, "not a freshet index"), "half": (ValueError, "cut off at byte"), "last byte": (ValueError, "cut off at byte"),
+            "longer": (ValueError, "cut off at byte"), "flipped": (ValueError, "checksum"),
+            "locked": (OSError, "Permission denied"), "n" * 300: (OSError, "File name too long")}
+
+
+def test_what_cannot_be_opened_says_why(tmp_path):
+    for name, (error, text) in broken_files(tmp_path).items():
+        if name == "locked" and os.geteuid() == 0:
+            continue  # root reads all
+        with pytest.raises(error, match=text) as raised:
+            freshet.Index.open(tmp_path / name)
+        assert str(raised.value).startswith("path: cannot open ") and name[-40:] + ": " in str(raised.value), raised.value
+    assert freshet.Index.open(tmp_path / "whole").search(np.zeros(24), 1)[0][0] >= 0
+
+
+def test_what_cannot_be_saved_says_why(tmp_path):
+    ix, x = filled(50)
+    (tmp_path / "file").write_bytes(b"kept")
+    (tmp_path / "dir").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name, error, text in (("pipe", OSError, "is not a regular file"), ("none/file", FileNotFoundError, "No such file"), ("file/below", OSError, "Not a directory"), ("dir", OSError, "directory"),
+                              ("n" * 300, OSError, "File name too long")):
+        with pytest.raises(error, match=text) as raised:
+            ix.save(tmp_path / name)
+        assert name[-40:] in str(raised.value)
+    assert sorted(os.listdir(tmp_path)) == ["dir", "file", "pipe"] and (tmp_path / "file").read_bytes() == b"kept"
+    assert ix.search(x, 1)[0][:, 0].tolist() == list(range(50))
+
+
+def test_saving_over_the_file_that_was_opened(tmp_path):
+    ix, x = filled(3000)
+    ix.save(tmp_path / "a")
+    again = freshet.Index.open(tmp_path / "a")
+    again.remove(range(1000))
+    again.save(tmp_path / "a")
+    assert (again.search(x[1000:], 1, ef=200)[1] == 0).mean() > 0.99 and len(freshet.Index.open(tmp_path / "a")) == 2000
+
+
+def test_copies_are_refused():
+    ix, x = filled(50)
+    for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            copied(ix)
+    with pytest.raises(RuntimeError, match="exists already"):
+        ix.__init__(24)
+    assert ix.search(x, 1)[0][:, 0].tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("vectors", ["memory", "disk"])
+def test_a_forked_child_searches_and_does_not_write(vectors, tmp_path):
+    """It has none of the index's threads, and shares the unnamed file of originals."""
+    ix, x = filled(3000, vectors=vectors)
+    refused = 0
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = int((ix.search(x[:100], 1, ef=200)[1] != 0).mean() > 0.01)
+            for call in (lambda: ix.add([1], x[:1]), lambda: ix.remove([1]), ix.link, lambda: ix.save(tmp_path / "child")):
+                try:
+                    call()
+                except RuntimeError as error:
+                    refused += "process" in str(error)
+            del ix
+            status += refused != 4
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    ix.add([1], x[2:3])
+    assert (ix.search(x[100:200], 1, ef=200)[1] == 0).mean() > 0.99 and not os.listdir(tmp_path)
+
+
+def test_calls_from_many_threads_at_once(tmp_path):
+    """Two add by two threads each, others search and save meanwhile: every file that comes of it opens."""
+    x = rows(12000, 16, 4)
+    ix, failed = freshet.Index(16), []
+
+    def guarded(call):
+        def run():
+            try:
+                call()
+            except BaseException as error:  # noqa: a thread's error is the test's
+                failed.append(error)
+        return threading.Thread(target=run)
+
+    def adding(first):
+        for at in range(first, len(x), 1000):
+            ix.add(np.arange(at, at + 500), x[at : at + 500], threads=2)
+
+    threads = [guarded(lambda: adding(0)), guarded(lambda: adding(500)), guarded(lambda: [ix.search(x[:50], 5, threads=2) for _ in range(20)]),
+               guarded(lambda: [ix.save(tmp_path / str(i)) for i in range(3)])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and len(ix) == len(x)
+    assert (ix.search(x, 1, ef=200)[1] == 0).mean() > 0.99
+    for name in os.listdir(tmp_path):
+        assert len(freshet.Index.open(tmp_path / name)) % 500 == 0
 
 
 def test_a_folder_that_cannot_hold_originals_is_refused_at_once(tmp_path):
@@ -149,8 +268,10 @@ def test_codes_of_vectors_on_disk_stay_in_their_file(vectors, tmp_path):
 def test_contains_of_what_no_id_can_be():
     ix, _ = filled(10)
     assert -1 not in ix and 2**63 not in ix and 10**30 not in ix and 3 in ix
-    with pytest.raises(TypeError):
-        "3" in ix
+    assert np.uint64(3) in ix and np.array(3) in ix
+    for wrong in ("3", 3.0, [3], None):
+        with pytest.raises(TypeError):
+            wrong in ix
 
 
 def test_memory_grows():
@@ -170,9 +291,13 @@ def test_memory_grows():
     (lambda ix: freshet.Index(8, ef_construction=5000), ValueError, "ef_construction must be 1 to 4096"),
     (lambda ix: ix.add([1], rows(1, 7)), ValueError, r"vectors must have the shape \(n, 24\)"),
     (lambda ix: ix.add([1, 2], rows(1, 24)), ValueError, "ids and vectors must be as many, got 2 and 1"),
-    (lambda ix: ix.add([1.5], rows(1, 24)), TypeError, "ids must be whole numbers"),
+    (lambda ix: ix.add([1.5], rows(1, 24)), TypeError, "ids must be an array or a list of whole numbers"),
     (lambda ix: ix.add([-1], rows(1, 24)), ValueError, r"ids must be 0 to 2\^63 - 1"),
     (lambda ix: ix.add(np.array([2**63], np.uint64), rows(1, 24)), ValueError, "ids must be 0 to"),
+    (lambda ix: ix.add([2**70], rows(1, 24)), ValueError, "ids must be 0 to"),
+    (lambda ix: ix.add({1}, rows(1, 24)), TypeError, "ids must be an array or a list of whole numbers, got set"),
+    (lambda ix: ix.remove([-5]), ValueError, "ids must be 0 to"),
+    (lambda ix: setattr(ix, "dim", 3), AttributeError, ""),
     (lambda ix: ix.add([[1]], rows(1, 24)), ValueError, "ids must have 1 dimension"),
     (lambda ix: ix.add([1], np.full((1, 24), np.nan)), ValueError, "vectors: vector 0 holds a value that is not finite"),
     (lambda ix: ix.add([1], [["x"] * 24]), TypeError, "vectors must hold numbers"),

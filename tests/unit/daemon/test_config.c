@@ -90,7 +90,7 @@ static void flag_refusals(void **state)
 {
     (void)state;
     static char *const rows[][3] = {{"serve", "--nope", "1"}, {"serve", "--threads", NULL}, {"serve", "positional", NULL},
-                                    {"serve", "--threads", "-1"}, {"serve", "--config", "/nonexistent/file"}};
+                                    {"serve", "--threads", "-1"}, {"serve", "--config", "/nonexistent/file"}, {"serve", "--config", "/tmp"}};
     bool help;
     for (size_t i = 0; i < FR_COUNT_OF(rows); i++) {
         char *argv[] = {rows[i][0], rows[i][1], rows[i][2], NULL};

@@ -189,7 +189,7 @@ static void looks_around(void **state)
     uint32_t good = 0, wide = 0;
     for (uint32_t i = 0; i < b->look_rows; i++) { /* against all rows: the ten nearest are among the candidates */
         uint32_t place = b->order[i], row = b->members[place], nearer = 0;
-        uint32_t rows[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, FR_WIDE_MAX, rows);
+        uint32_t rows[FR_WIDE_MAX], held = fr_bulk_candidates(b, place, FR_NEAREST, FR_WIDE_MAX, rows);
         float distances[FR_WIDE_MAX], tenth, distance;
         fr_space space;
         assert_true(held >= 10 && b->near_count[place] & FR_NEAR_ROWS);

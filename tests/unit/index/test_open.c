@@ -348,6 +348,53 @@ static void damaged_files(void **state)
     fr_free(FR_MEM_TEST, vectors);
 }
 
+static void refused(const char *path, fr_code code, const char *reason)
+{
+    fr_index *index = NULL;
+    fr_err err = {0};
+    assert_int_equal(fr_index_open_file(path, &index, &err), code);
+    if (strstr(err.text, path + (strlen(path) > 100 ? strlen(path) - 100 : 0)) == NULL || strstr(err.text, reason) == NULL) fail_msg("%s", err.text);
+    assert_string_equal(err.field, "path");
+}
+
+/* Every refusal names the path, a long one by its end, and the reason. */
+static void refusals_say_why(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/fr-open-XXXXXX", path[64], none[1200];
+    uint32_t header[12] = {0x46525446u, 0x58444946u, 9, 8};
+    fr_index *index = NULL;
+    fr_err err = {0};
+    fr_index_options o = {.dimension = 8, .metric = FR_METRIC_L2};
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    snprintf(none, sizeof none, "%s/%01000d", folder, 0);
+    refused(folder, FR_ERR_IO, "it is a directory");
+    refused("/dev/null", FR_ERR_IO, "it is not a regular file");
+    refused(path, FR_ERR_NOT_FOUND, "No such file");
+    refused(none, FR_ERR_IO, "File name too long");
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    refused(path, FR_ERR_CORRUPT, "the file is empty");
+    header[10] = fr_simd_crc32c(0, header, 40);
+    assert_int_equal(fwrite(header, sizeof header, 1, file), 1);
+    fclose(file);
+    refused(path, FR_ERR_VERSION, "it has format 9, this freshet reads up to 2");
+    assert_int_equal(fr_index_create(&o, &index, &err), FR_OK);
+    assert_int_equal(fr_index_save_file(index, folder, &err), FR_ERR_IO);
+    if (strstr(err.text, folder) == NULL || strstr(err.text, "it is a directory") == NULL) fail_msg("%s", err.text);
+    assert_int_equal(fr_index_save_file(index, "/dev/null", &err), FR_ERR_IO);
+    assert_non_null(strstr(err.text, "cannot replace /dev/null: it is not a regular file"));
+    assert_int_equal(fr_index_save_file(index, none, &err), FR_ERR_IO);
+    assert_non_null(strstr(err.text, "File name too long"));
+    assert_int_equal(fr_index_save_file(index, path, &err), FR_OK);
+    fr_index_free(index);
+    assert_int_equal(fr_index_open_file(path, &index, &err), FR_OK);
+    fr_index_free(index);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void turn_byte(FILE *file, uint64_t at)
 {
     assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
@@ -403,7 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(searches_come_first),   cmocka_unit_test(writers_while_it_settles),
         cmocka_unit_test(version_1_is_read),     cmocka_unit_test(bad_links_are_mended),
-        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files), cmocka_unit_test(every_chunk_is_checked),
+        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files), cmocka_unit_test(refusals_say_why), cmocka_unit_test(every_chunk_is_checked),
     };
     return cmocka_run_group_tests(tests, build, clear);
 }
