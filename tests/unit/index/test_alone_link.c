@@ -132,7 +132,7 @@ static void many_are_linked_together(void **state)
     add(w, 1000, 1200, 1); /* more than may wait */
     assert_int_equal(fr_index_waiting(w->index), 0);
     find_all(w);
-    for (uint32_t i = 0; w->index->behind_made && threads_of_process() > before && i < 2000; i++) usleep(1000);
+    for (uint32_t i = 0; w->index->behind_made && threads_of_process() > before && i < 60000; i++) usleep(1000);
     assert_int_equal(threads_of_process(), before); /* what had begun to wait has ended */
     is_whole(w);
     world_free(w);
