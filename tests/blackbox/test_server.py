@@ -47,9 +47,9 @@ def test_byte_by_byte(server):
 
 
 def test_what_is_acknowledged_is_found(server):
-    """10,000 upserts, each searched for at once on another connection, from four threads."""
+    """5,000 upserts, each searched for at once on another connection, from four threads."""
     server.create("probe", 8)
-    misses, rounds = [], 2500
+    misses, rounds = [], 1250
 
     def prober(seed):
         rng = random.Random(seed)

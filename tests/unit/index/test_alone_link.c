@@ -59,10 +59,13 @@ static void drop(world *w, uint32_t key)
     w->live[key] = false;
 }
 
+/* Under TSan every third of them, another third each time. */
 static void find_all(world *w)
 {
+    static uint32_t times;
+    uint32_t step = LESS > 4 ? 3 : 1;
     assert_int_equal(fr_index_size(w->index), w->live_count);
-    for (uint32_t key = 0; key < KEYS; key++) {
+    for (uint32_t key = times++ % step; key < KEYS; key += step) {
         int64_t id;
         float distance;
         if (!w->live[key]) continue;
