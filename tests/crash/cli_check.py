@@ -140,15 +140,22 @@ class CommandLine(unittest.TestCase):
         rows = 60000
         path = self.path("long.jsonl", "".join(json.dumps({"id": i % 20000, "vector": [i, 1], "metadata": {"row": i}}) + "\n" for i in range(rows)))
         command = [BINARY, "import", path, "--collection", "long", "--create", "--batch", "10", "--connections", "1", "--url", self.server.url]
+        checkpoint = path + ".long.freshet-import"
+
+        def row():
+            return json.load(open(checkpoint, encoding="utf-8"))["row"] if os.path.exists(checkpoint) else 0
+
         for how in (signal.SIGKILL, signal.SIGTERM):
+            before, until = row(), time.monotonic() + 60
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            time.sleep(1.3)  # past the first checkpoint
+            while row() <= before and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.01)
             process.send_signal(how)
             out, err = process.communicate(timeout=60)
             if process.returncode == 0:
                 self.skipTest("the import was over before it could be interrupted")
             self.assertEqual(process.returncode, 130 if how == signal.SIGTERM else -how, out + err)
-        state = json.load(open(path + ".long.freshet-import", encoding="utf-8"))
+        state = json.load(open(checkpoint, encoding="utf-8"))
         self.assertGreater(state["row"], 0)
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         self.assertIn(f"going on at row {state['row']}", run.stderr)

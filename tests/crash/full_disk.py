@@ -92,7 +92,7 @@ def main():
         print(f"{gone} deleted on the reserve")
 
         os.remove(ballast)  # space is back
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         resumed = False
         while not resumed:
             try:

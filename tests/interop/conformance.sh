@@ -13,9 +13,9 @@ read -r port sasl < <(python3 -c 'import socket; s = [socket.socket() for _ in "
 "$binary" serve --data "$data/data" --listen 127.0.0.1:0 --kafka-listen "127.0.0.1:$port" --kafka-sasl-listen "127.0.0.1:$sasl" >"$folder/server.log" 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true; wait $server 2>/dev/null || true; rm -rf "$data"' EXIT # errexit holds in a trap, too
-for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
+for _ in $(seq 1000); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.05; done
 url=http://$(sed -n 's/^listening //p' "$folder/server.log")
-for _ in $(seq 100); do curl -fs "$url/readyz" >"$data/ready" && break; sleep 0.05; done
+for _ in $(seq 1000); do curl -fs "$url/readyz" >"$data/ready" && break; sleep 0.05; done
 printf 'a-password-of-tests' | "$binary" user put tester --set-password-file - --url "$url" >"$data/user"
 "$binary" user grant tester read,write,admin '*' --url "$url" >"$data/grant"
 "$binary" user grant tester read '*' --on group --url "$url" >"$data/grant"

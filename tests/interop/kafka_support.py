@@ -23,7 +23,7 @@ def broker():
         yield server
 
 
-def wait_until(what, seconds=20):
+def wait_until(what, seconds=60):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         value = what()

@@ -17,8 +17,8 @@ for version in 3.0.2 2.6.17; do
     fi
     FRESHET_ROOT_PASSWORD=Milvus "$binary" serve --auth --data "$data/$version" --listen 127.0.0.1:0 >"$data/shown" 2>"$folder/server.log" &
     server=$!
-    for _ in $(seq 100); do port=$(sed -n 's/^listening .*://p' "$data/shown"); [ -z "$port" ] || break; sleep 0.05; done
-    timeout 240 "$folder/$version/bin/python" $suite "http://127.0.0.1:$port" >"$folder/$version.log" 2>&1 || true
+    for _ in $(seq 1000); do port=$(sed -n 's/^listening .*://p' "$data/shown"); [ -z "$port" ] || break; sleep 0.05; done
+    timeout 400 "$folder/$version/bin/python" $suite "http://127.0.0.1:$port" >"$folder/$version.log" 2>&1 || true
     grep -E '^(FAIL|TOTAL)' "$folder/$version.log" | sed "s/^/pymilvus $version: /"
     read -r ok bad < <(sed -n 's/^TOTAL [0-9]* PASS \([0-9]*\) FAIL \([0-9]*\).*/\1 \2/p' "$folder/$version.log"; echo 0 1)
     passed=$((passed + ok)) failed=$((failed + bad))

@@ -22,7 +22,7 @@ def produce(broker, topic, records, **more):
     for key, value in records:
         producer.produce(topic, key=key, value=value if value is None or isinstance(value, bytes) else json.dumps(value),
                          on_delivery=lambda error, _: failed.append(error) if error else None)
-    assert producer.flush(20) == 0 and not failed, failed
+    assert producer.flush(60) == 0 and not failed, failed
 
 
 def cli(broker, *arguments, status=0):
@@ -104,7 +104,7 @@ def test_replay(broker):
     assert http.post("/v1/collections/b/get", {"ids": ["k17"], "with_vector": True})["records"][0]["vector"] == [17, 0, 0]
     cli(broker, "replay", "a", "--wait", "--rate", "100000")  # in place: the state stays
     assert http.post("/v1/collections/a/count", {})["count"] == 90
-    job = http.post("/v1/collections/a/replay", {"target": "slow", "rate": 20, "model_version": "v2"})
+    job = http.post("/v1/collections/a/replay", {"target": "slow", "rate": 4, "model_version": "v2"})  # longer than all that follows
     assert job["state"] == "running"
     job = json.loads(cli(broker, "replay", "pause", str(job["id"]), "--json"))
     broker.stop()

@@ -39,7 +39,7 @@ static void sync_unless_asked(void **state)
     assert_true(rounds(db) > before);
     assert_int_equal(produce(db, interval, 0, NULL, 0, 1, "v").base_offset, 0);
     fr_log *log = fr_shard_log(&fr_map_by_id(atomic_load(&db->map), interval)->shards[0]);
-    for (int i = 0; i < 300 && fr_log_unsynced(log); i++) usleep(10000);
+    for (int i = 0; i < 3000 && fr_log_unsynced(log); i++) usleep(10000);
     assert_false(fr_log_unsynced(log)); /* about a second later */
     fr_reason reason;
     fr_topic_config config = {"freshet.durability", "maybe"};

@@ -149,7 +149,7 @@ static void an_index_is_ordered_anew(void **state)
 
 /* ==== writes and searches go on while an index is ordered anew ==== */
 
-#define MANY 6000u
+#define MANY 4000u
 
 /* Row i of a version: anywhere in a cube. */
 static void place(float *out, uint32_t i, uint32_t version)
@@ -294,11 +294,11 @@ static void *ask(void *user)
     fr_hit hits[10];
     uint32_t count;
     must(fr_searcher_create(a->db, &s));
-    for (uint32_t i = 0; !atomic_load(&a->stop); i = (i + 7919) % 900) { /* rows that nobody changes */
+    for (uint32_t i = 0; !atomic_load(&a->stop); i = (i + 7919) % 600) { /* rows that nobody changes */
         float vector[DIM];
         char key[16];
-        place(vector, 2000 + i, 1);
-        snprintf(key, sizeof key, "k%05u", 2000 + i);
+        place(vector, MANY / 2 + 400 + i, 1);
+        snprintf(key, sizeof key, "k%05u", MANY / 2 + 400 + i);
         fr_query q = {.id = a->id, .vectors = vector, .dimension = DIM, .query_count = 1, .k = 10};
         bool fine = fr_search(s, &q, hits, &count, NULL, NULL) == FR_OK && count == 10 && fr_span_equal(hits[0].key, fr_span_text(key));
         if (!fine) atomic_fetch_add(&a->wrong, 1);

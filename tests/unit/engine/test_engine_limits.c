@@ -305,7 +305,7 @@ static void searches_allocate_nothing(void **state)
     fr_hit hits[20];
     uint32_t count;
     uint64_t calls = 0;
-    for (int i = 0; i < 10100; i++) {
+    for (int i = 0; i < 3100; i++) {
         float query[DIM];
         vector_of(query, (float)(i % 500), 1);
         fr_query q = {.id = id,
@@ -435,7 +435,7 @@ static fr_code count_read(fr_io *io, fr_file *file, uint64_t at, void *data, siz
 static void a_backlog_is_read_once(void **state)
 {
     (void)state;
-    enum { ROWS = 1000, WRITES = 60 };
+    enum { ROWS = 100, WRITES = 60 };
     fr_io io = *fr_io_posix();
     io.read = count_read;
     const fr_options options = {.no_threads = true, .no_snapshot_on_close = true, .io = &io};
@@ -443,9 +443,9 @@ static void a_backlog_is_read_once(void **state)
     fr_id id;
     fr_batch b = {0};
     must(create_collection(db, "late", 1, FR_METRIC_L2, &id, err));
-    for (int r = 0; r < ROWS; r++) {
-        char key[16];
-        snprintf(key, sizeof key, "%d", r);
+    for (int r = 0; r < ROWS; r++) { /* few rows and many bytes */
+        char key[500];
+        snprintf(key, sizeof key, "%0490d", r);
         must(put_event(&b, key, (float)r, 0, NULL, FR_TIME_NONE, err));
     }
     static fr_write writes[WRITES];

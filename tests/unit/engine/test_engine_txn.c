@@ -94,11 +94,11 @@ static void a_slow_one_is_aborted(void **state)
     producer p;
     assert_int_equal(make_topic(db, "t", 1, NULL, 0, &id, NULL), FR_OK);
     assert_int_equal(init(db, "tx", 900001, &p), FR_REASON_INVALID_TXN_TIMEOUT);
-    assert_int_equal(init(db, "tx", 50, &p), FR_REASON_NONE);
+    assert_int_equal(init(db, "tx", 1000, &p), FR_REASON_NONE); /* long enough to produce on a slow disk */
     assert_int_equal(add_partition(db, "tx", &p, id, 0), FR_REASON_NONE);
     assert_int_equal(produce(db, id, 0, &p, 0, 5, "v").reason, FR_REASON_NONE);
     uint32_t markers = 0;
-    for (int i = 0; i < 200 && markers == 0; i++) {
+    for (int i = 0; i < 1500 && markers == 0; i++) {
         usleep(20000);
         markers = consume(db, id, 0, 0, true).markers;
     }

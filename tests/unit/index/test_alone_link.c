@@ -59,10 +59,13 @@ static void drop(world *w, uint32_t key)
     w->live[key] = false;
 }
 
+/* Under TSan every third of them, another third each time. */
 static void find_all(world *w)
 {
+    static uint32_t times;
+    uint32_t step = LESS > 4 ? 3 : 1;
     assert_int_equal(fr_index_size(w->index), w->live_count);
-    for (uint32_t key = 0; key < KEYS; key++) {
+    for (uint32_t key = times++ % step; key < KEYS; key += step) {
         int64_t id;
         float distance;
         if (!w->live[key]) continue;
@@ -132,7 +135,7 @@ static void many_are_linked_together(void **state)
     add(w, 1000, 1200, 1); /* more than may wait */
     assert_int_equal(fr_index_waiting(w->index), 0);
     find_all(w);
-    for (uint32_t i = 0; w->index->behind_made && threads_of_process() > before && i < 2000; i++) usleep(1000);
+    for (uint32_t i = 0; w->index->behind_made && threads_of_process() > before && i < 60000; i++) usleep(1000);
     assert_int_equal(threads_of_process(), before); /* what had begun to wait has ended */
     is_whole(w);
     world_free(w);
