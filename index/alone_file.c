@@ -285,7 +285,7 @@ static fr_code list_chunks(fr_file_source *file, fr_err *err)
     uint64_t list_end = file->size - sizeof end;
     if (end.magic != END_MAGIC || end.crc != fr_simd_crc32c(0, &end, offsetof(fr_file_end, crc)) || end.list_at > list_end ||
         end.count > (list_end - end.list_at) / sizeof place || end.list_crc != fr_simd_crc32c(0, file->bytes + end.list_at, end.count * sizeof place))
-        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off at byte %llu", (unsigned long long)file->size);
+        return fr_fail(err, FR_ERR_CORRUPT, NULL, "the file is cut off, or its end damaged, at byte %llu", (unsigned long long)file->size);
     for (uint64_t i = 0; i < end.count; i++) {
         memcpy(&place, file->bytes + end.list_at + i * sizeof place, sizeof place);
         if (place.at > file->size || place.size > file->size - place.at)

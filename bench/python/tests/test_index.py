@@ -131,8 +131,8 @@ def broken_files(folder):
     return {"none": (FileNotFoundError, "No such file"), "none/below": (FileNotFoundError, "No such file"), "whole/below": (OSError, "Not a directory"),
             "dir": (OSError, "is a directory"), "pipe": (OSError, "is not a regular file"), "loop": (OSError, "symbolic links"),
             "empty": (ValueError, "is empty"), "short": (ValueError, "5 bytes are too few"), "text": (ValueError, "not a freshet index"),
-            "header": (ValueError, "not a freshet index"), "half": (ValueError, "cut off at byte"), "last byte": (ValueError, "cut off at byte"),
-            "longer": (ValueError, "cut off at byte"), "flipped": (ValueError, "checksum"),
+            "header": (ValueError, "not a freshet index"), "half": (ValueError, "cut off, or its end damaged, at byte"), "last byte": (ValueError, "cut off, or its end damaged, at byte"),
+            "longer": (ValueError, "cut off, or its end damaged, at byte"), "flipped": (ValueError, "checksum"),
             "locked": (OSError, "Permission denied"), "n" * 300: (OSError, "File name too long")}
 
 
