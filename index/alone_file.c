@@ -119,8 +119,10 @@ static fr_code file_keep(fr_sink *sink, uint64_t id, fr_err *err)
 
 fr_code fr_index_save_file(fr_index *index, const char *path, fr_err *err)
 {
+    static _Atomic uint32_t saves; /* two saves to one path at once: each its own file, and the last rename holds */
     char temporary[4096];
-    if (snprintf(temporary, sizeof temporary, "%s.tmp", path) >= (int)sizeof temporary)
+    uint32_t number = atomic_fetch_add_explicit(&saves, 1, memory_order_relaxed);
+    if (snprintf(temporary, sizeof temporary, "%s.%d.%u.tmp", path, (int)getpid(), number) >= (int)sizeof temporary)
         return fr_fail(err, FR_ERR_INVALID, "path", "path is too long");
     struct stat is;
     if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) return fail_at(err, FR_ERR_IO, "replace", path, kind_of(&is)); /* a device, say: rename would */

@@ -395,6 +395,54 @@ static void refusals_say_why(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+typedef struct saving {
+    fr_index *index;
+    const char *path;
+} saving;
+
+static void *save_often(void *user)
+{
+    const saving *s = user;
+    fr_err err = {0};
+    for (int i = 0; i < 30; i++)
+        if (fr_index_save_file(s->index, s->path, &err) != FR_OK) return (void *)"a save failed";
+    return NULL;
+}
+
+/* Two indexes saved to one path at once: what stands there is one of them, whole. */
+static void two_saves_to_one_path(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/fr-saves-XXXXXX", path[64];
+    fr_index *index[2], *opened;
+    fr_err err = {0};
+    pthread_t thread[2];
+    saving s[2];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/file", folder);
+    for (uint32_t i = 0; i < 2; i++) {
+        fr_index_options o = {.dimension = 8, .metric = FR_METRIC_L2};
+        assert_int_equal(fr_index_create(&o, &index[i], &err), FR_OK);
+        for (int64_t id = 0; id < 50 + 400 * (int64_t)i; id++) {
+            float v[8] = {(float)id, (float)i};
+            assert_int_equal(fr_index_add(index[i], &id, v, 1, 1, &err), FR_OK);
+        }
+        s[i] = (saving){index[i], path};
+    }
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, save_often, &s[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        pthread_join(thread[i], &failed);
+        assert_null(failed);
+    }
+    if (fr_index_open_file(path, &opened, &err) != FR_OK) fail_msg("%s", err.text);
+    assert_true(fr_index_size(opened) == 50 || fr_index_size(opened) == 450);
+    fr_index_free(opened);
+    for (int i = 0; i < 2; i++) fr_index_free(index[i]);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0); /* nothing is left beside it */
+}
+
 static void turn_byte(FILE *file, uint64_t at)
 {
     assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
@@ -450,7 +498,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(searches_come_first),   cmocka_unit_test(writers_while_it_settles),
         cmocka_unit_test(version_1_is_read),     cmocka_unit_test(bad_links_are_mended),
-        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files), cmocka_unit_test(refusals_say_why), cmocka_unit_test(every_chunk_is_checked),
+        cmocka_unit_test(the_newer_of_two_rows_holds_the_key), cmocka_unit_test(damaged_files), cmocka_unit_test(refusals_say_why), cmocka_unit_test(two_saves_to_one_path),
+        cmocka_unit_test(every_chunk_is_checked),
     };
     return cmocka_run_group_tests(tests, build, clear);
 }
