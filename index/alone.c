@@ -166,6 +166,7 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
 #define BATCH_QUERIES  128u   /* under one epoch: a few milliseconds at most, so fewer */
 #define BATCH_WORK     16384u /* where ef is more than so many / BATCH_QUERIES */
 #define BATCH_LEAST    8u
+#define IDS_AT_ONCE    16u    /* queries: what is sent for stays in the first cache */
 #define WINDOW_QUERIES 16384u /* that are put in order */
 #define ORDERED_FROM   128u   /* fewer are served as they come; */
 #define ORDERED_LONG   512u   /* so are those of fewer dimensions: their order gained nothing (index/README.md) */
@@ -274,8 +275,9 @@ static bool search_batch(fr_search_job *job, fr_scratch *const *scratches, uint3
     for (uint32_t i = 0; i < count; i++)
         queries[i] = (fr_table_query){.vector = job->queries + at[i] * bytes, .k = job->k, .ef = job->ef, .visible = visible};
     fr_code code = fr_table_search_many(t, scratches, lanes, queries, count, hits, found, &err);
-    if (code == FR_OK) take_ids(job, at, count, hits, found);
-    else fail(job, code, &err);
+    for (uint32_t i = 0; i < count && code == FR_OK; i += IDS_AT_ONCE)
+        take_ids(job, at + i, FR_MIN(IDS_AT_ONCE, count - i), hits + (size_t)i * job->k, found + i);
+    if (code != FR_OK) fail(job, code, &err);
     fr_table_leave(t, scratches[0]);
     return code == FR_OK;
 }
