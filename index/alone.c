@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -161,14 +162,28 @@ fr_code fr_index_remove(fr_index *index, const int64_t *ids, uint64_t count, uin
 
 /* ==== search ==== */
 
+#define SEARCH_THREADS_MAX 64u
+#define BATCH_QUERIES  128u   /* under one epoch: a few milliseconds at most, so fewer */
+#define BATCH_WORK     16384u /* where ef is more than so many / BATCH_QUERIES */
+#define BATCH_LEAST    8u
+#define IDS_AT_ONCE    16u    /* queries: what is sent for stays in the first cache */
+#define WINDOW_QUERIES 16384u /* that are put in order */
+#define ORDERED_FROM   128u   /* fewer are served as they come; */
+#define ORDERED_LONG   512u   /* so are those of fewer dimensions: their order gained nothing (index/README.md) */
+#define LISTED_AT_ONCE 32u
+
+/* One call's queries, or a window of them, and the threads at work on it. */
 typedef struct fr_search_job {
     fr_index *index;
     const uint8_t *queries;
-    uint64_t count;
-    uint32_t k, ef;
+    uint32_t count, k, ef, parts; /* a part of `order` is one thread's, who then helps the others */
     int64_t *ids;
     float *distances;
-    fr_code code;
+    uint32_t *order;  /* which query comes when */
+    uint8_t *lists;   /* of each query; NULL: they are served as they come */
+    _Atomic uint32_t entered, listed, lists_done, cursors[SEARCH_THREADS_MAX];
+    _Atomic bool ready; /* order is written */
+    _Atomic uint32_t failed; /* an fr_code: who sets it writes err */
     fr_err err;
 } fr_search_job;
 
@@ -205,63 +220,106 @@ static void take_ids(const fr_search_job *job, const uint32_t *at, uint32_t coun
     }
 }
 
-#define BATCH_QUERIES  32u   /* under one epoch: a few milliseconds at most */
-#define WINDOW_QUERIES 4096u /* that are put in order */
-#define ORDERED_FROM   128u  /* fewer are served as they come; */
-#define ORDERED_LONG   512u  /* so are those of fewer dimensions: their order gained nothing (index/README.md) */
-
-/* Which queries come one after the other: `count` of them in the order of their lists. */
-static void order_queries(const fr_search_job *job, fr_scratch *s, uint64_t from, uint32_t count, uint8_t *lists, uint32_t *order)
+/* Which queries come one after the other: those of one list together. The last thread to have found lists puts them in order. */
+static void order_queries(fr_search_job *job, fr_scratch *s)
 {
     const fr_table *t = job->index->table;
-    uint32_t first[FR_TABLE_LISTS + 1] = {0};
     size_t bytes = given_bytes(job->index);
-    fr_table_enter(t, s);
-    for (uint32_t i = 0; i < count; i++) {
-        lists[i] = (uint8_t)fr_table_list(t, s, job->queries + (from + i) * bytes);
-        first[lists[i] + 1]++;
+    uint32_t from, n;
+    while ((from = atomic_fetch_add(&job->listed, LISTED_AT_ONCE)) < job->count) {
+        n = FR_MIN(job->count - from, LISTED_AT_ONCE);
+        fr_table_enter(t, s);
+        for (uint32_t i = from; i < from + n; i++) job->lists[i] = (uint8_t)fr_table_list(t, s, job->queries + i * bytes);
+        fr_table_leave(t, s);
+        if (atomic_fetch_add(&job->lists_done, n) + n < job->count) continue;
+        uint32_t first[FR_TABLE_LISTS + 1] = {0};
+        for (uint32_t i = 0; i < job->count; i++) first[job->lists[i] + 1]++;
+        for (uint32_t l = 0; l < FR_TABLE_LISTS; l++) first[l + 1] += first[l];
+        for (uint32_t i = 0; i < job->count; i++) job->order[first[job->lists[i]]++] = i;
+        atomic_store_explicit(&job->ready, true, memory_order_release);
     }
-    fr_table_leave(t, s);
-    for (uint32_t l = 0; l < FR_TABLE_LISTS; l++) first[l + 1] += first[l];
-    for (uint32_t i = 0; i < count; i++) order[first[lists[i]]++] = (uint32_t)from + i;
+    while (!atomic_load_explicit(&job->ready, memory_order_acquire)) sched_yield(); /* some microseconds: others find their last lists */
 }
 
-static void search_batch(fr_search_job *job, fr_scratch *const *scratches, uint32_t lanes, const uint32_t *at, uint32_t count, fr_row_hit *hits)
+static uint32_t batch_of(const fr_search_job *job) { return FR_MAX(4u, FR_MIN(BATCH_QUERIES, BATCH_WORK / FR_MAX(1u, FR_MAX(job->ef, job->k)))); }
+
+/* The next few of a part; fewer as it ends, so that threads end together. */
+static uint32_t claim(fr_search_job *job, uint32_t part, uint32_t *at_out)
+{
+    uint32_t end = (uint32_t)((uint64_t)job->count * (part + 1) / job->parts), most = batch_of(job), n;
+    uint32_t at = atomic_load_explicit(&job->cursors[part], memory_order_relaxed);
+    do {
+        if (at == end) return 0;
+        n = job->parts == 1 ? most : FR_MAX((end - at) / 4, BATCH_LEAST);
+        n = FR_MIN(FR_MIN(n, most), end - at);
+    } while (!atomic_compare_exchange_weak_explicit(&job->cursors[part], &at, at + n, memory_order_relaxed, memory_order_relaxed));
+    *at_out = at;
+    return n;
+}
+
+static void fail(fr_search_job *job, fr_code code, const fr_err *err)
+{
+    uint32_t none = FR_OK;
+    if (atomic_compare_exchange_strong(&job->failed, &none, (uint32_t)code)) job->err = *err; /* read when all threads have ended */
+}
+
+static bool search_batch(fr_search_job *job, fr_scratch *const *scratches, uint32_t lanes, const uint32_t *at, uint32_t count, fr_row_hit *hits)
 {
     fr_table_query queries[BATCH_QUERIES];
     uint32_t found[BATCH_QUERIES];
+    fr_err err = {0};
     const fr_table *t = job->index->table;
     size_t bytes = given_bytes(job->index);
     fr_table_enter(t, scratches[0]);
     uint64_t visible = atomic_load_explicit(&job->index->visible, memory_order_acquire);
     for (uint32_t i = 0; i < count; i++)
         queries[i] = (fr_table_query){.vector = job->queries + at[i] * bytes, .k = job->k, .ef = job->ef, .visible = visible};
-    job->code = fr_table_search_many(t, scratches, lanes, queries, count, hits, found, &job->err);
-    if (job->code == FR_OK) take_ids(job, at, count, hits, found);
+    fr_code code = fr_table_search_many(t, scratches, lanes, queries, count, hits, found, &err);
+    for (uint32_t i = 0; i < count && code == FR_OK; i += IDS_AT_ONCE)
+        take_ids(job, at + i, FR_MIN(IDS_AT_ONCE, count - i), hits + (size_t)i * job->k, found + i);
+    if (code != FR_OK) fail(job, code, &err);
     fr_table_leave(t, scratches[0]);
+    return code == FR_OK;
 }
 
-static void *search_range(void *argument)
+/* False: there is no memory to do anything. */
+static bool search_parts(fr_search_job *job)
 {
-    fr_search_job *job = argument;
-    uint32_t lanes = 0, want = job->count > 1 ? FR_FLIGHT : 1, batch = job->ef > 1024 ? 4 : BATCH_QUERIES;
-    bool ordered = fr_table_width(fr_table_settings(job->index->table)) >= ORDERED_LONG;
-    uint32_t window = (uint32_t)FR_MIN(job->count, (uint64_t)WINDOW_QUERIES);
+    uint32_t lanes = 0, want = job->count > 1 ? FR_FLIGHT : 1, own = atomic_fetch_add(&job->entered, 1), at, n;
     fr_scratch *scratches[FR_FLIGHT_MAX];
     while (lanes < want && (scratches[lanes] = fr_scratch_borrow()) != NULL) lanes++;
-    fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, (size_t)batch * job->k * sizeof *hits);
-    uint32_t *order = fr_alloc(FR_MEM_SEARCH, window * (sizeof *order + 1));
-    job->code = lanes != 0 && hits != NULL && order != NULL ? FR_OK : fr_fail(&job->err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
-    for (uint64_t from = 0; from < job->count && job->code == FR_OK; from += window) {
-        uint32_t count = (uint32_t)FR_MIN(job->count - from, (uint64_t)window);
-        for (uint32_t i = 0; i < count; i++) order[i] = (uint32_t)from + i;
-        if (ordered && count >= ORDERED_FROM) order_queries(job, scratches[0], from, count, (uint8_t *)(order + window), order);
-        for (uint32_t at = 0; at < count && job->code == FR_OK; at += batch) search_batch(job, scratches, lanes, order + at, FR_MIN(batch, count - at), hits);
+    fr_row_hit *hits = fr_alloc(FR_MEM_SEARCH, (size_t)batch_of(job) * job->k * sizeof *hits);
+    bool able = lanes != 0 && hits != NULL, fine = able;
+    if (able && job->lists != NULL) order_queries(job, scratches[0]);
+    for (uint32_t p = 0; p < job->parts && fine; p++) {
+        uint32_t part = (own + p) % job->parts;
+        while (fine && (n = claim(job, part, &at)) != 0)
+            fine = atomic_load_explicit(&job->failed, memory_order_relaxed) == FR_OK && search_batch(job, scratches, lanes, job->order + at, n, hits);
     }
-    fr_free(FR_MEM_SEARCH, order);
     fr_free(FR_MEM_SEARCH, hits);
     while (lanes > 0) fr_scratch_return(scratches[--lanes]);
+    return able;
+}
+
+static void *help_search(void *job)
+{
+    (void)search_parts(job); /* without memory the others do its part */
     return NULL;
+}
+
+static fr_code search_window(fr_search_job *job, fr_err *err)
+{
+    pthread_t workers[SEARCH_THREADS_MAX];
+    uint32_t started = 0;
+    for (uint32_t i = 0; i < job->count; i++) job->order[i] = i;
+    for (uint32_t p = 0; p < job->parts; p++) job->cursors[p] = (uint32_t)((uint64_t)job->count * p / job->parts);
+    while (started + 1 < job->parts && pthread_create(&workers[started], NULL, help_search, job) == 0) started++;
+    bool able = search_parts(job); /* and what threads that did not come would have done */
+    while (started > 0) pthread_join(workers[--started], NULL);
+    if (!able) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    if (job->failed == FR_OK) return FR_OK;
+    if (err != NULL) *err = job->err;
+    return (fr_code)job->failed;
 }
 
 fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t query_count, uint32_t k, uint32_t ef, uint32_t threads,
@@ -272,23 +330,21 @@ fr_code fr_index_search_many(fr_index *index, const void *queries, uint64_t quer
     size_t bytes = given_bytes(index);
     const uint8_t *given = queries;
     for (uint64_t i = 0; i < query_count; i++) FR_TRY(check_vector(index, "queries", given + i * bytes, i, err));
-    fr_search_job jobs[64];
-    pthread_t workers[64];
-    uint32_t parts = (uint32_t)FR_MIN((uint64_t)FR_MAX(1u, FR_MIN(threads, 64u)), FR_MAX(query_count, 1u)), started = 0;
-    for (uint32_t p = 0; p < parts; p++) {
-        uint64_t from = query_count * p / parts, to = query_count * (p + 1) / parts;
-        jobs[p] = (fr_search_job){.index = index, .queries = given + from * bytes, .count = to - from, .k = k, .ef = ef,
-                                  .ids = ids_out + from * k, .distances = distances_out + from * k};
-        if (p + 1 == parts || pthread_create(&workers[started], NULL, search_range, &jobs[p]) != 0) search_range(&jobs[p]);
-        else started++;
+    uint32_t window = (uint32_t)FR_MIN(query_count, (uint64_t)WINDOW_QUERIES);
+    uint32_t *order = fr_alloc(FR_MEM_SEARCH, FR_MAX(window, 1u) * (sizeof *order + 1));
+    if (order == NULL) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    bool ordered = fr_table_width(fr_table_settings(index->table)) >= ORDERED_LONG;
+    fr_code code = FR_OK;
+    for (uint64_t from = 0; from < query_count && code == FR_OK; from += window) {
+        uint32_t count = (uint32_t)FR_MIN(query_count - from, (uint64_t)window);
+        fr_search_job job = {.index = index, .queries = given + from * bytes, .count = count, .k = k, .ef = ef, .order = order,
+                             .ids = ids_out + from * k, .distances = distances_out + from * k};
+        job.lists = ordered && count >= ORDERED_FROM ? (uint8_t *)(order + window) : NULL;
+        job.parts = FR_MIN(FR_MAX(1u, FR_MIN(threads, SEARCH_THREADS_MAX)), count);
+        code = search_window(&job, err);
     }
-    while (started > 0) pthread_join(workers[--started], NULL);
-    for (uint32_t p = 0; p < parts; p++) {
-        if (jobs[p].code == FR_OK) continue;
-        if (err != NULL) *err = jobs[p].err;
-        return jobs[p].code;
-    }
-    return FR_OK;
+    fr_free(FR_MEM_SEARCH, order);
+    return code;
 }
 
 fr_code fr_index_get(fr_index *index, const int64_t *ids, uint64_t count, void *vectors_out, bool *present_out)

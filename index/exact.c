@@ -3,10 +3,26 @@
 
 #include <math.h>
 
+#define TOUCHED 256u /* bytes of a row: the hardware streams the rest of a long one */
+
 static float in_memory(const fr_space *space, uint32_t row, const fr_vector_chunk *c)
 {
     const uint8_t *data = c->data + fr_vectors_within(&space->table->vectors, c, row);
     return space->mixed[c->type]->one(space->vector, data, space->table->options.dimension);
+}
+
+void fr_space_exact_touch(const fr_space *space, uint32_t row)
+{
+    const fr_codeset *codes = space->codes;
+    if (fr_code_native(codes->kind)) return;
+    if (codes->has_fine) {
+        const char *fine = fr_extent_at(&codes->fine, row);
+        for (uint32_t at = 0; at < codes->padded / 2 && at < 256; at += 64) __builtin_prefetch(fine + at);
+    }
+    const fr_vector_chunk *c = fr_vectors_chunk(&space->table->vectors, row);
+    if (c->data == NULL) return;
+    const uint8_t *data = c->data + fr_vectors_within(&space->table->vectors, c, row);
+    for (uint32_t at = 0; at < c->row_bytes && at < TOUCHED; at += 64) __builtin_prefetch(data + at);
 }
 
 typedef struct fr_exact_batch {

@@ -21,14 +21,19 @@ static void prepare(const fr_space *space, float *out)
 
 /* By the 8-bit codes alone. The row's rounding and the query's are independent; what the query's adds to all rows alike does not
  * order them. Of inner products the second depends on the row's length, which is not known here: all are compared. */
-static uint32_t needed_by_codes(const fr_space *space, const fr_candidate *candidates, uint32_t count, uint32_t k)
+float fr_fine_limit(const fr_space *space, float kth)
 {
     const fr_codeset *s = space->codes;
-    if (s->kind != FR_CODE_SQ8 || s->metric == FR_METRIC_IP) return count;
-    double step = (double)s->scale, turn = -space->code_query.a / (2 * step), nearest = fmax((double)candidates[k - 1].distance, 0); /* a = -2 step turn */
-    double limit = nearest + MARGIN_CODES * 2 * sqrt(nearest) * sqrt((step * step + turn * turn) / 12);
+    if (s->kind != FR_CODE_SQ8 || s->metric == FR_METRIC_IP) return INFINITY;
+    double step = (double)s->scale, turn = -space->code_query.a / (2 * step), nearest = fmax((double)kth, 0); /* a = -2 step turn */
+    return (float)(nearest + MARGIN_CODES * 2 * sqrt(nearest) * sqrt((step * step + turn * turn) / 12));
+}
+
+static uint32_t needed_by_codes(const fr_space *space, const fr_candidate *candidates, uint32_t count, uint32_t k)
+{
+    float limit = fr_fine_limit(space, candidates[k - 1].distance);
     uint32_t needed = k;
-    while (needed < count && (double)candidates[needed].distance <= limit) needed++;
+    while (needed < count && candidates[needed].distance <= limit) needed++;
     return needed;
 }
 

@@ -9,11 +9,14 @@ typedef struct fr_flight {
     uint32_t *counts;
 } fr_flight;
 
+/* The next step of a lane. What it reads was sent for in the one before it, while the other lanes worked. */
+typedef enum fr_lane_step { FR_LANE_BEGIN, FR_LANE_EXPAND, FR_LANE_WEIGH, FR_LANE_END } fr_lane_step;
+
 typedef struct fr_lane {
     fr_run run;
     fr_search_info info;
     uint32_t at; /* its query; flight->count: none */
-    bool weighs; /* its next step: weigh, or expand */
+    fr_lane_step step;
 } fr_lane;
 
 /* A query flies when its plan is the plain walk. */
@@ -24,7 +27,7 @@ static fr_code start(fr_run *run, bool *flies_out, fr_err *err)
     if (fr_table_is_sparse(&run->t->options) || q->filter != NULL || q->exact || q->plan != FR_PLAN_ANY || q->has_low || q->has_high) return FR_OK;
     FR_TRY(fr_run_fit(run, FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k), err));
     if (run->s->row_limit == 0 || fr_run_scan_is_cheaper(run)) return FR_OK;
-    fr_run_walk_begin(run);
+    fr_run_walk_seek(run);
     *flies_out = true;
     return FR_OK;
 }
@@ -52,6 +55,7 @@ static fr_code board(fr_flight *f, fr_lane *lane, fr_err *err)
         lane->info = (fr_search_info){0};
         lane->run = (fr_run){.t = f->t, .s = s, .query = &f->queries[lane->at], .info = &lane->info};
         FR_TRY(start(&lane->run, &flies, err));
+        lane->step = FR_LANE_BEGIN;
         if (flies) return FR_OK;
         FR_TRY(land(f, lane, false, err));
     }
@@ -59,15 +63,36 @@ static fr_code board(fr_flight *f, fr_lane *lane, fr_err *err)
     return FR_OK;
 }
 
-/* The lane has a row to expand; or no query is left for it. */
-static fr_code move_on(fr_flight *f, fr_lane *lane, fr_err *err)
+/* There is a row to expand, or the walk ends. */
+static void look_ahead(fr_lane *lane)
 {
-    lane->weighs = false;
-    while (lane->at != f->count && !fr_walk_next(&lane->run.walk)) {
-        FR_TRY(land(f, lane, true, err));
-        FR_TRY(board(f, lane, err));
+    if (fr_walk_next(&lane->run.walk)) {
+        lane->step = FR_LANE_EXPAND;
+        return;
     }
-    return FR_OK;
+    fr_run_walk_foresee(&lane->run);
+    lane->step = FR_LANE_END;
+}
+
+static fr_code step(fr_flight *f, fr_lane *lane, fr_err *err)
+{
+    switch (lane->step) {
+    case FR_LANE_BEGIN:
+        fr_run_walk_begin(&lane->run);
+        look_ahead(lane);
+        return FR_OK;
+    case FR_LANE_EXPAND:
+        fr_walk_expand(&lane->run.walk);
+        lane->step = FR_LANE_WEIGH;
+        return FR_OK;
+    case FR_LANE_WEIGH:
+        fr_walk_weigh(&lane->run.walk);
+        look_ahead(lane);
+        return FR_OK;
+    default:
+        FR_TRY(land(f, lane, true, err));
+        return board(f, lane, err);
+    }
 }
 
 fr_code fr_table_search_many(const fr_table *t, fr_scratch *const *scratches, uint32_t lane_count, const fr_table_query *queries,
@@ -80,19 +105,12 @@ fr_code fr_table_search_many(const fr_table *t, fr_scratch *const *scratches, ui
     for (uint32_t i = 0; i < lane_count; i++) {
         lanes[i].run.s = scratches[i];
         FR_TRY(board(&flight, &lanes[i], err));
-        FR_TRY(move_on(&flight, &lanes[i], err));
         busy += lanes[i].at != count;
     }
     for (uint32_t i = 0; busy != 0; i = i + 1 == lane_count ? 0 : i + 1) {
         fr_lane *lane = &lanes[i];
         if (lane->at == count) continue;
-        if (!lane->weighs) { /* what a step reads was sent for in the one before it, while the other lanes worked */
-            fr_walk_expand(&lane->run.walk);
-            lane->weighs = true;
-            continue;
-        }
-        fr_walk_weigh(&lane->run.walk);
-        FR_TRY(move_on(&flight, lane, err));
+        FR_TRY(step(&flight, lane, err));
         busy -= lane->at == count;
     }
     return FR_OK;

@@ -95,12 +95,17 @@ static void put(const fr_router_map *map, uint32_t at, uint32_t row)
     map->constants[at] = fr_codeset_constant(codes, row);
 }
 
-static uint32_t least(const float *found, uint32_t count)
+/* The nearest leaders, at most LISTS, in one pass. */
+static uint32_t nearest_few(const float *found, uint32_t count, uint32_t want, uint32_t *few)
 {
-    uint32_t best = 0;
-    for (uint32_t l = 1; l < count; l++)
-        if (found[l] < found[best]) best = l;
-    return best;
+    uint32_t n = 0;
+    for (uint32_t l = 0; l < count; l++) {
+        if (n == want && !(found[l] < found[few[n - 1]])) continue;
+        uint32_t at = n < want ? n++ : n - 1;
+        for (; at > 0 && found[l] < found[few[at - 1]]; at--) few[at] = few[at - 1];
+        few[at] = l;
+    }
+    return n;
 }
 
 static void leader_distances(const fr_router_map *map, const fr_code_query *query, float found[LEADERS_MAX])
@@ -111,8 +116,10 @@ static void leader_distances(const fr_router_map *map, const fr_code_query *quer
 static uint32_t nearest_leader(const fr_router_map *map, const fr_code_query *query)
 {
     float found[LEADERS_MAX];
+    uint32_t best = 0;
     leader_distances(map, query, found);
-    return least(found, map->leaders);
+    nearest_few(found, map->leaders, 1, &best);
+    return best;
 }
 
 /* Leaders are routers, too: every so many of them. */
@@ -195,16 +202,17 @@ static bool is_linked_now(const fr_table *t, const fr_scratch *s, uint32_t row)
 }
 
 /* Who stands there now: its code may be read and is what distances are of. */
-static uint32_t keep_linked(const fr_table *t, const fr_scratch *s, const fr_space *space, fr_candidate *pool, uint32_t size)
+uint32_t fr_routers_keep(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t size)
 {
     uint32_t ids[FR_STARTS], kept = 0, count = 0;
     float found[FR_STARTS];
+    fr_candidate *pool = s->pool;
+    if (space->codes->kind == FR_CODE_NONE) return size; /* they were looked at where they stand */
     for (uint32_t i = 0; i < size; i++) {
         uint32_t row = pool[i].row;
-        if (!is_linked_now(t, s, row)) continue;
-        fr_space_touch(space->codes, row);
-        ids[count++] = row;
+        if (is_linked_now(t, s, row)) ids[count++] = row;
     }
+    if (count == 0) return 0;
     fr_space_distances(space, ids, count, found);
     for (uint32_t i = 0; i < count; i++) fr_pool_insert(pool, &kept, FR_STARTS, found[i], ids[i]);
     return kept;
@@ -231,20 +239,32 @@ uint32_t fr_table_list(const fr_table *t, fr_scratch *s, const void *vector)
     return nearest_leader(map, &space.code_query);
 }
 
-uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts)
+uint32_t fr_routers_seek(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts)
 {
     const fr_router_map *map = map_of(t);
     if (map == NULL || map->codes != space->codes) return 0;
     if (map->codes->kind == FR_CODE_NONE) return nearest_plain(t, s, space, map, starts);
     float found[LEADERS_MAX];
-    uint32_t size = 0, scanned = 0, lists = map->codes->padded >= LONG_FROM ? LISTS_LONG : LISTS;
+    uint32_t few[LISTS], size = 0, scanned = 0, lists = map->codes->padded >= LONG_FROM ? LISTS_LONG : LISTS;
     leader_distances(map, &space->code_query, found);
-    for (uint32_t i = 0; i < FR_MIN(lists, map->leaders) && scanned < SCANNED_MAX; i++) {
-        uint32_t best = least(found, map->leaders);
-        found[best] = INFINITY;
-        uint32_t from = map->from[best], to = FR_MIN(map->from[best + 1], from + SCANNED_MAX - scanned);
+    lists = nearest_few(found, map->leaders, lists, few);
+    for (uint32_t i = 0; i < lists && scanned < SCANNED_MAX; i++) {
+        uint32_t best = few[i], from = map->from[best], to = FR_MIN(map->from[best + 1], from + SCANNED_MAX - scanned);
         scan(map, &space->code_query, from, to, starts, s->pool, &size);
         scanned += to - from;
     }
-    return keep_linked(t, s, space, s->pool, size);
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t row = s->pool[i].row;
+        if (row >= s->row_limit) continue;
+        __builtin_prefetch(&fr_row_at(t, row)->linked);
+        __builtin_prefetch(fr_row_at(t, row));
+        fr_space_touch(space->codes, row);
+        if (i == 0) fr_links_prefetch(t, row); /* it is expanded first */
+    }
+    return size;
+}
+
+uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts)
+{
+    return fr_routers_keep(t, s, space, fr_routers_seek(t, s, space, starts));
 }

@@ -305,20 +305,22 @@ static void scan_fresh(fr_run *run, const fr_fresh_view *view, const uint32_t *r
 
 /* ==== the walk ==== */
 
-/* Exact distances of the nearest of the pool, until `rerank` visible rows that pass were looked at. */
+/* Exact distances of the nearest of the pool, until `rerank` visible rows that pass were looked at, or those that codes leave in doubt. */
 static void take_pool(fr_run *run, uint32_t size)
 {
     fr_candidate *pool = run->s->pool;
     uint32_t taken = 0, limit = run->space.code_query.exact ? run->query->k : run->rerank;
     bool range = run->query->has_low || run->query->has_high;
+    float doubt = INFINITY;
     run->found = 0;
-    for (uint32_t i = 0; i < size && (taken < limit || run->query->has_low); i++) {
+    for (uint32_t i = 0; i < size && (taken < limit || run->query->has_low) && pool[i].distance <= doubt; i++) {
         if (i + 4 < size) __builtin_prefetch(fr_row_at(run->t, pool[i + 4].row));
         uint32_t row = pool[i].row;
         if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         if (run->space.code_query.exact) fr_run_offer(run, row, pool[i].distance);
         else pool[taken] = pool[i]; /* never ahead of i */
         taken++;
+        if (taken == run->query->k && !range && !run->space.code_query.exact) doubt = fr_fine_limit(&run->space, pool[taken - 1].distance);
     }
     if (!run->space.code_query.exact) offer_exact(run, pool, taken, range);
 }
@@ -349,13 +351,28 @@ static void take_results(fr_run *run, uint32_t size, uint32_t room)
     scan_fresh(run, &run->fresh, ring_rows_of(s), run->taken);
 }
 
-void fr_run_walk_begin(fr_run *run)
+void fr_run_walk_seek(fr_run *run)
 {
     set_fresh_aside(run);
-    uint32_t size = fr_walk_start(run->t, run->s, &run->space, run->ef, &run->info->distances);
+    run->starts = fr_walk_seek(run->t, run->s, &run->space, run->ef);
+}
+
+void fr_run_walk_begin(fr_run *run)
+{
+    uint32_t size = fr_walk_enter(run->t, run->s, &run->space, run->starts, &run->info->distances);
     fr_walk_begin(&run->walk, run->t, run->s, &run->space, size, run->ef);
     const fr_table_query *q = run->query;
     if (q->filter == NULL && !q->has_low && !q->has_high && !run->again) fr_walk_reach(&run->walk, q->k, run->ef);
+}
+
+void fr_run_walk_foresee(const fr_run *run)
+{
+    const fr_candidate *pool = run->s->pool;
+    bool exact = run->space.code_query.exact;
+    uint32_t k = run->query->k, count = FR_MIN(run->walk.size, exact ? k : run->rerank);
+    float doubt = exact || count <= k ? INFINITY : fr_fine_limit(&run->space, pool[k - 1].distance);
+    for (uint32_t i = 0; i < count && pool[i].distance <= doubt; i++) __builtin_prefetch(fr_row_at(run->t, pool[i].row & ~FR_CHECKED));
+    for (uint32_t i = 0; i < count && pool[i].distance <= doubt; i++) fr_space_exact_touch(&run->space, pool[i].row & ~FR_CHECKED);
 }
 
 void fr_run_walk_end(fr_run *run)
@@ -372,7 +389,9 @@ void fr_run_walk(fr_run *run, bool filtered)
         take_results(run, size, run->ef);
         return;
     }
+    fr_run_walk_seek(run);
     fr_run_walk_begin(run);
     while (fr_walk_expand(&run->walk)) fr_walk_weigh(&run->walk);
+    fr_run_walk_foresee(run);
     fr_run_walk_end(run);
 }

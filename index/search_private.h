@@ -31,6 +31,7 @@ typedef struct fr_run {
     fr_walk walk;
     fr_fresh_view fresh;  /* as it was before the walk */
     uint32_t kept, taken; /* fresh rows that wait for its end, in s->expanded */
+    uint32_t starts;      /* where it may begin, in the pool */
 } fr_run;
 
 bool fr_run_judge(fr_run *run, uint32_t row); /* by the document, at most once a row and query; false when not visible */
@@ -70,8 +71,10 @@ double fr_run_estimate(fr_run *run, const fr_cell_view *view);
 double fr_cells_part(const fr_table *t, double share, uint32_t ef);
 void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part);
 void fr_run_scan_keys(fr_run *run, const fr_span *keys, uint32_t count);
-void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, begin, steps of run->walk, end */
+void fr_run_walk(fr_run *run, bool filtered); /* the whole of it; or, without a filter, in this order: */
+void fr_run_walk_seek(fr_run *run);           /* what begin reads is on its way */
 void fr_run_walk_begin(fr_run *run);
+void fr_run_walk_foresee(const fr_run *run); /* after the steps of run->walk: what end reads is on its way */
 void fr_run_walk_end(fr_run *run);
 /* plan.c */
 fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err);

@@ -271,6 +271,9 @@ float fr_space_exact(const fr_space *space, uint32_t row, float *decoded); /* on
 bool fr_space_exact_many(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count);
 /* How many of the first (they are sorted) must be compared exactly to find k. Second-level codes, where there are any, order them anew. */
 uint32_t fr_fine_refine(const fr_space *space, fr_scratch *s, fr_candidate *candidates, uint32_t count, uint32_t k);
+/* On codes: whoever is farther than this is not among the k nearest, when the k-th is at this distance. INFINITY: codes cannot tell. */
+float fr_fine_limit(const fr_space *space, float kth);
+void fr_space_exact_touch(const fr_space *space, uint32_t row); /* what exact distances read of memory is on its way */
 /* Prefetch a code row: a few lines are enough, the hardware streams the rest of a long one. */
 static inline const uint8_t *fr_code_touch(const fr_codeset *codes, uint32_t row, bool constant)
 {
@@ -319,10 +322,15 @@ static inline bool fr_visit(fr_scratch *s, uint32_t row) /* true: first time */
 void fr_visited_clear(fr_scratch *s);
 
 /* walk.c */
-/* Fills the pool with where a walk begins: the nearest routers or, without any, the entry point; marks them visited. */
+/* Fills the pool with where a walk begins: the nearest routers or, without any, the entry point; marks them visited. In two steps (`size` goes
+ * from one to the other), between which what the second one reads is on its way; or both. */
+uint32_t fr_walk_seek(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef);
+uint32_t fr_walk_enter(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint64_t *distances);
 uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances);
 /* routers.c: about the `starts` nearest linked routers, at most FR_STARTS, into the pool; count. 0: there is no map, or all of them went. */
 uint32_t fr_routers_nearest(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts);
+uint32_t fr_routers_seek(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t starts); /* the same in two steps */
+uint32_t fr_routers_keep(const fr_table *t, const fr_scratch *s, const fr_space *space, uint32_t size);
 /* A walk, hop by hop, so that several can be in flight on one thread: expand reads the lanes of the nearest
  * candidate that was not expanded and prefetches its new neighbours (false: there is none left), weigh takes them in. */
 typedef struct fr_walk {

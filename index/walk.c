@@ -36,9 +36,14 @@ uint32_t fr_walk_entry(const fr_table *t, const fr_scratch *s, const fr_space *s
     return row;
 }
 
-uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
+uint32_t fr_walk_seek(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef)
 {
-    uint32_t size = fr_routers_nearest(t, s, space, FR_MIN(FR_STARTS, ef)), kept = 0;
+    return fr_routers_seek(t, s, space, FR_MIN(FR_STARTS, ef));
+}
+
+uint32_t fr_walk_enter(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t found, uint64_t *distances)
+{
+    uint32_t size = fr_routers_keep(t, s, space, found), kept = 0;
     for (uint32_t i = 0; i < size; i++)
         if (fr_visit(s, s->pool[i].row)) s->pool[kept++] = s->pool[i];
     if (kept != 0) return kept;
@@ -48,6 +53,11 @@ uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, 
     if (start == FR_ROW_NONE || !fr_visit(s, start)) return 0;
     s->pool[0] = (fr_candidate){distance, start};
     return 1;
+}
+
+uint32_t fr_walk_start(const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t ef, uint64_t *distances)
+{
+    return fr_walk_enter(t, s, space, fr_walk_seek(t, s, space, ef), distances);
 }
 
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef)

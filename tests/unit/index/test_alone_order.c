@@ -13,7 +13,7 @@
 #define D       512u
 #define ROWS    1024u /* beyond what is scanned: they are walked */
 #define CENTRES 40u
-#define MANY    5000u /* more than a window of one thread */
+#define MANY    16500u /* more than a window */
 #define K       5u
 #define EF      24u
 
@@ -70,15 +70,19 @@ static void same_as_alone(uint32_t count, uint32_t threads, uint32_t step)
 static void batches_are_answered_in_place(void **state)
 {
     (void)state;
-    for (uint32_t threads = 1; threads <= 2; threads++) same_as_alone(300, threads, 1);
+    for (uint32_t threads = 1; threads <= 5; threads += 2) same_as_alone(300, threads, 1);
+    same_as_alone(300, 1000, 7); /* as many as there may be */
     same_as_alone(127, 1, 1); /* served as they come */
+    same_as_alone(127, 3, 1);
+    same_as_alone(2, 3, 1); /* fewer than threads */
     same_as_alone(128, 1, 1);
 }
 
 static void windows_are_answered_in_place(void **state)
 {
     (void)state;
-    same_as_alone(MANY, 1, 11);
+    same_as_alone(MANY, 1, 97);
+    same_as_alone(MANY, 2, 97);
 }
 
 static void none_is_no_error(void **state)
