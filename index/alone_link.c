@@ -3,14 +3,15 @@
  * that lives until nothing waits.
  * Invariants: (1) `writer` is the applier's role. The thread takes it to tidy up, and to end: whoever holds it and sees `behind_runs` may
  * leave rows to the thread. (2) The thread begins only after a pause, and stops when the next change comes: what it began of a
- * bulk, anybody ends. (3) It is gone when fr_index_free returns. */
+ * bulk, anybody ends. It never works beside a call that holds `writer`: a call links with as many threads as it was given, and one more
+ * takes the core of somebody who searches. (3) It is gone when fr_index_free returns. */
 #include "index/alone_private.h"
 #include "index/bulk.h"
 
 #include <unistd.h>
 
 #define PAUSE_MS    50u    /* without a change */
-#define NAP_US      2000u  /* of the thread: so long free may have to wait */
+#define NAP_US      10000u /* of the thread: so long free may have to wait */
 #define DEAD_MAX    4096u  /* rows; a small share in small tables */
 #define SEED_ROWS   2048u  /* up to here rows are linked at once: later ones are linked to them together */
 #define WAIT_LEAST  4096u
@@ -114,17 +115,36 @@ static bool end_behind(fr_index *index)
     return done;
 }
 
+bool fr_index_pace(fr_pace *pace, uint64_t tail, uint64_t wait_max)
+{
+    uint64_t recent = pace->recent - (pace->recent + FR_PACE_NAPS - 1) / FR_PACE_NAPS + (tail - pace->tail);
+    pace->recent = FR_MIN(recent, wait_max / 4);
+    pace->tail = tail;
+    return pace->recent > wait_max / 8;
+}
+
+static bool somebody_writes(fr_index *index)
+{
+    if (pthread_mutex_trylock(&index->writer) != 0) return true;
+    pthread_mutex_unlock(&index->writer);
+    return false;
+}
+
 static void *link_behind(void *argument)
 {
     fr_index *index = argument;
+    const fr_table *t = index->table;
     uint64_t seen = 0;
     uint32_t naps = index->pause_ms * 1000 / NAP_US;
+    bool fast = false;
+    fr_pace pace = {.tail = atomic_load_explicit(&t->ring_low, memory_order_acquire)};
     for (uint32_t quiet = 0; !atomic_load_explicit(&index->stop_behind, memory_order_acquire); quiet++) {
         uint64_t changes = atomic_load_explicit(&index->changes, memory_order_acquire);
-        if (changes != seen) quiet = 0;
+        if (changes != seen || somebody_writes(index)) quiet = 0;
         seen = changes;
-        if (quiet < naps) {
+        if (quiet < naps || fast) {
             usleep(NAP_US);
+            fast = fr_index_pace(&pace, atomic_load_explicit(&t->ring_tail, memory_order_acquire), wait_max(index));
             continue;
         }
         if (fr_index_waiting(index) == 0 && end_behind(index)) return NULL;

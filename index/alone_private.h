@@ -37,6 +37,13 @@ typedef struct fr_helpers { /* other threads that link beside a call */
 } fr_helpers;
 fr_index *fr_index_new(void);
 void fr_index_link_stop(fr_index *index); /* before the table goes; nobody else uses the index any more */
+/* How fast rows come, counted by the naps of the thread behind: in a stream that soon is a bulk a gap is no pause, for rows that are linked one
+ * by one cost more than twice as much. */
+#define FR_PACE_NAPS 32u
+typedef struct fr_pace {
+    uint64_t tail, recent; /* of the ring; rows of about the last FR_PACE_NAPS naps, at most a quarter of what may wait */
+} fr_pace;
+bool fr_index_pace(fr_pace *pace, uint64_t tail, uint64_t wait_max); /* once a nap; true: more than an eighth of what may wait came lately */
 bool fr_index_many_dead(const fr_index *index);
 void fr_index_link_try(fr_index *index); /* links what waits, unless somebody writes now */
 /* The rest under `writer`. Would so many rows more be linked by the call that adds them? */

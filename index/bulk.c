@@ -76,7 +76,7 @@ static bool reserve(const fr_table *t, fr_bulk *b, uint32_t want, uint32_t rows)
     b->back_next = hold(b, MEM_NEXT, (size_t)want * b->edges * sizeof(uint32_t));
     b->around = b->back_next;
     b->row_at = b->assigned;
-    b->targets = hold(b, MEM_TARGETS, (size_t)rows * sizeof(uint32_t));
+    b->targets = hold(b, MEM_TARGETS, FR_MIN((size_t)rows, (size_t)want * b->edges) * sizeof(uint32_t));
     return b->targets && b->members && b->assigned && b->group && b->order && b->near && b->near_count && b->back_head && b->back_next;
 }
 

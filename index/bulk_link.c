@@ -83,6 +83,8 @@ static void link_one(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_bul
         count = fr_select(t, s, codes, FR_ROW_NONE, s->pool, size, fr_bulk_links_max(t), chosen);
         if (held <= max || count >= FEW_LINKS) break;
     }
+    for (uint32_t i = 0; i < count; i++) /* for back_later: an exchange waits for its line, one after the other */
+        if (chosen[i] < b->row_limit) __builtin_prefetch(&b->back_head[chosen[i]], 1);
     fr_candidate candidates[FR_WIDE_MAX];
     memcpy(candidates, s->pool, size * sizeof *candidates);
     fr_spin_lock(fr_row_lock(t, row));
@@ -200,6 +202,22 @@ static void unchain(const fr_table *t, const fr_bulk *b, fr_chain *chains, uint3
         for (uint32_t j = 0; j < chains[i].count; j++) __builtin_prefetch(fr_row_at(t, chains[i].from[j]));
 }
 
+/* A full list is chosen anew: the codes and headers of its rows and of those that come are on their way while the list before it is chosen.
+ * A header lies on two lines as often as not, and the choice reads both ends. */
+static void send_for_chain(const fr_table *t, const fr_codeset *codes, const fr_chain *c, uint32_t row_limit)
+{
+    uint32_t ids[FR_LANES_MAX], held = fr_row_lanes(t, c->row, ids);
+    if (held + c->count <= t->lanes) return;
+    for (uint32_t i = 0; i < held + c->count; i++) {
+        uint32_t row = i < held ? ids[i] : c->from[i - held];
+        if (row >= row_limit) continue;
+        const char *header = (const char *)fr_row_at(t, row);
+        fr_space_touch(codes, row);
+        __builtin_prefetch(header);
+        __builtin_prefetch(header + sizeof(fr_row) - 1);
+    }
+}
+
 static void back_to(fr_table *t, fr_scratch *s, const fr_codeset *codes, fr_chain *c)
 {
     uint32_t n = 0;
@@ -224,7 +242,9 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
             chains[i].edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel);
         }
         unchain(t, b, chains, n);
+        send_for_chain(t, codes, &chains[0], s->row_limit);
         for (uint32_t i = 0; i < n; i++) {
+            if (i + 1 < n) send_for_chain(t, codes, &chains[i + 1], s->row_limit);
             back_to(t, s, codes, &chains[i]);
             while (chains[i].edge != 0) {
                 unchain(t, b, &chains[i], 1);

@@ -9,6 +9,7 @@
 #define WALK_EF   16u
 #define BEAM      12u /* candidates of a row that are expanded */
 #define TURNS     12u
+#define AHEAD     8u  /* rows whose lanes are on their way */
 #define EXPANDED  4096u /* places of a table of rows, at most half full */
 
 typedef struct reach {
@@ -85,6 +86,13 @@ static void choose_next(reach *r)
     }
 }
 
+/* What `leads` reads of a row. */
+static void send_for(const reach *r, uint32_t row)
+{
+    if (row < r->b->row_limit) __builtin_prefetch(&r->b->back_head[row]);
+    fr_links_prefetch(r->t, row);
+}
+
 /* Of a fresh row its candidates, of a linked one where it leads to. */
 static uint32_t leads(const reach *r, uint32_t row, uint32_t *rows)
 {
@@ -107,9 +115,9 @@ void fr_bulk_reach(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
         uint32_t n = r.next_count;
         memcpy(next, r.next, n * sizeof *next);
         r.next_count = 0;
-        for (uint32_t i = 0; i < FR_MIN(4u, n); i++) fr_links_prefetch(t, next[i]);
+        for (uint32_t i = 0; i < FR_MIN(AHEAD, n); i++) send_for(&r, next[i]);
         for (uint32_t i = 0; i < n; i++) {
-            if (i + 4 < n) fr_links_prefetch(t, next[i + 4]);
+            if (i + AHEAD < n) send_for(&r, next[i + AHEAD]);
             uint32_t count = leads(&r, next[i], ids);
             for (uint32_t j = 0; j < count && r.some_dead; j++) __builtin_prefetch(fr_row_at(t, ids[j]));
             for (uint32_t j = 0; j < count; j++) meet_row(&r, ids[j]);

@@ -180,6 +180,60 @@ static void a_pause_links(void **state)
     world_free(w);
 }
 
+static bool nothing_began(const world *w, uint32_t waiting) { return fr_index_waiting(w->index) == waiting && w->index->table->bulk == NULL; }
+
+/* A call that takes long has the threads that it was given, and no more. */
+static void the_thread_keeps_out_of_calls(void **state)
+{
+    (void)state;
+    bool kept_out = false;
+    for (uint32_t turn = 0; turn < 20 && !kept_out; turn++) {
+        world *w = world_make(100000, true);
+        uint32_t before = threads_of_process();
+        add(w, 0, SEED, 1);
+        add(w, SEED, 700, 1);
+        pthread_mutex_lock(&w->index->writer);
+        usleep(20000); /* it may have begun before, on a slow machine: then another time */
+        if (nothing_began(w, 700)) {
+            usleep(300000);
+            kept_out = nothing_began(w, 700);
+            assert_true(kept_out);
+        }
+        pthread_mutex_unlock(&w->index->writer);
+        for (uint32_t i = 0; threads_of_process() > before && i < 60000; i++) usleep(1000);
+        is_whole(w);
+        world_free(w);
+    }
+    assert_true(kept_out);
+}
+
+static void a_fast_stream_has_no_pauses(void **state)
+{
+    (void)state;
+    fr_pace pace = {.tail = 5};
+    uint64_t tail = 5;
+    bool fast = false;
+    for (uint32_t nap = 0; nap < 200; nap++) { /* 1,000 rows every 15 naps: a bulk of 8,192 in 123 */
+        if (nap % 15 == 0) tail += 1000;
+        fast = fr_index_pace(&pace, tail, 8192);
+        if (nap > 30) assert_true(fast);
+    }
+    uint32_t naps = 0;
+    for (; fast; naps++) fast = fr_index_pace(&pace, tail, 8192);
+    assert_in_range(naps, 1, FR_PACE_NAPS); /* soon after its end it is over */
+    for (uint32_t nap = 0; nap < 200; nap++) { /* 500 every 25: one by one they are no trouble */
+        if (nap % 25 == 0) tail += 500;
+        fast = fr_index_pace(&pace, tail, 8192);
+        if (nap > FR_PACE_NAPS) assert_false(fast);
+    }
+    tail += 1000000;
+    assert_true(fr_index_pace(&pace, tail, 8192));
+    for (naps = 0; fr_index_pace(&pace, tail, 8192); naps++) {}
+    assert_in_range(naps, 1, FR_PACE_NAPS); /* however many came at once */
+    for (tail += 3, naps = 0; naps < 1000 && fr_index_pace(&pace, tail, 16); naps++) {}
+    assert_in_range(naps, 0, 16); /* also where next to nothing may wait */
+}
+
 static void free_drops_what_waits(void **state)
 {
     (void)state;
@@ -320,6 +374,7 @@ int main(int argc, char **argv)
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_wait_and_are_found), cmocka_unit_test(many_are_linked_together), cmocka_unit_test(more_wait_while_nobody_searches), cmocka_unit_test(a_pause_links),
+        cmocka_unit_test(the_thread_keeps_out_of_calls), cmocka_unit_test(a_fast_stream_has_no_pauses),
         cmocka_unit_test(free_drops_what_waits), cmocka_unit_test(save_links_first), cmocka_unit_test(ef_for_measures_the_graph),
         cmocka_unit_test(bits_do_not_wait), cmocka_unit_test(any_order), cmocka_unit_test(beside_searches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
