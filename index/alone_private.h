@@ -38,7 +38,7 @@ typedef struct fr_helpers { /* other threads that link beside a call */
 fr_index *fr_index_new(void);
 void fr_index_link_stop(fr_index *index); /* before the table goes; nobody else uses the index any more */
 /* How fast rows come, counted by the naps of the thread behind: in a stream that soon is a bulk a gap is no pause, for rows that are linked one
- * by one cost more than twice as much. */
+ * by one cost much more. */
 #define FR_PACE_NAPS 32u
 typedef struct fr_pace {
     uint64_t tail, recent; /* of the ring; rows of about the last FR_PACE_NAPS naps, at most a quarter of what may wait */
