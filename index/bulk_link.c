@@ -242,8 +242,8 @@ void fr_bulk_back(fr_table *t, fr_scratch *s, fr_bulk *b, uint32_t piece)
             chains[i].edge = atomic_exchange_explicit(&b->back_head[row], 0, memory_order_acq_rel);
         }
         unchain(t, b, chains, n);
-        send_for_chain(t, codes, &chains[0], s->row_limit);
         for (uint32_t i = 0; i < n; i++) {
+            if (i == 0) send_for_chain(t, codes, &chains[i], s->row_limit);
             if (i + 1 < n) send_for_chain(t, codes, &chains[i + 1], s->row_limit);
             back_to(t, s, codes, &chains[i]);
             while (chains[i].edge != 0) {
