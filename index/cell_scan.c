@@ -90,7 +90,10 @@ bool fr_run_wish_cells(const fr_run *run, const fr_cell_view *view, bool sketche
 static double sample_documents(fr_run *run, const uint32_t *rows, uint32_t count)
 {
     uint32_t seen = 0, passed = 0;
+    for (uint32_t i = 0; i < FR_MIN(count, 2 * SAMPLE_PASSED); i++) fr_run_send_for(run, rows[i]);
     for (uint32_t i = 0; i < count && passed < SAMPLE_PASSED; i++) {
+        if (i % SAMPLE_PASSED == 0) /* of the next ones, too: they are not waited for one by one */
+            for (uint32_t j = i; j < FR_MIN(count, i + SAMPLE_PASSED); j++) fr_run_send_for_document(run, rows[j]);
         if (rows[i] >= run->s->row_limit || !fr_row_visible(fr_row_at(run->t, rows[i]), run->query->visible)) continue;
         fr_verdict verdict = fr_sieve_test(run->s->sieve, rows[i]);
         if (verdict == FR_VERDICT_NO) continue; /* an entry in vain */
@@ -163,7 +166,9 @@ double fr_run_estimate(fr_run *run, const fr_cell_view *view)
     double share = fmax((double)sample.matches, 0.5) / (double)sample.entries;
     double rows = (double)atomic_load_explicit(&run->t->live, memory_order_relaxed);
     if (view->may_count < view->cells->count) rows = fmin(rows, (double)sample.held / n * view->may_count); /* they may be large ones */
-    return share * rows * (fr_sieve_certain(sieve) ? 1 : sample_documents(run, sample.rows, sample.count));
+    if (fr_sieve_certain(sieve)) return share * rows;
+    run->passing = (float)sample_documents(run, sample.rows, sample.count);
+    return share * rows * run->passing;
 }
 
 /* Of the matches, where few of them lie near the query: the order of cells says less about far rows. Recall 0.953 with a third of
@@ -198,6 +203,10 @@ static void order_heap(fr_candidate *heap, uint32_t count)
     for (uint32_t i = count / 2; i > 0; i--) sink(heap, count, i - 1);
 }
 
+#define DEFER_FROM  0.25f /* of the documents pass */
+#define DEFER_MORE  1.25  /* a sample errs */
+#define DEFER_LEAST 4u
+
 #define AHEAD 6u       /* cells that are on their way from memory: their heads; the codes of the next but one */
 #define GROUPS_AHEAD 3u
 #define BEHIND_MAX 256u /* entries behind those of a kept list, from which on it is made anew */
@@ -212,6 +221,7 @@ typedef struct cell_scan {
     uint64_t upto;                             /* of found, when the latter were gathered */
     uint32_t size;                             /* of the pool */
     uint64_t found, measured;                  /* matches; those of them that were measured or need not be */
+    uint32_t enough; /* the pool's nearest so many are thought to hold k that pass */
     bool turn, unsketched; /* bits would have been of use */
     fr_sketch_query ask;
 } cell_scan;
@@ -311,7 +321,7 @@ static uint64_t near_of_group(cell_scan *scan, const judged_cell *cell, uint32_t
     uint32_t there = sketch->count - group * FR_SKETCH_ROWS; /* later entries have no bits yet */
     uint64_t behind = there < FR_SKETCH_ROWS ? UINT64_MAX << there : 0;
     const fr_run *run = scan->run;
-    uint32_t least = run->space.code_query.exact ? run->query->k : FR_MIN(2 * run->query->k, run->rerank); /* codes err: more than k are compared exactly */
+    uint32_t least = run->space.code_query.exact ? run->rerank : FR_MIN(2 * scan->enough, run->rerank); /* codes err: more than k are compared exactly */
     send_for_group(scan, cell, group + GROUPS_AHEAD);
     if (scan->size < least) return bits;
     return bits & (fr_sketch_near(sketch, &scan->ask, group, run->s->pool[least - 1].distance) | behind);
@@ -380,6 +390,18 @@ static uint32_t nearer(const float *distances, uint32_t count, float limit)
     return n;
 }
 
+/* Documents are misses, and of the rows that are near for a while most are not near in the end: they are asked of what the pool holds then,
+ * where a sample of documents says how many more than k it must hold. */
+static void defer_documents(fr_run *run, cell_scan *scan)
+{
+    double more = run->passing > 0 ? DEFER_MORE / run->passing : 0;
+    double want = ceil(run->rerank * more) + DEFER_LEAST;
+    run->deferred = run->passing >= DEFER_FROM && want <= run->s->pool_capacity;
+    if (!run->deferred) return;
+    scan->enough = (uint32_t)ceil(scan->enough * more);
+    run->rerank = (uint32_t)want;
+}
+
 void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part)
 {
     const fr_cells *c = view->cells;
@@ -401,7 +423,10 @@ void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part)
     uint64_t tested = 0, past = 0, better_at = 0; /* past: rows of cells gone past. The k nearest became others when better_at were measured */
     uint64_t test = (uint64_t)(part * rows), measure = (uint64_t)(part * (double)run->match_count);
     float worst = INFINITY;
+    const uint32_t rerank = run->rerank;
     if (run->space.code_query.exact) run->rerank = k; /* nothing is ordered anew behind it */
+    scan.enough = k;
+    defer_documents(run, &scan);
     scan.count = scan.before = scan.size = 0;
     scan.found = scan.measured = scan.upto = 0;
     scan.turn = scan.unsketched = false;
@@ -430,7 +455,7 @@ void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part)
             if (2 * scan.found < measure) /* the matches are elsewhere */
                 measure = (uint64_t)(OPPOSED_PART * (double)run->match_count);
         }
-        float now = scan.size >= k ? run->s->pool[k - 1].distance : INFINITY;
+        float now = scan.size >= scan.enough ? run->s->pool[scan.enough - 1].distance : INFINITY;
         if (now < worst) worst = now, better_at = scan.measured;
     }
     cell_take(&scan, &cells[(at + 1) % 2]);
@@ -438,5 +463,10 @@ void fr_run_scan_cells(fr_run *run, const fr_cell_view *view, double part)
     cell_flush(&scan);
     run->info->visited += at;
     if (scan.unsketched) wish_sketches(c);
+    bool full = scan.size == run->rerank;
     fr_run_take(run, scan.size);
+    if (run->found == k || !run->deferred || !full) return;
+    run->passing = 0; /* fewer of them than the sample had said: each is asked when it is met */
+    run->rerank = rerank;
+    fr_run_scan_cells(run, view, part);
 }

@@ -1,32 +1,49 @@
 /* plan.c: which way a query goes. Without a filter: a scan of small tables, else the graph. With one, by the number of rows
  * that pass, which columns count (sieve.c) and documents are sampled for:
- *   many pass        the walk of all rows, results filtered, ef widened
+ *   many pass        the walk of all rows, results filtered, as deep as the k-th that passes
  *   fewer            the walk among the rows that pass (filter_walk.c)
  *   few              the rows that pass are scanned
  * Whatever was estimated: when fewer than k were found, all rows that pass are looked at. */
+#include "index/routers.h"
 #include "index/search_private.h"
 
 #include <math.h>
 
 #define SAMPLE_ROWS 256u
+#define SAMPLE_FEW 128u /* for a walk that finds out by itself how deep it must go */
 #define SIEVE_SAMPLE_ROWS 512u
+#define SAMPLE_AHEAD 16u
 #define SHARE_SPARSE 0.06
 #define SHARE_POST 0.45 /* from this share on the walk goes over all rows */
 
 /* Microseconds, measured on one core of 2026 (bench/README.md); only their ratios matter. */
-#define COST_ROW 0.025         /* a scattered row of a scan: its cache misses */
+#define COST_ROW 0.0105        /* a scattered row of a scan, where others are on their way beside it */
+#define COST_WORD 0.001        /* 64 rows of which hardly one passes */
 #define COST_JUDGE 0.00009     /* a row's code in a column, when all rows are judged in turn */
-#define COST_TEST 0.0002       /* an entry of a cell */
+#define COST_TEST 0.00015      /* an entry of a cell */
 #define COST_CELLS 8.0         /* the distances to all pivots, and their order */
-#define COST_CODE_BYTE 0.00002 /* of it */
+#define COST_CODE_BYTE 0.00003 /* of it */
 #define COST_SKETCH 0.0015       /* the bits of an entry of 128 dimensions */
 #define COST_SURVIVORS 12.0      /* of those that the bits leave over */
-#define COST_DOCUMENT 0.15
+#define COST_DOCUMENT 0.4
+#define DOCUMENTS 30.0           /* of those that codes leave open so many are asked, the nearest and a sample */
 #define COST_HOP 2.2           /* an expansion of the walk among passing rows */
+#define COST_DEEP 0.28         /* a candidate of the walk of all rows, */
+#define COST_DEEP_BYTE 0.0005  /* and for each byte of a code */
+#define COST_PLACE 0.35        /* a row as near as the k-th that passes: it is expanded, however many lie behind it, and asked whether it passes */
 #define COST_SCAN_FINE 60.0    /* a scan that is no dearer is taken: it is exact */
 #define EF_AMONG_MIN 48u       /* the walk among passing rows is not made narrower than this */
 
 static uint32_t rerank_of(const fr_table_query *q, uint32_t ef) { return FR_MAX(FR_MAX(2 * q->k, 32u), ef / 4); }
+
+/* Room for a wider pool, in the middle of a query. */
+static fr_code widen(fr_run *run, uint32_t ef, fr_err *err)
+{
+    uint32_t limit = run->s->row_limit;
+    if (!fr_scratch_fit(run->s, run->t, FR_MAX(fr_reach_room(ef), run->rerank))) return fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory to search");
+    run->s->row_limit = limit; /* later rows are not visible, and s->match does not cover them */
+    return FR_OK;
+}
 
 fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err)
 {
@@ -51,6 +68,10 @@ static double sample_filter(fr_run *run, uint32_t want)
     uint32_t rows = run->s->row_limit, seen = 0, passed = 0;
     for (uint32_t i = 0; i < want * 2 && seen < want; i++) {
         uint32_t row = (uint32_t)(fr_mix64(i + 1) % rows);
+        if (i % SAMPLE_AHEAD == 0) { /* misses are waited for together */
+            for (uint32_t j = i + 1; j <= i + SAMPLE_AHEAD; j++) fr_run_send_for(run, (uint32_t)(fr_mix64(j) % rows));
+            for (uint32_t j = i + 1; j <= i + SAMPLE_AHEAD; j++) fr_run_send_for_document(run, (uint32_t)(fr_mix64(j) % rows));
+        }
         if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible)) continue;
         seen++;
         passed += fr_run_passes(run, row);
@@ -78,7 +99,7 @@ static fr_code count_matches(fr_run *run, fr_cell_view *view, double *matches_ou
     run->sieved = fr_sieve_make(run->s->sieve, columns, run->query->filter, true);
     info->columns = run->s->sieve->leaf_count;
     if (!run->sieved) {
-        *matches_out = sample_filter(run, SAMPLE_ROWS) * (double)live;
+        *matches_out = sample_filter(run, fr_reach_known(run->t, &run->space) ? SAMPLE_FEW : SAMPLE_ROWS) * (double)live;
         return FR_OK;
     }
     run->verdicts = fr_kept_of(run->s, run->t, run->s->sieve);
@@ -131,6 +152,41 @@ static fr_code run_graph(fr_run *run, uint32_t ef, uint32_t wide, fr_err *err)
     return run->found == run->query->k ? FR_OK : look_further(run, ef, err);
 }
 
+/* ==== the walk of all rows, as deep as the k-th that passes ==== */
+
+#define DEEP_POWER 0.2  /* the k-th of wider results is found with less beyond it: recall 0.96 to 0.99 from 50 % to 10 % (FILTERS.md) */
+#define DEEP_MORE 1.3   /* of the place, at least */
+#define DEEP_MAX 4096u  /* places; beyond, all rows are scanned */
+#define DEEPER 8u       /* times the place that was expected: there is room for it, where a filter is opposed to the query */
+
+uint32_t fr_ef_deep(const fr_run *run, uint32_t place)
+{
+    double deeper = fmax((double)place / FR_MAX(run->query->k, FR_REACH_PLACE), 1);
+    return (uint32_t)fmin(fmax(run->asked * pow(deeper, DEEP_POWER), DEEP_MORE * place), FR_EF_MAX);
+}
+
+static uint32_t place_of(const fr_run *run, double share) { return (uint32_t)fmin(ceil(run->query->k / fmax(share, 1e-6)), FR_EF_MAX); }
+
+/* Microseconds. INFINITY: the table has not measured how its distances grow. */
+static double cost_deep(const fr_run *run, double share)
+{
+    uint32_t place = place_of(run, share), padded = run->space.codes->padded;
+    if (!fr_reach_known(run->t, &run->space) || place == FR_EF_MAX) return INFINITY;
+    double documents = run->sieved && fr_sieve_certain(run->s->sieve) ? 0 : DOCUMENTS * COST_DOCUMENT;
+    return fr_ef_deep(run, place) * (COST_DEEP + COST_DEEP_BYTE * padded) + place * COST_PLACE + documents;
+}
+
+static fr_code run_deep(fr_run *run, double share, fr_err *err)
+{
+    uint32_t k = run->query->k;
+    run->deferred = false;
+    run->place = place_of(run, share);
+    FR_TRY(widen(run, fr_ef_deep(run, FR_MIN(DEEPER * run->place, FR_EF_MAX)), err));
+    run->ef = fr_ef_deep(run, run->place);
+    run->rerank = k + FR_MAX(4u, (uint32_t)((run->rerank - k) * fmin(2 * share, 1))); /* passing rows lie farther apart: codes leave fewer in doubt */
+    return run_graph(run, run->ef, run->ef, err);
+}
+
 /* How wide the walk among passing rows must be for the recall of an unfiltered one: it sees up to 2m passing rows a step, more than the
  * graph would have; but where few pass there are fewer ways from row to row. */
 static uint32_t ef_among(const fr_run *run, uint32_t ef, double share)
@@ -147,25 +203,32 @@ static fr_code run_sieved(fr_run *run, const fr_cell_view *view, uint32_t ef, do
     uint32_t plan = run->query->plan, rows = run->s->row_limit, leaves = run->s->sieve->leaf_count, among = ef_among(run, ef, share);
     bool range = run->query->has_low || run->query->has_high;
     uint64_t estimate = run->match_count = info->matches;
-    double maybe = info->matches_exact ? 0 : (double)run->match_count * 0.1, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
-    double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded) + maybe * COST_DOCUMENT;
+    double documents = fr_sieve_certain(run->s->sieve) ? 0 : DOCUMENTS * COST_DOCUMENT, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
+    double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded), words = rows / 64 * COST_WORD + documents;
     double part = fr_cells_part(run->t, share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
-    double direct = among_cells + part * scan_fine, sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
+    double direct = (run->verdicts->cells != 0 ? COST_CELLS : among_cells) + part * scan_fine; /* lists that are kept need no test */
+    double sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
     if (share * FR_SKETCH_ROWS < FR_SKETCH_LEAST) sketched = INFINITY; /* groups would be passed by */
-    double cost_cells = fmin(direct, sketched);
-    info->cost_scan = scan_fine + judge;
+    double cost_cells = fmin(direct, sketched) + documents;
+    info->cost_scan = scan_fine + words + judge;
     info->cost_walk = among * COST_HOP + judge;
-    double scan = run->verdicts->uses > 1 ? scan_fine : info->cost_scan; /* a filter that comes again is worth its judgement: a scan is exact */
-    bool cheap = cost_cells < info->cost_walk && cost_cells < 0.8 * info->cost_scan && scan > COST_SCAN_FINE;
+    double scan = run->verdicts->uses > 1 ? scan_fine + words : info->cost_scan; /* a filter that comes again is worth its judgement: a scan is exact */
+    double deep = range || plan != FR_PLAN_ANY ? INFINITY : cost_deep(run, share);
+    bool deep_first = deep < fmin(info->cost_walk, info->cost_scan); /* before what needs all rows judged */
+    if (deep_first) info->cost_walk = deep;
+    if (deep_first && deep < cost_cells) return run_deep(run, share, err);
+    bool cheap = cost_cells < info->cost_walk && cost_cells < 0.7 * info->cost_scan && scan > COST_SCAN_FINE;
     bool in_cells = !range && (plan == FR_PLAN_CELLS || (plan == FR_PLAN_ANY && cheap));
     if (in_cells && fr_run_wish_cells(run, view, plan == FR_PLAN_ANY && sketched < direct)) {
         info->plan = "filtered cells";
         run->in_cells = true;
         fr_run_scan_cells(run, view, part);
         if (run->found == run->query->k) return FR_OK;
+        run->deferred = false;
         match_all(run);
         return look_further(run, ef, err);
     }
+    if (deep_first) return run_deep(run, share, err);
     match_all(run);
     info->cost_scan += ((double)run->match_count - (double)estimate) * (scan_fine / (double)FR_MAX(estimate, 1u));
     if (range || plan == FR_PLAN_SCAN || (plan == FR_PLAN_ANY && info->cost_scan <= info->cost_walk) || run->match_count <= run->query->k) {
@@ -194,6 +257,10 @@ static fr_code run_filtered(fr_run *run, uint32_t ef, fr_err *err)
     bool range = q->has_low || q->has_high;
     bool among = q->plan == FR_PLAN_ANY ? share < SHARE_POST : q->plan != FR_PLAN_WALK;
     if (run->sieved && among && !(range && share > 0.02)) return run_sieved(run, &view, ef, share, err);
+    double thought = share; /* of documents less: a walk too deep is better than one that must go on, or than all documents */
+    if (!run->sieved) thought = fmax(share - sqrt(share / SAMPLE_FEW), 0.5 / SAMPLE_FEW);
+    bool deep = !range && (q->plan == FR_PLAN_ANY || q->plan == FR_PLAN_WALK) && fr_reach_known(run->t, &run->space);
+    if (deep && place_of(run, thought) <= DEEP_MAX) return run_deep(run, thought, err);
     uint32_t wide = share > 0 ? (uint32_t)fmin((double)ef / share, 1e9) : UINT32_MAX;
     if (share >= SHARE_POST && wide > ef) wide = ef + (uint32_t)(0.6 * (wide - ef)); /* the k-th that passes is deeper, but the deeper are found as well */
     if (q->plan == FR_PLAN_SCAN || (wide > 4096 && wide > 2 * ef)) { /* too few pass: look at them all */
@@ -213,7 +280,7 @@ bool fr_run_scan_is_cheaper(const fr_run *run)
 static fr_code run_query(fr_run *run, fr_err *err)
 {
     const fr_table_query *q = run->query;
-    uint32_t ef = FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k);
+    uint32_t ef = run->asked = FR_MAX(q->ef != 0 ? q->ef : FR_EF_DEFAULT, q->k);
     FR_TRY(fr_run_fit(run, ef, err));
     uint32_t rows = run->s->row_limit;
     const fr_span *keys;

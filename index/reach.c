@@ -28,16 +28,27 @@ static float blur_of(const fr_space *space, float longest)
 
 uint32_t fr_reach_room(uint32_t ef) { return ef + ef / FR_REACH_MORE; }
 
-void fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef)
+static float growth_known(const fr_router_map *map, const fr_codeset *codes)
+{
+    return map != NULL && map->codes == codes ? atomic_load_explicit(&map->growth, memory_order_acquire) : 0;
+}
+
+bool fr_reach_known(const fr_table *t, const fr_space *space)
+{
+    return growth_known(atomic_load_explicit(&t->routers, memory_order_acquire), space->codes) > 0;
+}
+
+bool fr_walk_reach(fr_walk *w, uint32_t place, uint32_t ef)
 {
     const fr_router_map *map = atomic_load_explicit(&w->table->routers, memory_order_acquire);
-    uint32_t place = FR_MAX(k, FR_REACH_PLACE);
-    float growth = map != NULL && map->codes == w->space->codes ? atomic_load_explicit(&map->growth, memory_order_acquire) : 0;
-    if (ef <= place || growth == 0) return;
+    float growth = growth_known(map, w->space->codes);
+    place = FR_MAX(place, FR_REACH_PLACE);
+    if (ef <= place || growth == 0) return false;
     w->ef = fr_reach_room(ef);
     w->place = place - 1;
     w->reach = expm1f(growth * logf((float)ef / (float)place));
     w->blur = blur_of(w->space, atomic_load_explicit(&map->longest, memory_order_relaxed));
+    return true;
 }
 
 static int by_value(const void *a, const void *b)

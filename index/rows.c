@@ -139,6 +139,13 @@ void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out)
     fr_blob_read(fr_heap_at(&t->heap, atomic_load_explicit(&fr_row_at(t, row)->blob, memory_order_acquire)), blob_out);
 }
 
+void fr_row_send_for(const fr_table *t, uint32_t row)
+{
+    const uint8_t *at = fr_heap_at(&t->heap, atomic_load_explicit(&fr_row_at(t, row)->blob, memory_order_acquire));
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 64);
+}
+
 bool fr_row_has_key(const void *context, uint32_t row, fr_span key)
 {
     fr_blob blob;

@@ -4,7 +4,9 @@
 
 #include <math.h>
 
-#define SCAN_BATCH FR_SCAN_BATCH
+#define SCAN_BATCH  FR_SCAN_BATCH
+#define JUDGE_AHEAD 16u
+#define GO_ON_KEEP  1.5f /* of a walk that may go on: what it left out before was left out for good */
 
 bool fr_run_judge(fr_run *run, uint32_t row)
 {
@@ -151,15 +153,45 @@ void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *
     for (uint32_t j = 0; j < n; j++) {
         uint32_t i = near[j];
         if (*size == capacity && distances[i] >= pool[capacity - 1].distance) continue;
-        if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible) || !(run->certain || fr_run_passes(run, ids[i]))) continue;
+        if (!fr_row_visible(fr_row_at(run->t, ids[i]), run->query->visible)) continue;
+        if (run->deferred ? fr_sieve_test(run->s->sieve, ids[i]) == FR_VERDICT_NO : !run->certain && !fr_run_passes(run, ids[i])) continue;
         uint32_t seen = 0; /* a slot that was used again may stand in two cells */
         while (seen < *size && pool[seen].row != ids[i]) seen++;
         if (seen == *size) fr_pool_insert(pool, size, capacity, distances[i], ids[i]);
     }
 }
 
+void fr_run_send_for(const fr_run *run, uint32_t row)
+{
+    __builtin_prefetch(fr_row_at(run->t, row));
+    for (uint32_t l = 0; run->sieved && l < run->s->sieve->leaf_count; l++) __builtin_prefetch(fr_extent_at(&run->s->sieve->leaves[l].column->codes, row));
+}
+
+void fr_run_send_for_document(const fr_run *run, uint32_t row)
+{
+    if (run->query->filter == NULL || (run->sieved && fr_sieve_test(run->s->sieve, row) != FR_VERDICT_MAYBE)) return;
+    if (fr_row_visible(fr_row_at(run->t, row), run->query->visible)) fr_row_send_for(run->t, row);
+}
+
+/* Codes alone say it of most rows that fail; then the row's header, another miss, is not looked at. */
+static bool passes_in_pool(fr_run *run, uint32_t size, uint32_t at)
+{
+    const fr_candidate *pool = run->s->pool;
+    uint32_t row = pool[at].row & ~FR_CHECKED;
+    if (at == 0)
+        for (uint32_t i = 0; i < FR_MIN(JUDGE_AHEAD, size); i++) fr_run_send_for(run, pool[i].row & ~FR_CHECKED);
+    if (at + JUDGE_AHEAD < size) fr_run_send_for(run, pool[at + JUDGE_AHEAD].row & ~FR_CHECKED);
+    if (at + JUDGE_AHEAD / 2 < size && !run->certain) fr_run_send_for_document(run, pool[at + JUDGE_AHEAD / 2].row & ~FR_CHECKED);
+    if (run->sieved && fr_sieve_test(run->s->sieve, row) == FR_VERDICT_NO) return false;
+    return fr_row_visible(fr_row_at(run->t, row), run->query->visible) && fr_run_passes(run, row);
+}
+
 void fr_run_take(fr_run *run, uint32_t size)
 {
+    uint32_t passed = 0, limit = run->space.code_query.exact ? run->query->k : size;
+    for (uint32_t i = 0; run->deferred && i < size && passed < limit; i++)
+        if (passes_in_pool(run, size, i)) run->s->pool[passed++] = run->s->pool[i]; /* never ahead of i */
+    if (run->deferred) size = passed;
     run->found = 0;
     offer_pool(run, size, false);
 }
@@ -314,9 +346,8 @@ static void take_pool(fr_run *run, uint32_t size)
     float doubt = INFINITY;
     run->found = 0;
     for (uint32_t i = 0; i < size && (taken < limit || run->query->has_low) && pool[i].distance <= doubt; i++) {
-        if (i + 4 < size) __builtin_prefetch(fr_row_at(run->t, pool[i + 4].row));
+        if (!passes_in_pool(run, size, i)) continue;
         uint32_t row = pool[i].row;
-        if (!fr_row_visible(fr_row_at(run->t, row), run->query->visible) || !fr_run_passes(run, row)) continue;
         if (run->space.code_query.exact) fr_run_offer(run, row, pool[i].distance);
         else pool[taken] = pool[i]; /* never ahead of i */
         taken++;
@@ -362,7 +393,13 @@ void fr_run_walk_begin(fr_run *run)
     uint32_t size = fr_walk_enter(run->t, run->s, &run->space, run->starts, &run->info->distances);
     fr_walk_begin(&run->walk, run->t, run->s, &run->space, size, run->ef);
     const fr_table_query *q = run->query;
-    if (q->filter == NULL && !q->has_low && !q->has_high && !run->again) fr_walk_reach(&run->walk, q->k, run->ef);
+    if (q->has_low || q->has_high || run->again) {
+        run->place = 0;
+        return;
+    }
+    if (q->filter == NULL) fr_walk_reach(&run->walk, q->k, run->ef);
+    else if (run->place != 0 && !fr_walk_reach(&run->walk, run->place, run->ef)) run->place = 0;
+    if (run->place != 0) run->walk.keep = GO_ON_KEEP;
 }
 
 void fr_run_walk_foresee(const fr_run *run)
@@ -380,6 +417,28 @@ void fr_run_walk_end(fr_run *run)
     take_results(run, fr_walk_end(&run->walk, &run->info->visited, &run->info->distances), run->walk.ef);
 }
 
+/* The walk ended by the distance at the place where the k-th that passes was expected. Stands it a little deeper, the walk goes on to there; much
+ * deeper, it begins anew: it left out too much. True: there is more to do. */
+static bool walk_on(fr_run *run)
+{
+    fr_walk *w = &run->walk;
+    uint32_t at = 0, passed = 0, k = run->query->k, place = w->place + 1, limit = place + place / 2;
+    for (; at < w->size && passed < k; at++) passed += passes_in_pool(run, w->size, at);
+    if (passed == k && at <= place + place / 8) return false;
+    if (passed < k) at = FR_MAX(2 * limit, (uint32_t)((uint64_t)at * k / (passed + 1)));
+    uint32_t ef = fr_ef_deep(run, at);
+    if (at >= run->s->row_limit || fr_reach_room(ef) > run->s->pool_capacity) return false;
+    if (at <= limit) return fr_walk_reach(w, at, ef);
+    uint64_t fresh = run->info->fresh;
+    fr_walk_end(w, &run->info->visited, &run->info->distances);
+    run->place = at;
+    run->ef = ef;
+    fr_run_walk_seek(run);
+    fr_run_walk_begin(run);
+    run->info->fresh = fresh;
+    return run->place != 0;
+}
+
 void fr_run_walk(fr_run *run, bool filtered)
 {
     if (filtered) {
@@ -391,7 +450,9 @@ void fr_run_walk(fr_run *run, bool filtered)
     }
     fr_run_walk_seek(run);
     fr_run_walk_begin(run);
-    while (fr_walk_expand(&run->walk)) fr_walk_weigh(&run->walk);
-    fr_run_walk_foresee(run);
+    do {
+        while (fr_walk_expand(&run->walk)) fr_walk_weigh(&run->walk);
+    } while (run->place != 0 && walk_on(run));
+    if (run->query->filter == NULL) fr_run_walk_foresee(run);
     fr_run_walk_end(run);
 }

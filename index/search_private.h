@@ -15,6 +15,8 @@ typedef struct fr_run {
     fr_search_info *info;
     fr_space space;
     uint32_t ef, rerank;
+    uint32_t asked; /* the ef of the query, as of a search without a filter */
+    uint32_t place; /* of the pool, counted from 1: there the k-th that passes is expected. 0: no matter */
     uint32_t found; /* in s->found */
     bool again;     /* the walk before this one found fewer than k, or its ef was no good */
     bool failed;    /* an original on disk could not be read */
@@ -24,6 +26,8 @@ typedef struct fr_run {
     bool cut;       /* the walk among passing rows was given up */
     bool matched;   /* s->match holds the sieve's verdicts of all rows; else a row is judged when it is met */
     bool certain;         /* what the sieve says of a row is final: no document is asked */
+    bool deferred;        /* documents are asked when the nearest are known, of cells */
+    float passing;        /* the share of the rows left at MAYBE whose documents pass; 0: not known */
     uint32_t bridges;     /* failing rows that a step of the filtered walk is likely to go through */
     uint64_t match_count; /* bits of s->match, or about as many */
     fr_kept *verdicts;    /* where they are */
@@ -51,6 +55,9 @@ float fr_run_exact(fr_run *run, uint32_t row);
 void fr_run_scan_originals(fr_run *run);
 void fr_run_scan_codes(fr_run *run);
 void fr_run_scan_matches(fr_run *run); /* the rows of s->match */
+/* What says whether a row passes is on its way: its header and codes; then, where codes leave it open, its document. */
+void fr_run_send_for(const fr_run *run, uint32_t row);
+void fr_run_send_for_document(const fr_run *run, uint32_t row);
 /* Rows of s->match into the pool; at most 2 * FR_SCAN_BATCH. */
 void fr_run_measure(fr_run *run, const uint32_t *ids, uint32_t count, uint32_t *size);
 void fr_run_take(fr_run *run, uint32_t size); /* the pool's nearest, exactly */
@@ -77,6 +84,7 @@ void fr_run_walk_begin(fr_run *run);
 void fr_run_walk_foresee(const fr_run *run); /* after the steps of run->walk: what end reads is on its way */
 void fr_run_walk_end(fr_run *run);
 /* plan.c */
+uint32_t fr_ef_deep(const fr_run *run, uint32_t place); /* how wide a walk must be whose k-th result stands at this place */
 fr_code fr_run_fit(fr_run *run, uint32_t ef, fr_err *err);
 bool fr_run_scan_is_cheaper(const fr_run *run);
 /* filter_walk.c: the walk among the rows that pass. False: it grew dearer than a scan of the matches. */

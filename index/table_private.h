@@ -238,6 +238,7 @@ uint32_t fr_list_pop(fr_table *t, fr_list *list); /* FR_ROW_NONE when empty */
 
 /* rows.c */
 void fr_row_blob(const fr_table *t, uint32_t row, fr_blob *blob_out);
+void fr_row_send_for(const fr_table *t, uint32_t row); /* its blob is on its way; a visible row, whose header is here */
 bool fr_row_has_key(const void *table, uint32_t row, fr_span key); /* a fr_keymap_same */
 bool fr_row_original(const fr_table *t, const fr_codeset *codes, uint32_t row, void *out); /* a bare row: zeros */
 bool fr_table_reserve(fr_table *t, uint32_t rows);
@@ -340,6 +341,7 @@ typedef struct fr_walk {
     uint32_t size, ef, next, count; /* count: neighbours that wait for weigh */
     uint32_t place;    /* the walk ends beyond (1 + reach) x the distance at this place, blur added to both; */
     float reach, blur; /* UINT32_MAX: at the pool's end */
+    float keep;        /* neighbours beyond so many times the reach do not enter the pool: 1, or more where it may have to look farther later */
     bool record;                           /* keep what was expanded, in scratch->expanded */
     uint64_t hops, distances;
     uint32_t (*merge)(fr_candidate *, uint32_t, uint32_t, float, const float *, const uint32_t *, uint32_t, uint32_t *); /* of fr_simd_pool */
@@ -347,8 +349,10 @@ typedef struct fr_walk {
     const uint8_t *rows[FR_LANES_MAX];
 } fr_walk;
 void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space *space, uint32_t size, uint32_t ef);
-/* reach.c: ends it by distance, in a pool of fr_reach_room(ef); left as it is where the table has not measured how distances grow. */
-void fr_walk_reach(fr_walk *w, uint32_t k, uint32_t ef);
+/* reach.c: ends it by the distance at a place (counted from 1) of the pool, which has fr_reach_room(ef) entries. False, and left as it is, where
+ * the table has not measured how distances grow. */
+bool fr_walk_reach(fr_walk *w, uint32_t place, uint32_t ef);
+bool fr_reach_known(const fr_table *t, const fr_space *space); /* it has */
 uint32_t fr_reach_room(uint32_t ef);
 bool fr_walk_expand(fr_walk *w);
 bool fr_walk_next(fr_walk *w); /* what expand will read is on its way; false: there is nothing left to expand */

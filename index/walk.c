@@ -67,6 +67,7 @@ void fr_walk_begin(fr_walk *w, const fr_table *t, fr_scratch *s, const fr_space 
     w->next = w->count = 0;
     w->place = UINT32_MAX;
     w->reach = w->blur = 0;
+    w->keep = 1;
     w->hops = w->distances = 0;
     w->record = false;
     w->merge = fr_simd_pool()->merge;
@@ -107,18 +108,18 @@ static uint32_t visit_all(fr_scratch *s, const uint32_t *ids, uint32_t count, ui
     return n;
 }
 
-/* Who is farther is never expanded. */
-static float bound_of(const fr_walk *w)
+/* Who is farther is not expanded; times 1, or times `keep`: does not enter the pool. */
+static float bound_of(const fr_walk *w, float times)
 {
     if (w->size <= w->place) return INFINITY;
     float kth = w->scratch->pool[w->place].distance, base = kth + w->blur;
-    return base < 0 ? INFINITY : kth + w->reach * base; /* below 0: an inner product greater than any that was measured */
+    return base < 0 ? INFINITY : kth + times * w->reach * base; /* below 0: an inner product greater than any that was measured */
 }
 
 /* The nearest that was not expanded is at `next`: does the walk end here? */
 static bool ends(const fr_walk *w, uint32_t next)
 {
-    return next == w->size || (next > w->place && w->scratch->pool[next].distance > bound_of(w));
+    return next == w->size || (next > w->place && w->scratch->pool[next].distance > bound_of(w, 1));
 }
 
 bool fr_walk_next(fr_walk *w)
@@ -167,7 +168,7 @@ void fr_walk_weigh(fr_walk *w)
     else fr_space_distances(w->space, w->ids, n, found);
     w->distances += n;
     uint32_t first;
-    w->size = w->merge(pool, size, ef, bound_of(w), found, w->ids, n, &first);
+    w->size = w->merge(pool, size, ef, bound_of(w, w->keep), found, w->ids, n, &first);
     if (first < next) {
         next = first;
         fr_links_prefetch(w->table, pool[first].row);

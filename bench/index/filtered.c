@@ -200,6 +200,7 @@ static const struct {
     {"0.1 % by range", "price < 1", SAME},
     {"0.1 %, two fields", "shop == 7 and color == \"red\"", SAME},
     {"10 % without column", "color like \"re_\" and price * 2 >= 0", SAME},
+    {"10 % by documents", "price * 2 < 200", SAME},
     {"near", "cluster == %u", OWN},
     {"opposed", "cluster == %u", FARTHEST},
 };
