@@ -96,6 +96,8 @@ fr_code fr_log_compact(fr_log *log, fr_producers *producers, fr_offset clean_unt
 
 /* Every checksum of a partition's files; report() gets one line per finding. */
 fr_code fr_log_verify(fr_io *io, const char *dir, void (*report)(void *user, bool bad, const char *line), void *user, fr_err *err);
+/* Tells a segment's file (`path` ends in its base offset and .log) from another one of the same name: compaction writes new ones. */
+fr_code fr_log_file_generation(fr_io *io, const char *path, uint64_t *generation_out, fr_err *err);
 /* Remove a partition's files. */
 fr_code fr_log_destroy(fr_io *io, const char *dir, fr_err *err);
 

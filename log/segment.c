@@ -112,6 +112,23 @@ fr_code fr_segment_header_read(fr_io *io, fr_file *file, const char *path, fr_of
     return FR_OK;
 }
 
+fr_code fr_log_file_generation(fr_io *io, const char *path, uint64_t *generation_out, fr_err *err)
+{
+    const char *name = strrchr(path, '/');
+    fr_segment segment;
+    fr_suffix suffix;
+    fr_offset base;
+    fr_slot slot;
+    fr_file *file = NULL;
+    if (!fr_segment_name_parse(name != NULL ? name + 1 : path, &base, &suffix) || suffix != FR_SUFFIX_LOG)
+        return fr_fail(err, FR_ERR_INVALID, "path", "%s is no segment's name", path);
+    FR_TRY(io->open(io, path, FR_OPEN_READ, &file, err));
+    fr_code code = fr_segment_header_read(io, file, path, base, &segment, &slot, err);
+    io->close(io, file);
+    if (code == FR_OK) *generation_out = segment.generation;
+    return code;
+}
+
 fr_segment *fr_segment_create(fr_io *io, fr_offset base)
 {
     fr_segment *segment = fr_zalloc(FR_MEM_LOG, sizeof *segment);

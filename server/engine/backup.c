@@ -4,9 +4,10 @@
  *     What lies above the mark is taken or cut as after a power cut, requests over several partitions whole or not at all.
  *  2. Catalog and transactions are copied first: what they decided is in the partitions that are copied later, markers included.
  *  3. Of a collection all snapshots go before all logs, so each log reaches beyond every snapshot: a request that a snapshot holds is whole
- *     in the logs, and recovery can cut what is not. The server's own compaction makes both manifests equal
- *     and writes them before it touches the log, and never drops what they need: a collection whose manifests did not change while it
- *     was copied, and whose files did not vanish under the copy, is one state. Else it is copied again. */
+ *     in the logs, and recovery can cut what is not. Of a snapshot the newest manifest is taken with the files that it names, all of them open before
+ *     the first is copied: newer snapshots may come and go. The server's own compaction never drops from a log what a manifest of that moment needs;
+ *     so a log whose segments are still the same files when all is copied has what the snapshot needs. Else all is copied again, which a
+ *     compaction makes necessary, but neither writes nor snapshots. */
 #include "server/engine/engine.h"
 
 #include <stdio.h>
@@ -65,18 +66,31 @@ static fr_code copy_bytes(copying *x, fr_file *from, fr_file *to, fr_err *err)
     }
 }
 
+static fr_code copy_open(copying *x, fr_file *source, const char *to_dir, const char *name, fr_err *err)
+{
+    char to[FR_PATH_MAX + 160];
+    fr_file *target = NULL;
+    snprintf(to, sizeof to, "%s/%s", to_dir, name);
+    FR_TRY(x->io->open(x->io, to, FR_OPEN_READ | FR_OPEN_WRITE | FR_OPEN_CREATE, &target, err));
+    fr_code code = copy_bytes(x, source, target, err);
+    x->io->close(x->io, target);
+    x->files += code == FR_OK;
+    return code;
+}
+
+static fr_code open_in(copying *x, const char *dir, const char *name, fr_file **file_out, fr_err *err)
+{
+    char path[FR_PATH_MAX + 160];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return x->io->open(x->io, path, FR_OPEN_READ, file_out, err);
+}
+
 static fr_code copy_file(copying *x, const char *from_dir, const char *to_dir, const char *name, fr_err *err)
 {
-    char from[FR_PATH_MAX + 160], to[FR_PATH_MAX + 160];
-    fr_file *source = NULL, *target = NULL;
-    snprintf(from, sizeof from, "%s/%s", from_dir, name);
-    snprintf(to, sizeof to, "%s/%s", to_dir, name);
-    FR_TRY(x->io->open(x->io, from, FR_OPEN_READ, &source, err));
-    fr_code code = x->io->open(x->io, to, FR_OPEN_READ | FR_OPEN_WRITE | FR_OPEN_CREATE, &target, err);
-    if (code == FR_OK) code = copy_bytes(x, source, target, err);
+    fr_file *source = NULL;
+    FR_TRY(open_in(x, from_dir, name, &source, err));
+    fr_code code = copy_open(x, source, to_dir, name, err);
     x->io->close(x->io, source);
-    if (target != NULL) x->io->close(x->io, target);
-    x->files += code == FR_OK;
     return code;
 }
 
@@ -86,44 +100,148 @@ static bool ends_with(const char *name, const char *suffix)
     return size >= end && strcmp(name + size - end, suffix) == 0;
 }
 
-static bool wanted(const char *name, bool log)
+static bool is_segment(const char *name) { return ends_with(name, ".log"); } /* index files are made again */
+
+static void dirs_of(const copying *x, const char *kind, const char *name, char from[FR_PATH_MAX + 80], char to[FR_PATH_MAX + 80])
 {
-    if (log) return ends_with(name, ".log") && !ends_with(name, ".new"); /* index files are made again */
-    return ends_with(name, ".chunks") || strcmp(name, "MANIFEST-0") == 0 || strcmp(name, "MANIFEST-1") == 0 ||
-           strcmp(name, "PRODUCERS-0") == 0 || strcmp(name, "PRODUCERS-1") == 0;
+    snprintf(from, FR_PATH_MAX + 80, "%s/%s/%s", x->from, kind, name);
+    snprintf(to, FR_PATH_MAX + 80, "%s/%s/%s", x->to, kind, name);
 }
 
-/* *moved_out: compaction is switching files. */
-static fr_code copy_dir(copying *x, const char *kind, const char *name, bool *moved_out, fr_err *err)
+static fr_code copy_log(copying *x, const char *name, fr_err *err)
 {
     char from[FR_PATH_MAX + 80], to[FR_PATH_MAX + 80];
     name_list list;
-    bool log = strcmp(kind, "log") == 0;
-    snprintf(from, sizeof from, "%s/%s/%s", x->from, kind, name);
-    snprintf(to, sizeof to, "%s/%s/%s", x->to, kind, name);
+    dirs_of(x, "log", name, from, to);
     (void)!fr_engine_remove_dir(x->io, to, NULL); /* an attempt that something moved under */
     fr_code code = list_names(x, from, &list, err);
     if (code == FR_OK) code = x->io->make_dir(x->io, to, err);
-    for (uint32_t i = 0; i < list.count && code == FR_OK; i++) {
-        if (log && ends_with(list.names[i], ".swap")) *moved_out = true;
-        if (wanted(list.names[i], log)) code = copy_file(x, from, to, list.names[i], err);
-    }
+    for (uint32_t i = 0; i < list.count && code == FR_OK; i++)
+        if (is_segment(list.names[i])) code = copy_file(x, from, to, list.names[i], err);
     fr_free(FR_MEM_ENGINE, list.names);
     if (code == FR_OK) code = x->io->sync_dir(x->io, to, err);
     return code;
 }
 
-static uint64_t generation_of(copying *x, const char *name)
+/* ==== snapshots ==== */
+
+/* The files that a manifest names, by generation. */
+static void chunk_files(const fr_manifest *m, name_list *list)
 {
-    char path[FR_PATH_MAX + 80];
+    uint64_t last = UINT64_MAX;
+    *list = (name_list){.count = 0};
+    for (uint32_t i = 0; i < m->count; i++) {
+        char name[64];
+        uint32_t seen = 0;
+        if (m->chunks[i].generation == last) continue;
+        last = m->chunks[i].generation;
+        snprintf(name, sizeof name, "%llu.chunks", (unsigned long long)last);
+        while (seen < list->count && strcmp(list->names[seen], name) != 0) seen++;
+        if (seen == list->count) take_name(list, name);
+    }
+}
+
+static fr_code copy_manifest(copying *x, const fr_manifest *m, const char *from, const char *to, fr_err *err)
+{
+    name_list list;
+    chunk_files(m, &list);
+    fr_file **files = fr_zalloc(FR_MEM_ENGINE, FR_MAX(list.count, 1u) * sizeof(fr_file *));
+    fr_code code = files == NULL || list.failed ? fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory") : FR_OK;
+    for (uint32_t i = 0; i < list.count && code == FR_OK; i++) code = open_in(x, from, list.names[i], &files[i], err);
+    for (uint32_t i = 0; i < list.count && code == FR_OK; i++) code = copy_open(x, files[i], to, list.names[i], err);
+    for (uint32_t i = 0; i < list.count && files != NULL; i++)
+        if (files[i] != NULL) x->io->close(x->io, files[i]);
+    fr_free(FR_MEM_ENGINE, files);
+    fr_free(FR_MEM_ENGINE, list.names);
+    FR_TRY(code);
+    x->files++;
+    return fr_manifest_write(x->io, to, m, err);
+}
+
+static fr_code copy_snapshot(copying *x, const char *name, fr_err *err)
+{
+    static const char *const producers[] = {"PRODUCERS-0", "PRODUCERS-1"};
+    char from[FR_PATH_MAX + 80], to[FR_PATH_MAX + 80];
     fr_manifest *found[2];
     uint32_t count = 0, bad = 0;
-    snprintf(path, sizeof path, "%s/snap/%s", x->from, name);
-    if (fr_manifest_load_all(x->io, path, found, &count, &bad, NULL) != FR_OK) return 0;
-    uint64_t generation = count != 0 ? found[0]->generation : 0;
+    dirs_of(x, "snap", name, from, to);
+    (void)!fr_engine_remove_dir(x->io, to, NULL);
+    FR_TRY(x->io->make_dir(x->io, to, err));
+    FR_TRY(fr_manifest_load_all(x->io, from, found, &count, &bad, err));
+    fr_code code = count != 0 ? copy_manifest(x, found[0], from, to, err) : FR_OK;
     for (uint32_t i = 0; i < count; i++) fr_manifest_free(found[i]);
-    return generation;
+    for (uint32_t i = 0; i < FR_COUNT_OF(producers) && code == FR_OK; i++) { /* after the manifest: not older than it */
+        code = copy_file(x, from, to, producers[i], err);
+        if (code == FR_ERR_NOT_FOUND) code = FR_OK;
+    }
+    return code == FR_OK ? x->io->sync_dir(x->io, to, err) : code;
 }
+
+/* ==== which files a log consists of ==== */
+
+typedef struct segment_file {
+    uint32_t log;
+    char name[64];
+    uint64_t generation;
+} segment_file;
+
+typedef struct segment_files {
+    segment_file *items;
+    uint32_t count;
+} segment_files;
+
+static uint64_t id_of(const char *name) { return strtoull(name, NULL, 10); }
+
+/* NOT_FOUND: compaction or retention is at it. */
+static fr_code note_log(copying *x, uint32_t log, const char *name, segment_files *files, fr_err *err)
+{
+    char from[FR_PATH_MAX + 80], path[FR_PATH_MAX + 160];
+    name_list list;
+    snprintf(from, sizeof from, "%s/log/%s", x->from, name);
+    fr_code code = list_names(x, from, &list, err);
+    segment_file *grown = code == FR_OK ? fr_realloc(FR_MEM_ENGINE, files->items, (files->count + list.count + 1) * sizeof *grown) : NULL;
+    if (code == FR_OK && grown == NULL) code = fr_fail(err, FR_ERR_NO_MEMORY, NULL, "no memory");
+    if (grown != NULL) files->items = grown;
+    for (uint32_t i = 0; i < list.count && code == FR_OK; i++) {
+        segment_file *file = &files->items[files->count];
+        if (ends_with(list.names[i], ".swap")) code = fr_fail(err, FR_ERR_NOT_FOUND, NULL, "%s: compaction switches files", name);
+        if (code != FR_OK || !is_segment(list.names[i])) continue;
+        file->log = log;
+        memcpy(file->name, list.names[i], sizeof file->name);
+        snprintf(path, sizeof path, "%s/%s", from, file->name);
+        code = fr_log_file_generation(x->io, path, &file->generation, err);
+        files->count++;
+    }
+    fr_free(FR_MEM_ENGINE, list.names);
+    return code;
+}
+
+static fr_code note_logs(copying *x, const name_list *logs, uint64_t id, segment_files *files, fr_err *err)
+{
+    *files = (segment_files){.count = 0};
+    for (uint32_t i = 0; i < logs->count; i++)
+        if (id_of(logs->names[i]) == id) FR_TRY(note_log(x, i, logs->names[i], files, err));
+    return FR_OK;
+}
+
+/* Segments may have come, and the first of a log may have gone by retention; whatever else is missing or another file was compacted. */
+static bool still_there(const segment_files *before, const segment_files *now)
+{
+    for (uint32_t i = 0; i < before->count; i++) {
+        const segment_file *was = &before->items[i], *is = NULL;
+        bool first = true;
+        for (uint32_t j = 0; j < now->count && is == NULL; j++) {
+            if (now->items[j].log != was->log) continue;
+            int order = strcmp(now->items[j].name, was->name);
+            if (order == 0) is = &now->items[j];
+            first = first && order > 0;
+        }
+        if (is != NULL ? is->generation != was->generation : !first) return false;
+    }
+    return true;
+}
+
+/* ==== a collection ==== */
 
 static bool is_dir(copying *x, const char *kind, const char *name)
 {
@@ -135,24 +253,20 @@ static bool is_dir(copying *x, const char *kind, const char *name)
     return there;
 }
 
-static uint64_t id_of(const char *name) { return strtoull(name, NULL, 10); }
-
-/* All snapshots, then all logs: what a snapshot holds is whole in every log. A sum of generations that only grow tells of any change. */
+/* All snapshots, then all logs: what a snapshot holds is whole in every log. */
 static fr_code try_collection(copying *x, const name_list *logs, uint64_t id, bool *moved_out, fr_err *err)
 {
-    uint64_t before = 0, after = 0;
-    for (uint32_t i = 0; i < logs->count; i++)
-        if (id_of(logs->names[i]) == id) before += generation_of(x, logs->names[i]);
-    for (uint32_t pass = 0; pass < 2; pass++)
-        for (uint32_t i = 0; i < logs->count; i++) {
-            const char *kind = pass == 0 ? "snap" : "log";
-            if (id_of(logs->names[i]) != id || (pass == 0 && !is_dir(x, kind, logs->names[i]))) continue;
-            FR_TRY(copy_dir(x, kind, logs->names[i], moved_out, err));
-        }
-    for (uint32_t i = 0; i < logs->count; i++)
-        if (id_of(logs->names[i]) == id) after += generation_of(x, logs->names[i]);
-    *moved_out = *moved_out || before != after;
-    return FR_OK;
+    segment_files before, after = {.count = 0};
+    fr_code code = note_logs(x, logs, id, &before, err);
+    for (uint32_t i = 0; i < logs->count && code == FR_OK; i++)
+        if (id_of(logs->names[i]) == id && is_dir(x, "snap", logs->names[i])) code = copy_snapshot(x, logs->names[i], err);
+    for (uint32_t i = 0; i < logs->count && code == FR_OK; i++)
+        if (id_of(logs->names[i]) == id) code = copy_log(x, logs->names[i], err);
+    if (code == FR_OK) code = note_logs(x, logs, id, &after, err);
+    *moved_out = code == FR_OK && !still_there(&before, &after);
+    fr_free(FR_MEM_ENGINE, before.items);
+    fr_free(FR_MEM_ENGINE, after.items);
+    return code;
 }
 
 static fr_code copy_collection(copying *x, const name_list *logs, uint32_t first, fr_err *err)

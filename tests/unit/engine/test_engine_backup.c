@@ -135,6 +135,42 @@ static void while_it_is_written(void **state)
     fr_close(one.db);
 }
 
+static void *save_on(void *user)
+{
+    load *self = user;
+    while (!atomic_load(&self->over)) {
+        fr_err err = {0};
+        char key[16];
+        int at = atomic_load(&self->answered);
+        snprintf(key, sizeof key, "k%d", at % 50);
+        upsert(self->db, self->id, key, (float)at, 1, NULL, &err);
+        if (fr_snapshot(self->db, &err) == FR_OK) atomic_store(&self->answered, at + 1);
+    }
+    return NULL;
+}
+
+/* A snapshot after every write: at no time is one the newest for as long as a copy takes. */
+static void snapshots_do_not_disturb(void **state)
+{
+    (void)state;
+    load one = {.db = open_db()};
+    pthread_t thread;
+    uint64_t files, bytes;
+    must(create_collection(one.db, "docs", 2, FR_METRIC_L2, &one.id, err));
+    assert_int_equal(pthread_create(&thread, NULL, save_on, &one), 0);
+    while (atomic_load(&one.answered) < 60) sched_yield();
+    copy_name("saved");
+    must(fr_backup(test_dir, copy_dir, &files, &bytes, err));
+    atomic_store(&one.over, true);
+    pthread_join(thread, NULL);
+    fr_db *copy = copy_open();
+    assert_int_equal(count_of(copy, one.id, NULL), 50);
+    fr_close(copy);
+    verified();
+    copy_remove();
+    fr_close(one.db);
+}
+
 static void what_is_refused(void **state)
 {
     (void)state;
@@ -162,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_copy_answers_the_same, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(while_it_is_written, make_test_dir, remove_test_dir),
+        cmocka_unit_test_setup_teardown(snapshots_do_not_disturb, make_test_dir, remove_test_dir),
         cmocka_unit_test_setup_teardown(what_is_refused, make_test_dir, remove_test_dir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
