@@ -204,7 +204,7 @@ static fr_code run_sieved(fr_run *run, const fr_cell_view *view, uint32_t ef, do
     bool range = run->query->has_low || run->query->has_high;
     uint64_t estimate = run->match_count = info->matches;
     double documents = fr_sieve_certain(run->s->sieve) ? 0 : DOCUMENTS * COST_DOCUMENT, judge = run->verdicts->judged ? 0 : rows * COST_JUDGE * leaves;
-    double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded), words = rows / 64 * COST_WORD + documents;
+    double scan_fine = (double)run->match_count * (COST_ROW + COST_CODE_BYTE * run->space.codes->padded), words = rows * (COST_WORD / 64) + documents;
     double part = fr_cells_part(run->t, share, ef), among_cells = part * rows * COST_TEST * leaves + COST_CELLS, wide = run->space.codes->padded / 128.0;
     double direct = (run->verdicts->cells != 0 ? COST_CELLS : among_cells) + part * scan_fine; /* lists that are kept need no test */
     double sketched = among_cells + COST_SURVIVORS + part * rows * COST_SKETCH * wide;
