@@ -3,8 +3,8 @@
  * that lives until nothing waits.
  * Invariants: (1) `writer` is the applier's role. The thread takes it to tidy up, and to end: whoever holds it and sees `behind_runs` may
  * leave rows to the thread. (2) The thread begins only after a pause, and stops when the next change comes: what it began of a
- * bulk, anybody ends. It never works beside a call that holds `writer`: a call links with as many threads as it was given, and one more
- * takes the core of somebody who searches. (3) It is gone when fr_index_free returns. */
+ * bulk, anybody ends. While somebody searches it never works beside a call that holds `writer`: a call links with as many threads as it was
+ * given, and one more takes the core of who searches. (3) It is gone when fr_index_free returns. */
 #include "index/alone_private.h"
 #include "index/bulk.h"
 
@@ -42,12 +42,14 @@ bool fr_index_many_dead(const fr_index *index)
     return fr_table_dead(index->table) > FR_MIN((uint64_t)DEAD_MAX, FR_MAX((uint64_t)256, live / 64));
 }
 
+static bool searched(const fr_index *index) { return atomic_load_explicit(&index->table->fresh.searched, memory_order_relaxed); }
+
 /* A search looks at all that waits, the longer the longer a row is. While nobody searches a larger bulk is cheaper. */
 static uint64_t wait_max(const fr_index *index)
 {
     uint32_t padded = (index->table->options.dimension + 63) / 64 * 64;
     uint64_t most = FR_MIN((uint64_t)index->wait_max, FR_MAX((uint64_t)WAIT_LEAST, (uint64_t)FR_INDEX_WAIT_MAX * 128 / padded));
-    return atomic_load_explicit(&index->table->fresh.searched, memory_order_relaxed) ? most : 2 * most;
+    return searched(index) ? most : 2 * most;
 }
 
 bool fr_index_links_at_once(const fr_index *index, uint64_t more)
@@ -140,9 +142,10 @@ static void *link_behind(void *argument)
     fr_pace pace = {.tail = atomic_load_explicit(&t->ring_low, memory_order_acquire)};
     for (uint32_t quiet = 0; !atomic_load_explicit(&index->stop_behind, memory_order_acquire); quiet++) {
         uint64_t changes = atomic_load_explicit(&index->changes, memory_order_acquire);
-        if (changes != seen || somebody_writes(index)) quiet = 0;
+        bool in_call = somebody_writes(index), beside = in_call && !searched(index);
+        if (changes != seen || (in_call && !beside)) quiet = 0;
         seen = changes;
-        if (quiet < naps || fast) {
+        if (quiet < naps || (fast && !beside)) {
             usleep(NAP_US);
             fast = fr_index_pace(&pace, atomic_load_explicit(&t->ring_tail, memory_order_acquire), wait_max(index));
             continue;
