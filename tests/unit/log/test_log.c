@@ -514,17 +514,24 @@ static fr_code spied_remove(fr_io *io, const char *path, fr_err *err)
     return spied.remove(io, path, err);
 }
 
+/* A log of 600 records that may keep so many bytes. */
+static fr_log *limited_log(io_sim *sim, model *m, int64_t retention_bytes)
+{
+    fr_log_options options = small;
+    options.retention_ms = -1;
+    options.retention_bytes = retention_bytes;
+    fr_log *log = must_open(sim, &options);
+    fill(m, log, 600);
+    return log;
+}
+
 /* A reader that asks for the start between two removals gets the one that holds after the last. */
 static void the_start_moves_once(void **state)
 {
     (void)state;
     io_sim *sim = sim_with_dir(23);
     model *m = model_new(24);
-    fr_log_options options = small;
-    options.retention_ms = -1;
-    options.retention_bytes = 20 << 10;
-    fr_log *log = must_open(sim, &options);
-    fill(m, log, 600);
+    fr_log *log = limited_log(sim, m, 20 << 10);
     fr_io *io = io_sim_io(sim);
     spied.log = log;
     spied.remove = io->remove;
@@ -547,11 +554,7 @@ static void retention(void **state)
     (void)state;
     io_sim *sim = sim_with_dir(10);
     model *m = model_new(11);
-    fr_log_options options = small;
-    options.retention_ms = -1;
-    options.retention_bytes = 40 << 10;
-    fr_log *log = must_open(sim, &options);
-    fill(m, log, 600);
+    fr_log *log = limited_log(sim, m, 40 << 10);
     fr_err err = {0};
     uint32_t before = segments(sim).count, dropped;
     assert_true(fr_log_bytes(log) > 80 << 10);
@@ -569,6 +572,7 @@ static void retention(void **state)
     assert_int_equal(fr_log_read(log, fr_log_start(log) - 1, -1, 100, &view, &err), FR_ERR_INVALID);
     model_check_all(m, log, 1000);
     fr_log_close(log);
+    fr_log_options options = small;
     options.retention_bytes = -1;
     options.retention_ms = 1000;
     log = must_open(sim, &options);
